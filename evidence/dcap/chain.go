@@ -1,0 +1,299 @@
+package dcap
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/assay-attestation/assay/evidence"
+)
+
+type pkixExtension = pkix.Extension
+
+// CAKind tells the two PCK certificate authorities apart, in the word that Intel's service uses for its CRLs.
+type CAKind string
+
+// The PCK certificate authorities (sgx-tdx.md section 4.1).
+const (
+	Processor CAKind = "processor"
+	Platform  CAKind = "platform"
+)
+
+// Names of Intel's certificates.
+const (
+	rootName      = "Intel SGX Root CA"
+	processorName = "Intel SGX PCK Processor CA"
+	platformName  = "Intel SGX PCK Platform CA"
+	leafName      = "Intel SGX PCK Certificate"
+	tcbSignerName = "Intel SGX TCB Signing"
+)
+
+// Numbers of remembered certificates: leaves are one per platform, authorities a handful.
+const (
+	cachedChains = 4096
+	cachedCAs    = 64
+)
+
+// Verifier verifies quotes and collateral against a set of trusted roots. It remembers certificate chains whose
+// signatures it has checked (never a date or a revocation, which are judged anew each time). It is safe for
+// concurrent use.
+type Verifier struct {
+	roots  Roots
+	chains *lru.Cache[[sha256.Size]byte, *chain]
+	cas    *lru.Cache[[sha256.Size]byte, *CA]
+}
+
+// NewVerifier makes a verifier that trusts roots.
+func NewVerifier(roots Roots) *Verifier {
+	chains, err := lru.New[[sha256.Size]byte, *chain](cachedChains)
+	cas, err2 := lru.New[[sha256.Size]byte, *CA](cachedCAs)
+	if err := errors.Join(err, err2); err != nil {
+		panic("dcap: cache size: " + err.Error())
+	}
+	return &Verifier{roots, chains, cas}
+}
+
+// CA is a PCK certificate authority whose certificate a trusted root has signed.
+type CA struct {
+	cert, root *x509.Certificate
+	anchor     Anchor
+	keyID      [sha256.Size]byte
+}
+
+// Kind says which of Intel's two authorities it is.
+func (ca *CA) Kind() CAKind {
+	if ca.cert.Subject.CommonName == processorName {
+		return Processor
+	}
+	return Platform
+}
+
+// KeyID is the SHA-256 of the authority's SubjectPublicKeyInfo.
+func (ca *CA) KeyID() [sha256.Size]byte { return ca.keyID }
+
+// chain is a PCK certificate with its authority; signatures and names are checked, dates are not.
+type chain struct {
+	leaf *x509.Certificate
+	ca   *CA
+	ext  PCKExtension
+}
+
+// Origin is a quote whose PCK certificate chain leads to a trusted root and is in force: the quote claims to come
+// from the platform named there. The claim is not verified yet; [Verifier.Verify] does that with the collateral that
+// the origin asks for.
+type Origin struct {
+	quote *Quote
+	chain *chain
+	at    time.Time
+}
+
+// Quote is the quote the origin belongs to.
+func (o *Origin) Quote() *Quote { return o.quote }
+
+// FMSPC is the platform family in the PCK certificate.
+func (o *Origin) FMSPC() FMSPC { return o.chain.ext.FMSPC }
+
+// CA is the authority that issued the PCK certificate.
+func (o *Origin) CA() *CA { return o.chain.ca }
+
+// Anchor is the trusted root that the chain ends in.
+func (o *Origin) Anchor() Anchor { return o.chain.ca.anchor }
+
+// PCK is what the PCK certificate says about the platform.
+func (o *Origin) PCK() PCKExtension { return o.chain.ext }
+
+// Trace follows the PCK certificate chain in q to a trusted root: names, CA flags, signatures, the SGX extension, and
+// dates at the time at (sgx-tdx.md section 7 step 2). Revocation needs collateral and comes later. The error is an
+// [evidence.Refusal].
+func (v *Verifier) Trace(q *Quote, at time.Time, j *evidence.Journal) (*Origin, error) {
+	c, err := v.chain(q.pckChain)
+	if err != nil {
+		return nil, j.Fail(err)
+	}
+	j.Pass(evidence.UntrustedRoot, c.ca.anchor.String())
+	j.Pass(evidence.PCKChain, string(c.ca.Kind()))
+	for _, cert := range []*x509.Certificate{c.leaf, c.ca.cert, c.ca.root} {
+		if err := inForce(cert, at); err != nil {
+			return nil, j.Fail(err)
+		}
+	}
+	j.Pass(evidence.PCKExpired, c.leaf.NotAfter.Format(time.RFC3339))
+	return &Origin{quote: q, chain: c, at: at}, nil
+}
+
+// chain returns the checked chain of pemChain, from memory if the same bytes were checked before.
+func (v *Verifier) chain(pemChain []byte) (*chain, *evidence.Refusal) {
+	key := sha256.Sum256(pemChain)
+	if c, ok := v.chains.Get(key); ok {
+		return c, nil
+	}
+	c, err := v.checkChain(pemChain)
+	if err == nil {
+		v.chains.Add(key, c)
+	}
+	return c, err
+}
+
+func (v *Verifier) checkChain(pemChain []byte) (*chain, *evidence.Refusal) {
+	ders, err := splitPEM(pemChain)
+	if err != nil || len(ders) != 3 {
+		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate chain is not readable").Because(err).
+			Want("three certificates in PEM", fmt.Sprintf("%d", len(ders)))
+	}
+	leaf, ca, refusal := v.readChain(ders)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if err := errors.Join(named(leaf, leafName), notCA(leaf), issuedBy(leaf, ca.cert)); err != nil {
+		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate is not one that the PCK CA issued").Because(err)
+	}
+	ext, err := parsePCKExtension(leaf)
+	if err != nil {
+		return nil, evidence.Refuse(evidence.PCKFormat, "the PCK certificate has no usable SGX extension").Because(err)
+	}
+	return &chain{leaf, ca, ext}, nil
+}
+
+// readChain parses the three certificates, leaf first and root last, and checks the upper two.
+func (v *Verifier) readChain(ders [][]byte) (*x509.Certificate, *CA, *evidence.Refusal) {
+	var certs [3]*x509.Certificate
+	for i, der := range ders {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, nil, evidence.Refuse(evidence.PCKChain, "certificate %d of the PCK chain cannot be parsed", i+1).Because(err)
+		}
+		certs[i] = cert
+	}
+	ca, refusal := v.ca(certs[1], certs[2])
+	return certs[0], ca, refusal
+}
+
+// ca checks a PCK CA and its root, or remembers that it did.
+func (v *Verifier) ca(cert, root *x509.Certificate) (*CA, *evidence.Refusal) {
+	key := sha256.Sum256(slices.Concat(cert.Raw, root.Raw))
+	if ca, ok := v.cas.Get(key); ok {
+		return ca, nil
+	}
+	anchor, refusal := v.anchor(root)
+	if refusal != nil {
+		return nil, refusal
+	}
+	name := processorName
+	if cert.Subject.CommonName == platformName {
+		name = platformName
+	}
+	if err := errors.Join(named(cert, name), issuedBy(cert, root), mayIssue(cert, 0)); err != nil {
+		return nil, evidence.Refuse(evidence.PCKChain, "the PCK CA is not one that the root issued").Because(err)
+	}
+	ca := &CA{cert, root, anchor, sha256.Sum256(cert.RawSubjectPublicKeyInfo)}
+	v.cas.Add(key, ca)
+	return ca, nil
+}
+
+// anchor checks that root is a certificate of a trusted key.
+func (v *Verifier) anchor(root *x509.Certificate) (Anchor, *evidence.Refusal) {
+	a := Anchor(sha256.Sum256(root.RawSubjectPublicKeyInfo))
+	if _, ok := v.roots.keys[a]; !ok {
+		return a, evidence.Refuse(evidence.UntrustedRoot, "the certificate chain ends in a root that is not trusted").
+			Want("the key of a trusted root", "SHA-256 of SubjectPublicKeyInfo "+a.String()).
+			Do("use evidence of genuine Intel hardware, or configure the test root explicitly")
+	}
+	if err := errors.Join(named(root, rootName), issuedBy(root, root), mayIssue(root, 1)); err != nil {
+		return a, evidence.Refuse(evidence.PCKChain, "the root certificate is not well made").Because(err)
+	}
+	return a, nil
+}
+
+// named checks the whole subject of one of Intel's certificates, and what all of them share.
+func named(cert *x509.Certificate, cn string) error {
+	s := cert.Subject
+	if s.CommonName != cn {
+		return fmt.Errorf("expected the name %q, found %q", cn, s.CommonName)
+	}
+	if !only(s.Organization, "Intel Corporation") || !only(s.Locality, "Santa Clara") || !only(s.Province, "CA") || !only(s.Country, "US") {
+		return fmt.Errorf("%q is not named as Intel names its certificates: %s", s.CommonName, s)
+	}
+	if _, ok := p256(cert); !ok {
+		return fmt.Errorf("%q has no P-256 key", s.CommonName)
+	}
+	if len(cert.UnhandledCriticalExtensions) > 0 {
+		return fmt.Errorf("%q has an unknown critical extension %s", s.CommonName, cert.UnhandledCriticalExtensions[0])
+	}
+	return nil
+}
+
+func only(values []string, want string) bool {
+	return len(values) == 1 && values[0] == want
+}
+
+// issuedBy checks name, CA flags, key usage and signature of the issuer.
+func issuedBy(cert, issuer *x509.Certificate) error {
+	if !bytes.Equal(cert.RawIssuer, issuer.RawSubject) {
+		return fmt.Errorf("%q was issued by %q, not by %q", cert.Subject.CommonName, cert.Issuer.CommonName, issuer.Subject.CommonName)
+	}
+	if cert.SignatureAlgorithm != x509.ECDSAWithSHA256 {
+		return fmt.Errorf("%q is signed with %s instead of ECDSA with SHA-256", cert.Subject.CommonName, cert.SignatureAlgorithm)
+	}
+	if err := cert.CheckSignatureFrom(issuer); err != nil {
+		return fmt.Errorf("%q: %w", cert.Subject.CommonName, err)
+	}
+	return nil
+}
+
+// mayIssue checks that a CA may stand above below further CAs.
+func mayIssue(cert *x509.Certificate, below int) error {
+	limited := cert.MaxPathLen > 0 || cert.MaxPathLenZero
+	if !cert.BasicConstraintsValid || !cert.IsCA || limited && cert.MaxPathLen < below {
+		return fmt.Errorf("%q is not a CA that may issue here", cert.Subject.CommonName)
+	}
+	return nil
+}
+
+func notCA(cert *x509.Certificate) error {
+	if cert.IsCA {
+		return fmt.Errorf("%q is a CA", cert.Subject.CommonName)
+	}
+	return nil
+}
+
+// inForce checks the dates of a certificate of the PCK chain.
+func inForce(cert *x509.Certificate, at time.Time) *evidence.Refusal {
+	switch {
+	case at.Before(cert.NotBefore):
+		return evidence.Refuse(evidence.PCKNotYetValid, "%q is not valid yet", cert.Subject.CommonName).
+			Want("not before "+cert.NotBefore.Format(time.RFC3339), at.Format(time.RFC3339)).Do("check the clock of the service")
+	case at.After(cert.NotAfter):
+		return evidence.Refuse(evidence.PCKExpired, "%q has expired", cert.Subject.CommonName).
+			Want("not after "+cert.NotAfter.Format(time.RFC3339), at.Format(time.RFC3339)).Do("provision the platform again for a new PCK certificate")
+	}
+	return nil
+}
+
+// splitPEM takes a chain apart into the DER of its certificates. Nothing but white space may stand between them; a
+// NUL byte may end the chain.
+func splitPEM(b []byte) ([][]byte, error) {
+	if len(b) > maxDocument {
+		return nil, fmt.Errorf("certificate chain of %d bytes, at most %d are read", len(b), maxDocument)
+	}
+	var ders [][]byte
+	for rest := bytes.TrimRight(b, "\x00 \r\n\t"); len(rest) > 0; {
+		rest = bytes.TrimLeft(rest, " \r\n\t")
+		if !bytes.HasPrefix(rest, []byte("-----BEGIN CERTIFICATE-----")) {
+			return ders, errors.New("expected a PEM certificate, found something else")
+		}
+		block, next := pem.Decode(rest)
+		if block == nil || len(block.Headers) > 0 || block.Type != "CERTIFICATE" {
+			return ders, errors.New("a PEM certificate is damaged")
+		}
+		ders, rest = append(ders, block.Bytes), next
+	}
+	return ders, nil
+}

@@ -1,0 +1,155 @@
+package dcap
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence"
+)
+
+// Status is Intel's word for the state of a TCB.
+type Status string
+
+// The TCB statuses (sgx-tdx.md section 5.2).
+const (
+	UpToDate                          Status = "UpToDate"
+	SWHardeningNeeded                 Status = "SWHardeningNeeded"
+	ConfigurationNeeded               Status = "ConfigurationNeeded"
+	ConfigurationAndSWHardeningNeeded Status = "ConfigurationAndSWHardeningNeeded"
+	OutOfDate                         Status = "OutOfDate"
+	OutOfDateConfigurationNeeded      Status = "OutOfDateConfigurationNeeded"
+	RevokedTCB                        Status = "Revoked"
+)
+
+// platformStatuses are the words that a TCB level may have.
+func platformStatuses() []Status {
+	return []Status{UpToDate, SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded,
+		OutOfDate, OutOfDateConfigurationNeeded, RevokedTCB}
+}
+
+// identityStatuses are the words that a level of an enclave identity may have.
+func identityStatuses() []Status {
+	return []Status{UpToDate, ConfigurationNeeded, OutOfDate, OutOfDateConfigurationNeeded, RevokedTCB}
+}
+
+// Standing is how a platform stands against Intel's collateral: facts for whoever decides.
+type Standing struct {
+	Status           Status    // of platform and quoting enclave together
+	Platform         Status    // of the platform alone
+	QE               Status    // of the quoting enclave alone
+	Date             time.Time // earliest TCB date of the levels that were met
+	AdvisoryIDs      []string  // Intel's advisories for those levels, sorted
+	EvaluationNumber uint32    // the smaller one of TCB info and QE identity
+	Shortfalls       []Shortfall
+}
+
+// Shortfall is one part of a TCB that is below the best level of the collateral.
+type Shortfall struct {
+	Component string // "sgxtcbcomp07svn", "pcesvn", "QE isvsvn"
+	Need      int    // the value of the best level
+	Have      int
+}
+
+// String tells the shortfall to a person.
+func (s Shortfall) String() string {
+	return fmt.Sprintf("%s is %d, %d needed", s.Component, s.Have, s.Need)
+}
+
+// rate finds the first level, from the highest, that tcb reaches.
+func (t *TCBInfo) rate(tcb TCB) (rating, *evidence.Refusal) {
+	for _, l := range t.levels {
+		if tcb.reaches(l.tcb) {
+			return l.rating, nil
+		}
+	}
+	lowest := t.levels[len(t.levels)-1].tcb
+	return rating{}, evidence.Refuse(evidence.TCBNotSupported, "the platform is below every TCB level of FMSPC %s", t.fmspc).
+		Want(lowest, tcb).Do("update BIOS, microcode and platform software, then provision the platform again")
+}
+
+// reaches reports whether every component and the PCESVN are at least those of level.
+func (t TCB) reaches(level TCB) bool {
+	for i := range t.Components {
+		if t.Components[i] < level.Components[i] {
+			return false
+		}
+	}
+	return t.PCESVN >= level.PCESVN
+}
+
+// String gives the component SVNs and the PCESVN.
+func (t TCB) String() string { return fmt.Sprintf("%d pcesvn %d", t.Components, t.PCESVN) }
+
+// rate finds the first level, from the highest, that a quoting enclave of version svn reaches.
+func (q *QEIdentity) rate(svn uint16) (rating, *evidence.Refusal) {
+	for _, l := range q.levels {
+		if svn >= l.svn {
+			return l.rating, nil
+		}
+	}
+	return rating{}, evidence.Refuse(evidence.TCBNotSupported, "the quoting enclave is below every level of its identity").
+		Want(fmt.Sprintf("isvsvn at least %d", q.levels[len(q.levels)-1].svn), svn).Do("update the quoting enclave (Intel SGX PSW or DCAP)")
+}
+
+// stand rates platform and quoting enclave and brings the two together (sgx-tdx.md section 8).
+func (c *Collateral) stand(tcb TCB, qeSVN uint16) (Standing, *evidence.Refusal) {
+	platform, r := c.TCBInfo.rate(tcb)
+	if r != nil {
+		return Standing{}, r
+	}
+	qe, r := c.QEIdentity.rate(qeSVN)
+	if r != nil {
+		return Standing{}, r
+	}
+	s := Standing{
+		Status: converge(platform.status, qe.status), Platform: platform.status, QE: qe.status,
+		Date:             platform.date,
+		AdvisoryIDs:      slices.Concat(platform.advisories, qe.advisories),
+		EvaluationNumber: min(c.TCBInfo.evaluation, c.QEIdentity.evaluation),
+		Shortfalls:       c.shortfalls(tcb, qeSVN),
+	}
+	if qe.date.Before(s.Date) {
+		s.Date = qe.date
+	}
+	slices.Sort(s.AdvisoryIDs)
+	s.AdvisoryIDs = slices.Compact(s.AdvisoryIDs)
+	return s, nil
+}
+
+// converge brings the status of the platform and that of one component together, after the table of sgx-tdx.md
+// section 8. Configuration words of a component count only through their OutOfDate part.
+func converge(platform, component Status) Status {
+	if platform == RevokedTCB || component == RevokedTCB {
+		return RevokedTCB
+	}
+	if component != OutOfDate && component != OutOfDateConfigurationNeeded {
+		return platform
+	}
+	switch platform {
+	case UpToDate, SWHardeningNeeded:
+		return OutOfDate
+	case ConfigurationNeeded, ConfigurationAndSWHardeningNeeded:
+		return OutOfDateConfigurationNeeded
+	}
+	return platform
+}
+
+// shortfalls compares with the best level: each part of the platform and of the quoting enclave that is below it.
+func (c *Collateral) shortfalls(tcb TCB, qeSVN uint16) []Shortfall {
+	var list []Shortfall
+	below := func(component string, need, have int) {
+		if have < need {
+			list = append(list, Shortfall{component, need, have})
+		}
+	}
+	best := c.TCBInfo.levels[0].tcb
+	for i := range best.Components {
+		if tcb.Components[i] < best.Components[i] {
+			below(componentName(i), int(best.Components[i]), int(tcb.Components[i]))
+		}
+	}
+	below("pcesvn", int(best.PCESVN), int(tcb.PCESVN))
+	below("QE isvsvn", int(c.QEIdentity.levels[0].svn), int(qeSVN))
+	return list
+}

@@ -1,0 +1,207 @@
+package dcap
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/strictjson"
+)
+
+// TCBInfo is Intel's list of TCB levels for one platform family, with its signature checked (sgx-tdx.md section 5.2).
+type TCBInfo struct {
+	document
+	tee    TEE
+	fmspc  FMSPC
+	pceID  [2]byte
+	levels []tcbLevel // highest first
+}
+
+// tcbLevel is what a platform must at least have for a status.
+type tcbLevel struct {
+	tcb TCB
+	rating
+}
+
+// rating is how Intel rates a TCB level.
+type rating struct {
+	status     Status
+	date       time.Time
+	advisories []string
+}
+
+// TEE is the environment whose platforms the levels rate.
+func (t *TCBInfo) TEE() TEE { return t.tee }
+
+// FMSPC is the platform family.
+func (t *TCBInfo) FMSPC() FMSPC { return t.fmspc }
+
+type wireTCBInfo struct {
+	common
+	ID      *string        `json:"id"`
+	FMSPC   string         `json:"fmspc"`
+	PCEID   string         `json:"pceId"`
+	TCBType *int           `json:"tcbType"`
+	Levels  []wireTCBLevel `json:"tcbLevels"`
+}
+
+type wireTCBLevel struct {
+	TCB jsontext.Value `json:"tcb"`
+	wireRating
+}
+
+type wireRating struct {
+	Date       string   `json:"tcbDate"`
+	Status     string   `json:"tcbStatus"`
+	Advisories []string `json:"advisoryIDs"`
+}
+
+// TCBInfo reads a TCB info document of version 2 or 3, exactly as received, and checks its signature through
+// issuerChain (PEM, signer then root). The error is an [evidence.Refusal].
+func (v *Verifier) TCBInfo(doc, issuerChain []byte) (*TCBInfo, error) {
+	t := &TCBInfo{document: document{name: "TCB info", hash: hashDocument(doc)}}
+	e, err := readEnvelope(doc)
+	if err != nil || len(e.TCBInfo) == 0 {
+		return nil, badTCBInfo(cmp.Or(err, errors.New("tcbInfo is missing")))
+	}
+	if r := v.signed(&t.document, e.TCBInfo, e.Signature, issuerChain, evidence.TCBInfoSignature); r != nil {
+		return nil, r
+	}
+	if err := t.read(e.TCBInfo); err != nil {
+		return nil, badTCBInfo(err)
+	}
+	return t, nil
+}
+
+func badTCBInfo(err error) error {
+	return evidence.Refuse(evidence.TCBInfoFormat, "the TCB info breaks its schema").Because(err).Do("fetch the document again")
+}
+
+// hashDocument is the hash of a document in the collateral claims; white space and NUL bytes around it, which are
+// not Intel's, do not count.
+func hashDocument(doc []byte) [32]byte { return hashC(bytes.Trim(doc, "\x00 \r\n\t")) }
+
+// read reads the inner object, whose signature has been checked.
+func (t *TCBInfo) read(inner []byte) error {
+	var w wireTCBInfo
+	if err := strictjson.Exact(inner, &w); err != nil {
+		return err
+	}
+	if err := errors.Join(w.common.read(&t.document), unhex(t.fmspc[:], "fmspc", w.FMSPC), unhex(t.pceID[:], "pceId", w.PCEID), w.setTEE(t)); err != nil {
+		return err
+	}
+	if w.TCBType == nil || *w.TCBType != 0 {
+		return errors.New("tcbType: expected 0")
+	}
+	return t.readLevels(w.Levels, *w.Version)
+}
+
+// setTEE finds the TEE from version and id: version 2 has no id and speaks of SGX.
+func (w *wireTCBInfo) setTEE(t *TCBInfo) error {
+	switch {
+	case w.Version == nil || *w.Version != 2 && *w.Version != 3:
+		return errors.New("version: expected 2 or 3")
+	case *w.Version == 2 && w.ID == nil, *w.Version == 3 && w.ID != nil && *w.ID == "SGX":
+		t.tee = SGX
+	case *w.Version == 3 && w.ID != nil && *w.ID == "TDX":
+		t.tee = TDX
+	default:
+		return errors.New("id: expected SGX or TDX in version 3, none in version 2")
+	}
+	return nil
+}
+
+// readLevels reads the levels and sorts them, highest first.
+func (t *TCBInfo) readLevels(levels []wireTCBLevel, version int) error {
+	if len(levels) == 0 {
+		return errors.New("tcbLevels: none")
+	}
+	for i, w := range levels {
+		level := tcbLevel{}
+		var err error
+		if level.rating, err = w.wireRating.read(platformStatuses()); err == nil {
+			err = level.tcb.readWire(w.TCB, version)
+		}
+		if err != nil {
+			return fmt.Errorf("tcbLevels[%d]: %w", i, err)
+		}
+		t.levels = append(t.levels, level)
+	}
+	slices.SortStableFunc(t.levels, func(a, b tcbLevel) int { return b.tcb.compare(a.tcb) })
+	for i := 1; i < len(t.levels) && t.tee == SGX; i++ {
+		if t.levels[i].tcb.compare(t.levels[i-1].tcb) == 0 {
+			return errors.New("tcbLevels: two levels with the same TCB")
+		}
+	}
+	return nil
+}
+
+// compare orders TCBs by their components, then by PCESVN.
+func (t TCB) compare(o TCB) int {
+	return cmp.Or(slices.Compare(t.Components[:], o.Components[:]), cmp.Compare(t.PCESVN, o.PCESVN))
+}
+
+// readWire reads the tcb member of a level.
+func (t *TCB) readWire(raw jsontext.Value, version int) error {
+	var w struct {
+		PCESVN     *uint16 `json:"pcesvn"`
+		Components []struct {
+			SVN *uint8 `json:"svn"`
+		} `json:"sgxtcbcomponents"`
+	}
+	if err := strictjson.Exact(raw, &w); err != nil {
+		return fmt.Errorf("tcb: %w", err)
+	}
+	if w.PCESVN == nil {
+		return errors.New("tcb.pcesvn is missing")
+	}
+	t.PCESVN = *w.PCESVN
+	if version == 2 {
+		return t.readNumbered(raw)
+	}
+	if len(w.Components) != components {
+		return fmt.Errorf("tcb.sgxtcbcomponents: expected %d, found %d", components, len(w.Components))
+	}
+	for i, c := range w.Components {
+		if c.SVN == nil {
+			return fmt.Errorf("tcb.sgxtcbcomponents[%d].svn is missing", i)
+		}
+		t.Components[i] = *c.SVN
+	}
+	return nil
+}
+
+// readNumbered reads the members sgxtcbcomp01svn … sgxtcbcomp16svn of version 2.
+func (t *TCB) readNumbered(raw jsontext.Value) error {
+	var members map[string]jsontext.Value
+	if err := strictjson.Exact(raw, &members); err != nil {
+		return err
+	}
+	for i := range t.Components {
+		name := componentName(i)
+		if err := strictjson.Exact(members[name], &t.Components[i]); err != nil {
+			return fmt.Errorf("tcb.%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// componentName is Intel's name of the component with index i.
+func componentName(i int) string { return fmt.Sprintf("sgxtcbcomp%02dsvn", i+1) }
+
+func (w *wireRating) read(known []Status) (rating, error) {
+	date, err := utc(w.Date)
+	if err != nil {
+		return rating{}, fmt.Errorf("tcbDate: %w", err)
+	}
+	if !slices.Contains(known, Status(w.Status)) {
+		return rating{}, fmt.Errorf("tcbStatus: unknown word %q", w.Status)
+	}
+	return rating{Status(w.Status), date, w.Advisories}, nil
+}

@@ -1,0 +1,248 @@
+package dcap
+
+import (
+	"crypto/sha256"
+	"slices"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence"
+)
+
+// Expiry says which dates of the collateral count (switch collateral_expiry, sgx-tdx.md section 9.1).
+type Expiry int
+
+// The values of Expiry. Certificates of the quote and issue dates in the future are refused under Enforce and Pinned alike.
+const (
+	// Enforce lets every date count.
+	Enforce Expiry = iota
+	// Pinned does not look at nextUpdate of TCB info and QE identity, and judges their signer at their issue date.
+	// Revocation lists must be current all the same.
+	Pinned
+	// Ignore looks at no date of the collateral. It exists for archived evidence, never for a service.
+	Ignore
+)
+
+// Options steer a verification. The zero value but for At is the strict one.
+type Options struct {
+	At          time.Time     // the time to judge at
+	Expiry      Expiry        // which dates of the collateral count
+	Grace       time.Duration // how long past nextUpdate a document still counts (limit collateral_grace)
+	WithoutCRLs bool          // do not ask for revocation lists; Verified.NotChecked says so
+}
+
+// Collateral is what a quote is judged against, each part verified by itself.
+type Collateral struct {
+	TCBInfo    *TCBInfo
+	QEIdentity *QEIdentity
+	PCKCRL     *CRL
+	RootCRL    *CRL
+}
+
+// Verified is a quote that holds: every signature, binding and revocation list was checked. Its standing is a fact
+// that the caller must still accept or refuse.
+type Verified struct {
+	Standing
+	Origin            *Origin
+	NotChecked        []evidence.Check // checks left out because of the options
+	CollateralExpired bool             // TCB info or QE identity is past its nextUpdate and was used all the same
+	ValidUntil        time.Time        // earliest nextUpdate of the collateral
+	Hashes            CollateralHashes
+}
+
+// CollateralHashes are the SHA-256 of the collateral as a quote provider delivers it: C strings with their NUL byte
+// (sgx-tdx.md section 10.2).
+type CollateralHashes struct {
+	TCBInfo, TCBInfoCerts, QEIdentity, QEIdentityCerts, RootCRL [sha256.Size]byte
+}
+
+// Verify checks the quote behind o against the collateral c, in the order of sgx-tdx.md section 7 from step 3 on. The
+// journal, if any, records each check. The error is an [evidence.Refusal] that names the first check that failed.
+func (v *Verifier) Verify(o *Origin, c Collateral, opt Options, j *evidence.Journal) (*Verified, error) {
+	run := &verification{o: o, c: &c, opt: opt, j: j}
+	steps := []func() *evidence.Refusal{
+		run.complete, run.revocation, run.tcbInfo, run.qeReport, run.qeIdentity, run.quoteSignature, run.standing,
+	}
+	for _, step := range steps {
+		if r := step(); r != nil {
+			return nil, j.Fail(r)
+		}
+	}
+	return run.verified(), nil
+}
+
+// verification is one run of Verify.
+type verification struct {
+	o          *Origin
+	c          *Collateral
+	opt        Options
+	j          *evidence.Journal
+	qe         EnclaveReport
+	stand      Standing
+	notChecked []evidence.Check
+}
+
+func (r *verification) skip(check evidence.Check, why string) {
+	r.notChecked = append(r.notChecked, check)
+	r.j.Skip(check, why)
+}
+
+// complete checks that nothing is missing and that everything hangs on the one root that the quote hangs on.
+func (r *verification) complete() *evidence.Refusal {
+	missing := ""
+	switch {
+	case r.c.TCBInfo == nil:
+		missing = "TCB info"
+	case r.c.QEIdentity == nil:
+		missing = "QE identity"
+	case r.c.PCKCRL == nil && !r.opt.WithoutCRLs:
+		missing = "PCK CRL"
+	case r.c.RootCRL == nil && !r.opt.WithoutCRLs:
+		missing = "root CRL"
+	}
+	if missing != "" {
+		return evidence.Refuse(evidence.CollateralMissing, "the %s is missing", missing).Do("supply it with the rest of the collateral")
+	}
+	for _, d := range []*document{&r.c.TCBInfo.document, &r.c.QEIdentity.document} {
+		if d.anchor != r.o.Anchor() {
+			return evidence.Refuse(evidence.UntrustedRoot, "the %s and the quote end in different roots", d.name).Want(r.o.Anchor(), d.anchor)
+		}
+	}
+	return nil
+}
+
+// revocation checks both revocation lists, and the quote's certificates against them.
+func (r *verification) revocation() *evidence.Refusal {
+	if r.opt.WithoutCRLs {
+		r.skip(evidence.Revoked, "revocation lists are not required by this call")
+		return nil
+	}
+	ca := r.o.chain.ca
+	if r.c.RootCRL.issuer != [sha256.Size]byte(ca.anchor) || r.c.PCKCRL.issuer != ca.keyID {
+		return evidence.Refuse(evidence.CRLSignature, "a revocation list is of another authority than the PCK certificate").
+			Want(ca.cert.Subject.CommonName, r.c.PCKCRL.list.Issuer.CommonName)
+	}
+	if refusal := r.crlDates(); refusal != nil {
+		return refusal
+	}
+	switch {
+	case r.c.RootCRL.lists(ca.cert.SerialNumber):
+		return evidence.Refuse(evidence.Revoked, "the PCK CA is revoked").Want("not in the root CRL", "serial "+ca.cert.SerialNumber.String())
+	case r.c.PCKCRL.lists(r.o.chain.leaf.SerialNumber):
+		return evidence.Refuse(evidence.Revoked, "the PCK certificate is revoked").
+			Want("not in the PCK CRL", "serial "+r.o.chain.leaf.SerialNumber.String()).Do("the platform's keys are compromised; do not trust it")
+	}
+	r.j.Pass(evidence.Revoked, "")
+	return nil
+}
+
+func (r *verification) crlDates() *evidence.Refusal {
+	if r.opt.Expiry == Ignore {
+		r.skip(evidence.CRLExpired, "collateral dates are ignored")
+		return nil
+	}
+	for _, crl := range []*CRL{r.c.RootCRL, r.c.PCKCRL} {
+		if refusal := crl.current(r.opt); refusal != nil {
+			return refusal
+		}
+	}
+	r.j.Pass(evidence.CRLExpired, stamp(r.c.PCKCRL.NextUpdate()))
+	return nil
+}
+
+// tcbInfo checks the dates of the TCB info and that it is of this platform.
+func (r *verification) tcbInfo() *evidence.Refusal {
+	t := r.c.TCBInfo
+	if refusal := t.current(r.opt, r.c.RootCRL, dates{evidence.TCBInfoExpired, evidence.TCBInfoNotYetValid}); refusal != nil {
+		return refusal
+	}
+	r.dates(&t.document, evidence.TCBInfoExpired)
+	pck := r.o.PCK()
+	differ := evidence.Refuse(evidence.TCBInfoMismatch, "the TCB info is of another platform")
+	switch {
+	case t.tee != r.o.quote.TEE:
+		return differ.Want(r.o.quote.TEE, t.tee)
+	case t.fmspc != pck.FMSPC:
+		return differ.Want("FMSPC "+pck.FMSPC.String(), t.fmspc)
+	case t.pceID != pck.PCEID:
+		return differ.Want(pck.PCEID, t.pceID)
+	}
+	r.j.Pass(evidence.TCBInfoMismatch, "FMSPC "+pck.FMSPC.String())
+	return nil
+}
+
+// dates notes whether nextUpdate of d was looked at.
+func (r *verification) dates(d *document, check evidence.Check) {
+	if r.opt.Expiry == Enforce {
+		r.j.Pass(check, stamp(d.nextUpdate))
+		return
+	}
+	r.skip(check, "nextUpdate "+stamp(d.nextUpdate)+" does not count")
+}
+
+// qeReport checks that the PCK key signed the QE report, and that the report vouches for the attestation key.
+func (r *verification) qeReport() *evidence.Refusal {
+	q := r.o.quote
+	if !q.qeSignature.verifies(key(r.o.chain.leaf), q.qeReport) {
+		return evidence.Refuse(evidence.QEReportSignature, "the report of the quoting enclave is not signed by the PCK key").
+			Do("the quote was altered, or put together from two")
+	}
+	r.j.Pass(evidence.QEReportSignature, "")
+	report, err := ParseEnclaveReport(q.qeReport)
+	if err != nil {
+		return evidence.Refuse(evidence.QuoteFormat, "the QE report cannot be parsed").Because(err)
+	}
+	if !q.bindsKey(report.ReportData) {
+		return evidence.Refuse(evidence.QEReportData, "the report of the quoting enclave does not vouch for the attestation key").
+			Want("SHA-256 of attestation key and authentication data, then zeros", "other report data")
+	}
+	r.j.Pass(evidence.QEReportData, "")
+	r.qe = report
+	return nil
+}
+
+// qeIdentity checks the dates of the QE identity and that the quoting enclave is the one described.
+func (r *verification) qeIdentity() *evidence.Refusal {
+	d := &r.c.QEIdentity.document
+	if refusal := d.current(r.opt, r.c.RootCRL, dates{evidence.QEIdentityExpired, evidence.QEIdentityNotYetValid}); refusal != nil {
+		return refusal
+	}
+	r.dates(d, evidence.QEIdentityExpired)
+	if refusal := r.c.QEIdentity.matches(r.o.quote.TEE, &r.qe); refusal != nil {
+		return refusal
+	}
+	r.j.Pass(evidence.QEIdentityMismatch, r.c.QEIdentity.id)
+	return nil
+}
+
+func (r *verification) quoteSignature() *evidence.Refusal {
+	q := r.o.quote
+	if !q.signature.verifies(q.attestationKey, q.signed) {
+		return evidence.Refuse(evidence.QuoteSignature, "the quote is not signed by its attestation key").
+			Want("a signature over header and report body", "another").Do("send the quote exactly as it was produced")
+	}
+	r.j.Pass(evidence.QuoteSignature, "")
+	return nil
+}
+
+func (r *verification) standing() (refusal *evidence.Refusal) {
+	if r.stand, refusal = r.c.stand(r.o.PCK().TCB, r.qe.SVN); refusal == nil {
+		r.j.Pass(evidence.TCBNotSupported, string(r.stand.Status))
+	}
+	return refusal
+}
+
+func (r *verification) verified() *Verified {
+	t, q := r.c.TCBInfo, r.c.QEIdentity
+	until := []time.Time{t.nextUpdate, q.nextUpdate}
+	hashes := CollateralHashes{TCBInfo: t.hash, TCBInfoCerts: t.chainHash, QEIdentity: q.hash, QEIdentityCerts: q.chainHash}
+	if !r.opt.WithoutCRLs {
+		until = append(until, r.c.PCKCRL.NextUpdate(), r.c.RootCRL.NextUpdate())
+		hashes.RootCRL = r.c.RootCRL.pemHash
+	}
+	return &Verified{
+		Standing: r.stand, Origin: r.o, NotChecked: r.notChecked,
+		CollateralExpired: t.expired(r.opt.At) || q.expired(r.opt.At),
+		ValidUntil:        slices.MinFunc(until, time.Time.Compare),
+		Hashes:            hashes,
+	}
+}

@@ -1,0 +1,133 @@
+// Package evidence holds what all kinds of attestation evidence share: the names of the attestation types, the
+// claims that verified evidence yields, and the refusal that says which check failed. It parses and verifies nothing;
+// that is done by the packages below it, one per format.
+package evidence
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Type names a kind of evidence as the service's URLs do (api.md section 3).
+type Type string
+
+// The attestation types of the service's REST API.
+const (
+	SgxEnclave  Type = "SgxEnclave"
+	OpenEnclave Type = "OpenEnclave"
+)
+
+// ParseType finds the type that s names in any case; "sgx" is short for SgxEnclave, "oe" for OpenEnclave.
+func ParseType(s string) (Type, bool) {
+	switch strings.ToLower(s) {
+	case "sgxenclave", "sgx":
+		return SgxEnclave, true
+	case "openenclave", "oe":
+		return OpenEnclave, true
+	}
+	return "", false
+}
+
+// Claim is one fact of verified evidence under its token name. Value is a string, int64 or bool, or a
+// jsontext.Value for a claim that is a JSON object (tokens.md sections 5 to 10).
+type Claim struct {
+	Name  string
+	Value any
+}
+
+// Check names one check of a verification. The words are a closed list that tests and scripts rely on.
+type Check string
+
+// The checks of DCAP evidence, in the order in which they are made (sgx-tdx.md section 7).
+const (
+	QuoteFormat           Check = "quote-format"
+	CertDataType          Check = "cert-data-type"
+	CollateralMissing     Check = "collateral-missing"
+	UntrustedRoot         Check = "untrusted-root"
+	PCKChain              Check = "pck-chain"
+	PCKFormat             Check = "pck-format"
+	PCKExpired            Check = "pck-expired"
+	PCKNotYetValid        Check = "pck-not-yet-valid"
+	CRLFormat             Check = "crl-format"
+	CRLSignature          Check = "crl-signature"
+	CRLExpired            Check = "crl-expired"
+	CRLNotYetValid        Check = "crl-not-yet-valid"
+	Revoked               Check = "revoked"
+	TCBSigningChain       Check = "tcb-signing-chain"
+	TCBInfoSignature      Check = "tcbinfo-signature"
+	TCBInfoFormat         Check = "tcbinfo-format"
+	TCBInfoExpired        Check = "tcbinfo-expired"
+	TCBInfoNotYetValid    Check = "tcbinfo-not-yet-valid"
+	TCBInfoMismatch       Check = "tcbinfo-mismatch"
+	TDXModule             Check = "tdx-module"
+	QEReportSignature     Check = "qe-report-signature"
+	QEReportData          Check = "qe-report-data"
+	QEIdentitySignature   Check = "qeidentity-signature"
+	QEIdentityFormat      Check = "qeidentity-format"
+	QEIdentityExpired     Check = "qeidentity-expired"
+	QEIdentityNotYetValid Check = "qeidentity-not-yet-valid"
+	QEIdentityMismatch    Check = "qeidentity-mismatch"
+	QuoteSignature        Check = "quote-signature"
+	TCBNotSupported       Check = "tcb-not-supported"
+)
+
+// The checks that the service adds to those of the evidence itself.
+const (
+	RuntimeData Check = "runtime-data"
+	InitData    Check = "init-data"
+	TCBBaseline Check = "tcb-baseline"
+	Debuggable  Check = "debuggable"
+)
+
+// Refusal is the error of a check that did not hold. Its text is for a person: what was checked, what was expected,
+// what was found, and what to do.
+type Refusal struct {
+	Check    Check
+	Problem  string // what did not hold, without a final stop: "the PCK certificate is listed in the PCK CRL"
+	Expected string // the value that would have passed; may be empty
+	Found    string // the value met instead; may be empty
+	Remedy   string // what the reader can do about it; may be empty
+	Err      error  // the cause, if another error is behind it
+}
+
+// Refuse makes a refusal of check; format and args give its problem.
+func Refuse(check Check, format string, args ...any) *Refusal {
+	return &Refusal{Check: check, Problem: fmt.Sprintf(format, args...)}
+}
+
+// Want adds what was expected and what was found.
+func (r *Refusal) Want(expected, found any) *Refusal {
+	r.Expected, r.Found = fmt.Sprint(expected), fmt.Sprint(found)
+	return r
+}
+
+// Do adds what the reader can do about the refusal.
+func (r *Refusal) Do(remedy string) *Refusal {
+	r.Remedy = remedy
+	return r
+}
+
+// Because adds the error behind the refusal.
+func (r *Refusal) Because(err error) *Refusal {
+	r.Err = err
+	return r
+}
+
+// Error gives the check and one or two sentences.
+func (r *Refusal) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", r.Check, r.Problem)
+	if r.Err != nil {
+		fmt.Fprintf(&b, ": %v", r.Err)
+	}
+	if r.Expected != "" || r.Found != "" {
+		fmt.Fprintf(&b, " (expected %s, found %s)", r.Expected, r.Found)
+	}
+	if r.Remedy != "" {
+		fmt.Fprintf(&b, "; %s", r.Remedy)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (r *Refusal) Unwrap() error { return r.Err }

@@ -1,0 +1,82 @@
+package strictjson
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestRefusals(t *testing.T) {
+	nest := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, tt := range []struct {
+		name, in      string
+		exact, folded bool
+	}{
+		{"object", `{"a":1,"b":[{}]}`, true, true},
+		{"scalar", ` "x" `, true, true},
+		{"deepest allowed", nest(MaxDepth), true, true},
+		{"one deeper", nest(MaxDepth + 1), false, false},
+		{"depth bomb", strings.Repeat("[", 1<<20), false, false},
+		{"empty", "", false, false},
+		{"blank", "  ", false, false},
+		{"truncated", `{"a":`, false, false},
+		{"trailing data", `{} {}`, false, false},
+		{"duplicate", `{"a":1,"a":2}`, false, false},
+		{"duplicate written with an escape", `{"a":1,"\u0061":2}`, false, false},
+		{"duplicate but for case", `{"a":1,"A":2}`, true, false},
+		{"duplicate but for case, nested", `[{"b":{"x":1,"X":2}}]`, true, false},
+		{"same name in two objects", `[{"a":1},{"A":1}]`, true, true},
+		{"value like a name", `{"a":"a","b":"a"}`, true, true},
+		{"invalid UTF-8", "\"\xff\"", false, false},
+		{"lone surrogate", `"\ud800"`, false, false},
+		{"NUL after the document", "{}\x00", false, false},
+	} {
+		var v any
+		if err := Exact([]byte(tt.in), &v); (err == nil) != tt.exact {
+			t.Errorf("%s: Exact gave %v", tt.name, err)
+		}
+		if err := Folded([]byte(tt.in), &v); (err == nil) != tt.folded {
+			t.Errorf("%s: Folded gave %v", tt.name, err)
+		}
+	}
+}
+
+func TestMemberNames(t *testing.T) {
+	var v struct {
+		Quote string `json:"quote"`
+	}
+	if err := Folded([]byte(`{"QUOTE":"x","other":1}`), &v); err != nil || v.Quote != "x" {
+		t.Errorf("Folded: %v %q", err, v.Quote)
+	}
+	v.Quote = ""
+	if err := Exact([]byte(`{"QUOTE":"x"}`), &v); err != nil || v.Quote != "" {
+		t.Errorf("Exact: %v %q, want the member ignored", err, v.Quote)
+	}
+}
+
+func TestIntegersAreExact(t *testing.T) {
+	var v struct{ N uint8 }
+	for in, ok := range map[string]bool{`{"N":255}`: true, `{"N":256}`: false, `{"N":-1}`: false, `{"N":1.0}`: false,
+		`{"N":1e1}`: false, `{"N":"1"}`: false} {
+		if err := Exact([]byte(in), &v); (err == nil) != ok {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
+func TestCompactSortsAndKeepsText(t *testing.T) {
+	got, err := Compact([]byte("{\"b\": 1.50,\n \"a\": [18446744073709551616, \"\\u00e9<\"]}"))
+	if want := `{"a":[18446744073709551616,"\u00e9<"],"b":1.50}`; err != nil || string(got) != want {
+		t.Errorf("got %s (%v), want %s", got, err, want)
+	}
+}
+
+func FuzzCheck(f *testing.F) {
+	f.Add([]byte(`{"a":[1,{"b":null}],"c":"\u00e9"}`))
+	f.Add([]byte(`[[[[`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var v any
+		if Folded(b, &v) == nil && Check(b) != nil {
+			t.Fatalf("Folded accepts what Check refuses: %q", b)
+		}
+	})
+}
