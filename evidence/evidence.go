@@ -88,7 +88,17 @@ type Refusal struct {
 	Found    string // the value met instead; may be empty
 	Remedy   string // what the reader can do about it; may be empty
 	Err      error  // the cause, if another error is behind it
+	Fault    Fault  // who is to blame
 }
+
+// Fault says who is to blame for a refusal.
+type Fault int
+
+// The parties that a check can find at fault.
+const (
+	OfEvidence    Fault = iota // the evidence, or the platform behind it
+	OfEndorsement              // the collateral that the verifier brought: never the caller's fault
+)
 
 // Refuse makes a refusal of check; format and args give its problem.
 func Refuse(check Check, format string, args ...any) *Refusal {
@@ -104,6 +114,12 @@ func (r *Refusal) Want(expected, found any) *Refusal {
 // Do adds what the reader can do about the refusal.
 func (r *Refusal) Do(remedy string) *Refusal {
 	r.Remedy = remedy
+	return r
+}
+
+// Blame says who is at fault; without it, it is the evidence.
+func (r *Refusal) Blame(f Fault) *Refusal {
+	r.Fault = f
 	return r
 }
 

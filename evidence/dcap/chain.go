@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -48,13 +47,16 @@ const (
 type Verifier struct {
 	roots  Roots
 	chains *lru.Cache[[sha256.Size]byte, *chain]
-	cas    *lru.Cache[[sha256.Size]byte, *CA]
+	cas    *lru.Cache[caKey, *CA]
 }
+
+// caKey is the SHA-256 of the certificate of a PCK CA and of that of its root.
+type caKey [2][sha256.Size]byte
 
 // NewVerifier makes a verifier that trusts roots.
 func NewVerifier(roots Roots) *Verifier {
 	chains, err := lru.New[[sha256.Size]byte, *chain](cachedChains)
-	cas, err2 := lru.New[[sha256.Size]byte, *CA](cachedCAs)
+	cas, err2 := lru.New[caKey, *CA](cachedCAs)
 	if err := errors.Join(err, err2); err != nil {
 		panic("dcap: cache size: " + err.Error())
 	}
@@ -92,7 +94,6 @@ type chain struct {
 type Origin struct {
 	quote *Quote
 	chain *chain
-	at    time.Time
 }
 
 // Quote is the quote the origin belongs to.
@@ -120,13 +121,11 @@ func (v *Verifier) Trace(q *Quote, at time.Time, j *evidence.Journal) (*Origin, 
 	}
 	j.Pass(evidence.UntrustedRoot, c.ca.anchor.String())
 	j.Pass(evidence.PCKChain, string(c.ca.Kind()))
-	for _, cert := range []*x509.Certificate{c.leaf, c.ca.cert, c.ca.root} {
-		if err := inForce(cert, at); err != nil {
-			return nil, j.Fail(err)
-		}
+	if err := c.inForce(at); err != nil {
+		return nil, j.Fail(err)
 	}
 	j.Pass(evidence.PCKExpired, c.leaf.NotAfter.Format(time.RFC3339))
-	return &Origin{quote: q, chain: c, at: at}, nil
+	return &Origin{quote: q, chain: c}, nil
 }
 
 // chain returns the checked chain of pemChain, from memory if the same bytes were checked before.
@@ -148,9 +147,13 @@ func (v *Verifier) checkChain(pemChain []byte) (*chain, *evidence.Refusal) {
 		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate chain is not readable").Because(err).
 			Want("three certificates in PEM", fmt.Sprintf("%d", len(ders)))
 	}
-	leaf, ca, refusal := v.readChain(ders)
+	ca, refusal := v.ca(ders[1], ders[2])
 	if refusal != nil {
 		return nil, refusal
+	}
+	leaf, err := x509.ParseCertificate(ders[0])
+	if err != nil {
+		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate cannot be parsed").Because(err)
 	}
 	if err := errors.Join(named(leaf, leafName), notCA(leaf), issuedBy(leaf, ca.cert)); err != nil {
 		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate is not one that the PCK CA issued").Because(err)
@@ -162,25 +165,24 @@ func (v *Verifier) checkChain(pemChain []byte) (*chain, *evidence.Refusal) {
 	return &chain{leaf, ca, ext}, nil
 }
 
-// readChain parses the three certificates, leaf first and root last, and checks the upper two.
-func (v *Verifier) readChain(ders [][]byte) (*x509.Certificate, *CA, *evidence.Refusal) {
-	var certs [3]*x509.Certificate
-	for i, der := range ders {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, nil, evidence.Refuse(evidence.PCKChain, "certificate %d of the PCK chain cannot be parsed", i+1).Because(err)
-		}
-		certs[i] = cert
-	}
-	ca, refusal := v.ca(certs[1], certs[2])
-	return certs[0], ca, refusal
-}
-
-// ca checks a PCK CA and its root, or remembers that it did.
-func (v *Verifier) ca(cert, root *x509.Certificate) (*CA, *evidence.Refusal) {
-	key := sha256.Sum256(slices.Concat(cert.Raw, root.Raw))
+// ca returns the PCK CA whose certificate and root have the given DER, from memory if the same two were checked before.
+func (v *Verifier) ca(cert, root []byte) (*CA, *evidence.Refusal) {
+	key := caKey{sha256.Sum256(cert), sha256.Sum256(root)}
 	if ca, ok := v.cas.Get(key); ok {
 		return ca, nil
+	}
+	ca, refusal := v.checkCA(cert, root)
+	if refusal == nil {
+		v.cas.Add(key, ca)
+	}
+	return ca, refusal
+}
+
+func (v *Verifier) checkCA(certDER, rootDER []byte) (*CA, *evidence.Refusal) {
+	cert, err := x509.ParseCertificate(certDER)
+	root, err2 := x509.ParseCertificate(rootDER)
+	if err := errors.Join(err, err2); err != nil {
+		return nil, evidence.Refuse(evidence.PCKChain, "a certificate above the PCK certificate cannot be parsed").Because(err)
 	}
 	anchor, refusal := v.anchor(root)
 	if refusal != nil {
@@ -193,18 +195,20 @@ func (v *Verifier) ca(cert, root *x509.Certificate) (*CA, *evidence.Refusal) {
 	if err := errors.Join(named(cert, name), issuedBy(cert, root), mayIssue(cert, 0)); err != nil {
 		return nil, evidence.Refuse(evidence.PCKChain, "the PCK CA is not one that the root issued").Because(err)
 	}
-	ca := &CA{cert, root, anchor, sha256.Sum256(cert.RawSubjectPublicKeyInfo)}
-	v.cas.Add(key, ca)
-	return ca, nil
+	return &CA{cert, root, anchor, sha256.Sum256(cert.RawSubjectPublicKeyInfo)}, nil
+}
+
+func untrusted(a Anchor) *evidence.Refusal {
+	return evidence.Refuse(evidence.UntrustedRoot, "the certificate chain ends in a root that is not trusted").
+		Want("the key of a trusted root", "SHA-256 of SubjectPublicKeyInfo "+a.String()).
+		Do("use evidence of genuine Intel hardware, or configure the test root explicitly")
 }
 
 // anchor checks that root is a certificate of a trusted key.
 func (v *Verifier) anchor(root *x509.Certificate) (Anchor, *evidence.Refusal) {
 	a := Anchor(sha256.Sum256(root.RawSubjectPublicKeyInfo))
 	if _, ok := v.roots.keys[a]; !ok {
-		return a, evidence.Refuse(evidence.UntrustedRoot, "the certificate chain ends in a root that is not trusted").
-			Want("the key of a trusted root", "SHA-256 of SubjectPublicKeyInfo "+a.String()).
-			Do("use evidence of genuine Intel hardware, or configure the test root explicitly")
+		return a, untrusted(a)
 	}
 	if err := errors.Join(named(root, rootName), issuedBy(root, root), mayIssue(root, 1)); err != nil {
 		return a, evidence.Refuse(evidence.PCKChain, "the root certificate is not well made").Because(err)
@@ -264,15 +268,17 @@ func notCA(cert *x509.Certificate) error {
 	return nil
 }
 
-// inForce checks the dates of a certificate of the PCK chain.
-func inForce(cert *x509.Certificate, at time.Time) *evidence.Refusal {
-	switch {
-	case at.Before(cert.NotBefore):
-		return evidence.Refuse(evidence.PCKNotYetValid, "%q is not valid yet", cert.Subject.CommonName).
-			Want("not before "+cert.NotBefore.Format(time.RFC3339), at.Format(time.RFC3339)).Do("check the clock of the service")
-	case at.After(cert.NotAfter):
-		return evidence.Refuse(evidence.PCKExpired, "%q has expired", cert.Subject.CommonName).
-			Want("not after "+cert.NotAfter.Format(time.RFC3339), at.Format(time.RFC3339)).Do("provision the platform again for a new PCK certificate")
+// inForce checks the dates of the certificates, leaf first.
+func (c *chain) inForce(at time.Time) *evidence.Refusal {
+	for _, cert := range []*x509.Certificate{c.leaf, c.ca.cert, c.ca.root} {
+		switch {
+		case at.Before(cert.NotBefore):
+			return evidence.Refuse(evidence.PCKNotYetValid, "%q is not valid yet", cert.Subject.CommonName).
+				Want("not before "+stamp(cert.NotBefore), stamp(at)).Do("check the clock of the service")
+		case at.After(cert.NotAfter):
+			return evidence.Refuse(evidence.PCKExpired, "%q has expired", cert.Subject.CommonName).
+				Want("not after "+stamp(cert.NotAfter), stamp(at)).Do("provision the platform again for a new PCK certificate")
+		}
 	}
 	return nil
 }
@@ -284,13 +290,14 @@ func splitPEM(b []byte) ([][]byte, error) {
 		return nil, fmt.Errorf("certificate chain of %d bytes, at most %d are read", len(b), maxDocument)
 	}
 	var ders [][]byte
-	for rest := bytes.TrimRight(b, "\x00 \r\n\t"); len(rest) > 0; {
+	for rest := bytes.TrimRight(b, padding); len(rest) > 0; {
 		rest = bytes.TrimLeft(rest, " \r\n\t")
 		if !bytes.HasPrefix(rest, []byte("-----BEGIN CERTIFICATE-----")) {
 			return ders, errors.New("expected a PEM certificate, found something else")
 		}
 		block, next := pem.Decode(rest)
-		if block == nil || len(block.Headers) > 0 || block.Type != "CERTIFICATE" {
+		// Decode looks past a damaged block for the next sound one, so what it read may be more than one block.
+		if block == nil || len(block.Headers) > 0 || bytes.Count(rest[:len(rest)-len(next)], []byte("-----BEGIN ")) != 1 {
 			return ders, errors.New("a PEM certificate is damaged")
 		}
 		ders, rest = append(ders, block.Bytes), next

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -33,7 +34,7 @@ func (v *Verifier) RootCRL(b []byte, a Anchor) (*CRL, error) {
 	}
 	key, ok := v.roots.keys[a]
 	if !ok {
-		return nil, evidence.Refuse(evidence.UntrustedRoot, "the root of the revocation list is not trusted").Want("a trusted root", a)
+		return nil, endorsement(evidence.UntrustedRoot, "the root of the revocation list is not trusted").Want("a trusted root", a)
 	}
 	if list.Issuer.CommonName != rootName {
 		return nil, foreignCRL(list, rootName)
@@ -54,18 +55,18 @@ func (v *Verifier) PCKCRL(b []byte, ca *CA) (*CRL, error) {
 }
 
 func foreignCRL(list *x509.RevocationList, issuer string) error {
-	return evidence.Refuse(evidence.CRLSignature, "the revocation list is of another authority").
+	return endorsement(evidence.CRLSignature, "the revocation list is of another authority").
 		Want(issuer, list.Issuer.CommonName)
 }
 
 func newCRL(list *x509.RevocationList, key *ecdsa.PublicKey, issuer [sha256.Size]byte) (*CRL, error) {
 	signer := x509.Certificate{PublicKey: key, PublicKeyAlgorithm: x509.ECDSA}
 	if list.SignatureAlgorithm != x509.ECDSAWithSHA256 {
-		return nil, evidence.Refuse(evidence.CRLSignature, "the revocation list of %q has an unexpected signature", list.Issuer.CommonName).
+		return nil, endorsement(evidence.CRLSignature, "the revocation list of %q has an unexpected signature", list.Issuer.CommonName).
 			Want(x509.ECDSAWithSHA256, list.SignatureAlgorithm)
 	}
 	if err := signer.CheckSignature(list.SignatureAlgorithm, list.RawTBSRevocationList, list.Signature); err != nil {
-		return nil, evidence.Refuse(evidence.CRLSignature, "the revocation list of %q is not signed by it", list.Issuer.CommonName).Because(err)
+		return nil, endorsement(evidence.CRLSignature, "the revocation list of %q is not signed by it", list.Issuer.CommonName).Because(err)
 	}
 	revoked := make(map[string]bool, len(list.RevokedCertificateEntries))
 	for _, e := range list.RevokedCertificateEntries {
@@ -88,10 +89,10 @@ func (c *CRL) current(opt Options) *evidence.Refusal {
 	name := c.list.Issuer.CommonName
 	switch {
 	case opt.At.Before(c.list.ThisUpdate):
-		return evidence.Refuse(evidence.CRLNotYetValid, "the revocation list of %q is not in force yet", name).
+		return endorsement(evidence.CRLNotYetValid, "the revocation list of %q is not in force yet", name).
 			Want("thisUpdate not after "+stamp(opt.At), stamp(c.list.ThisUpdate)).Do("check the clock")
 	case c.list.NextUpdate.IsZero() || !opt.At.Before(c.list.NextUpdate.Add(opt.Grace)):
-		return evidence.Refuse(evidence.CRLExpired, "the revocation list of %q is past its nextUpdate", name).
+		return endorsement(evidence.CRLExpired, "the revocation list of %q is past its nextUpdate", name).
 			Want("nextUpdate after "+stamp(opt.At), stamp(c.list.NextUpdate)).Do("fetch the collateral again")
 	}
 	return nil
@@ -102,37 +103,53 @@ func (c *CRL) current(opt Options) *evidence.Refusal {
 func parseCRL(b []byte) (*x509.RevocationList, error) {
 	der, err := crlDER(b)
 	if err != nil {
-		return nil, evidence.Refuse(evidence.CRLFormat, "the revocation list is not readable").Because(err)
+		return nil, endorsement(evidence.CRLFormat, "the revocation list is not readable").Because(err)
 	}
 	list, err := x509.ParseRevocationList(der)
 	if err != nil {
-		return nil, evidence.Refuse(evidence.CRLFormat, "the revocation list cannot be parsed").Because(err)
+		return nil, endorsement(evidence.CRLFormat, "the revocation list cannot be parsed").Because(err)
 	}
 	if list.Number == nil || len(list.AuthorityKeyId) == 0 {
-		return nil, evidence.Refuse(evidence.CRLFormat, "the revocation list lacks an extension").
+		return nil, endorsement(evidence.CRLFormat, "the revocation list lacks an extension").
 			Want("CRL number and authority key identifier", "not both")
+	}
+	if hasCritical(list) {
+		return nil, endorsement(evidence.CRLFormat, "the revocation list has a critical extension, so it is not a plain, complete one").
+			Want("no critical extension", "at least one")
 	}
 	return list, nil
 }
 
+// hasCritical reports whether the list or one of its entries has a critical extension. None that Intel uses is, and
+// those that are (delta CRLs, indirect CRLs, partial scopes) change what the list means (RFC 5280 section 5.2).
+func hasCritical(list *x509.RevocationList) bool {
+	critical := func(x pkixExtension) bool { return x.Critical }
+	return slices.ContainsFunc(list.Extensions, critical) ||
+		slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool {
+			return slices.ContainsFunc(e.Extensions, critical)
+		})
+}
+
+// padding may surround a document that came as a C string or out of a file; it is not part of the document.
+const padding = "\x00 \r\n\t"
+
+// crlDER takes the one DER value out of b.
 func crlDER(b []byte) ([]byte, error) {
 	if len(b) > maxDocument {
 		return nil, fmt.Errorf("revocation list of %d bytes, at most %d are read", len(b), maxDocument)
 	}
-	const padding = "\x00 \r\n\t"
-	text := bytes.Trim(b, padding)
+	der, text := b, bytes.Trim(b, padding)
 	if bytes.HasPrefix(text, []byte("-----BEGIN X509 CRL-----")) {
 		block, rest := pem.Decode(text)
 		if block == nil || len(rest) > 0 {
 			return nil, errors.New("the PEM block is damaged")
 		}
-		return block.Bytes, nil
-	}
-	if der, err := hex.DecodeString(string(text)); err == nil {
-		return der, nil
+		der = block.Bytes
+	} else if decoded, err := hex.DecodeString(string(text)); err == nil {
+		der = decoded
 	}
 	var outer asn1.RawValue
-	rest, err := asn1.Unmarshal(b, &outer)
+	rest, err := asn1.Unmarshal(der, &outer)
 	if err != nil || len(bytes.Trim(rest, padding)) > 0 {
 		return nil, errors.New("expected DER, PEM or hex text")
 	}
@@ -143,6 +160,11 @@ func crlDER(b []byte) ([]byte, error) {
 // what the collateral claims hash (sgx-tdx.md section 10.2).
 func hashC(text []byte) [sha256.Size]byte {
 	return sha256.Sum256(append(bytes.Clone(text), 0))
+}
+
+// endorsement is a refusal of collateral, for which the evidence is not to blame.
+func endorsement(check evidence.Check, format string, args ...any) *evidence.Refusal {
+	return evidence.Refuse(check, format, args...).Blame(evidence.OfEndorsement)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

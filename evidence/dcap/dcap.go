@@ -100,6 +100,12 @@ func (r Roots) And(other Roots) Roots {
 	return r
 }
 
+// Trusts reports whether a is among the roots.
+func (r Roots) Trusts(a Anchor) bool {
+	_, ok := r.keys[a]
+	return ok
+}
+
 // anchorOf hashes the SubjectPublicKeyInfo of key.
 func anchorOf(key *ecdsa.PublicKey) Anchor {
 	spki, err := x509.MarshalPKIXPublicKey(key)

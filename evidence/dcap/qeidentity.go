@@ -67,7 +67,7 @@ func (v *Verifier) QEIdentity(doc, issuerChain []byte) (*QEIdentity, error) {
 }
 
 func badIdentity(err error) error {
-	return evidence.Refuse(evidence.QEIdentityFormat, "the QE identity breaks its schema").Because(err).Do("fetch the document again")
+	return endorsement(evidence.QEIdentityFormat, "the QE identity breaks its schema").Because(err).Do("fetch the document again")
 }
 
 // read reads the inner object, whose signature has been checked.

@@ -96,7 +96,10 @@ func ParseQuote(b []byte) (*Quote, error) {
 			Want("certification data of type 5 (PCK certificate chain)", certType).
 			Do("configure the quote provider so that it embeds the PCK certificate chain (OE_MISSING_CERTIFICATE_CHAIN)")
 	}
-	return q, q.checkValues()
+	if err := q.checkValues(); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 // readHeader reads the 48 bytes of the header, and fails c where a value is not one that is supported.

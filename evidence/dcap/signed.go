@@ -56,7 +56,7 @@ func readEnvelope(b []byte) (envelope, error) {
 	if len(b) > maxDocument {
 		return e, fmt.Errorf("document of %d bytes, at most %d are read", len(b), maxDocument)
 	}
-	return e, strictjson.Exact(b, &e)
+	return e, strictjson.Exact(bytes.Trim(b, padding), &e)
 }
 
 // common are the members that both inner objects have.
@@ -93,10 +93,10 @@ func (v *Verifier) signed(d *document, inner []byte, signature string, issuerCha
 	var sig rawSignature
 	n, err := hex.Decode(sig[:], []byte(signature[:min(len(signature), 2*len(sig))]))
 	if err != nil || n != len(sig) || len(signature) != 2*len(sig) {
-		return evidence.Refuse(badSignature, "the signature of the %s is malformed", d.name).Want("128 hex digits", fmt.Sprintf("%d characters", len(signature)))
+		return endorsement(badSignature, "the signature of the %s is malformed", d.name).Want("128 hex digits", fmt.Sprintf("%d characters", len(signature)))
 	}
 	if !sig.inRange() || !sig.verifies(key(d.signer), inner) {
-		return evidence.Refuse(badSignature, "the %s is not signed by its TCB signer", d.name).
+		return endorsement(badSignature, "the %s is not signed by its TCB signer", d.name).
 			Want("a signature over the document as received", "another").Do("fetch the document again and store its bytes unchanged")
 	}
 	return nil
@@ -105,7 +105,7 @@ func (v *Verifier) signed(d *document, inner []byte, signature string, issuerCha
 // signerChain reads the issuer chain: the TCB signer and a trusted root that issued it.
 func (v *Verifier) signerChain(d *document, issuerChain []byte) *evidence.Refusal {
 	bad := func(err error) *evidence.Refusal {
-		return evidence.Refuse(evidence.TCBSigningChain, "the issuer chain of the %s is not Intel's", d.name).Because(err)
+		return endorsement(evidence.TCBSigningChain, "the issuer chain of the %s is not Intel's", d.name).Because(err)
 	}
 	ders, err := splitPEM(issuerChain)
 	if err != nil {
@@ -121,7 +121,7 @@ func (v *Verifier) signerChain(d *document, issuerChain []byte) *evidence.Refusa
 	}
 	anchor, refusal := v.anchor(root)
 	if refusal != nil {
-		return refusal
+		return refusal.Blame(evidence.OfEndorsement)
 	}
 	if err := errors.Join(named(signer, tcbSignerName), notCA(signer), issuedBy(signer, root)); err != nil {
 		return bad(err)
@@ -143,7 +143,7 @@ func joinPEM(certs ...*x509.Certificate) []byte {
 // (sgx-tdx.md section 9.1).
 func (d *document) current(opt Options, rootCRL *CRL, checks dates) *evidence.Refusal {
 	if rootCRL != nil && rootCRL.lists(d.signer.SerialNumber) {
-		return evidence.Refuse(evidence.Revoked, "the TCB signer of the %s is revoked", d.name).
+		return endorsement(evidence.Revoked, "the TCB signer of the %s is revoked", d.name).
 			Want("not in the root CRL", "serial "+d.signer.SerialNumber.String())
 	}
 	if opt.Expiry == Ignore {
@@ -155,16 +155,16 @@ func (d *document) current(opt Options, rootCRL *CRL, checks dates) *evidence.Re
 	}
 	for _, cert := range []*x509.Certificate{d.signer, d.root} {
 		if judged.Before(cert.NotBefore) || judged.After(cert.NotAfter) {
-			return evidence.Refuse(evidence.TCBSigningChain, "%q, which signed the %s, is outside its dates", cert.Subject.CommonName, d.name).
+			return endorsement(evidence.TCBSigningChain, "%q, which signed the %s, is outside its dates", cert.Subject.CommonName, d.name).
 				Want(stamp(cert.NotBefore)+" to "+stamp(cert.NotAfter), stamp(judged)).Do("fetch the collateral again")
 		}
 	}
 	switch {
 	case d.issueDate.After(opt.At.Add(ClockSkew)):
-		return evidence.Refuse(checks.notYetValid, "the %s is issued in the future", d.name).
+		return endorsement(checks.notYetValid, "the %s is issued in the future", d.name).
 			Want("issueDate not after "+stamp(opt.At), stamp(d.issueDate)).Do("check the clock")
 	case opt.Expiry == Enforce && d.expired(opt.At.Add(-opt.Grace)):
-		return evidence.Refuse(checks.expired, "the %s is past its nextUpdate (collateral_expiry=enforce)", d.name).
+		return endorsement(checks.expired, "the %s is past its nextUpdate (collateral_expiry=enforce)", d.name).
 			Want("nextUpdate after "+stamp(opt.At), stamp(d.nextUpdate)).Do("fetch the collateral again, or store it as a pinned baseline")
 	}
 	return nil

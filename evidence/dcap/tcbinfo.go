@@ -80,12 +80,11 @@ func (v *Verifier) TCBInfo(doc, issuerChain []byte) (*TCBInfo, error) {
 }
 
 func badTCBInfo(err error) error {
-	return evidence.Refuse(evidence.TCBInfoFormat, "the TCB info breaks its schema").Because(err).Do("fetch the document again")
+	return endorsement(evidence.TCBInfoFormat, "the TCB info breaks its schema").Because(err).Do("fetch the document again")
 }
 
-// hashDocument is the hash of a document in the collateral claims; white space and NUL bytes around it, which are
-// not Intel's, do not count.
-func hashDocument(doc []byte) [32]byte { return hashC(bytes.Trim(doc, "\x00 \r\n\t")) }
+// hashDocument is the hash of a document in the collateral claims; padding around it does not count.
+func hashDocument(doc []byte) [32]byte { return hashC(bytes.Trim(doc, padding)) }
 
 // read reads the inner object, whose signature has been checked.
 func (t *TCBInfo) read(inner []byte) error {
@@ -184,10 +183,11 @@ func (t *TCB) readNumbered(raw jsontext.Value) error {
 		return err
 	}
 	for i := range t.Components {
-		name := componentName(i)
-		if err := strictjson.Exact(members[name], &t.Components[i]); err != nil {
-			return fmt.Errorf("tcb.%s: %w", name, err)
+		name, svn := componentName(i), (*uint8)(nil)
+		if err := strictjson.Exact(members[name], &svn); err != nil || svn == nil {
+			return fmt.Errorf("tcb.%s: expected a number from 0 to 255: %w", name, cmp.Or(err, errors.New("found null")))
 		}
+		t.Components[i] = *svn
 	}
 	return nil
 }

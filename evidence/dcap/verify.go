@@ -58,9 +58,9 @@ type CollateralHashes struct {
 // Verify checks the quote behind o against the collateral c, in the order of sgx-tdx.md section 7 from step 3 on. The
 // journal, if any, records each check. The error is an [evidence.Refusal] that names the first check that failed.
 func (v *Verifier) Verify(o *Origin, c Collateral, opt Options, j *evidence.Journal) (*Verified, error) {
-	run := &verification{o: o, c: &c, opt: opt, j: j}
+	run := &verification{roots: v.roots, o: o, c: &c, opt: opt, j: j}
 	steps := []func() *evidence.Refusal{
-		run.complete, run.revocation, run.tcbInfo, run.qeReport, run.qeIdentity, run.quoteSignature, run.standing,
+		run.origin, run.complete, run.revocation, run.tcbInfo, run.qeReport, run.qeIdentity, run.quoteSignature, run.standing,
 	}
 	for _, step := range steps {
 		if r := step(); r != nil {
@@ -72,6 +72,7 @@ func (v *Verifier) Verify(o *Origin, c Collateral, opt Options, j *evidence.Jour
 
 // verification is one run of Verify.
 type verification struct {
+	roots      Roots
 	o          *Origin
 	c          *Collateral
 	opt        Options
@@ -84,6 +85,18 @@ type verification struct {
 func (r *verification) skip(check evidence.Check, why string) {
 	r.notChecked = append(r.notChecked, check)
 	r.j.Skip(check, why)
+}
+
+// origin checks that the origin holds for this verifier and this time too: it may have been traced by another one, or
+// long ago. TDX quotes need checks of the TD that this package does not make yet.
+func (r *verification) origin() *evidence.Refusal {
+	if r.o.quote.TEE != SGX {
+		return evidence.Refuse(evidence.QuoteFormat, "a quote of this TEE cannot be verified").Want(SGX, r.o.quote.TEE)
+	}
+	if _, ok := r.roots.keys[r.o.Anchor()]; !ok {
+		return untrusted(r.o.Anchor())
+	}
+	return r.o.chain.inForce(r.opt.At)
 }
 
 // complete checks that nothing is missing and that everything hangs on the one root that the quote hangs on.
@@ -100,11 +113,11 @@ func (r *verification) complete() *evidence.Refusal {
 		missing = "root CRL"
 	}
 	if missing != "" {
-		return evidence.Refuse(evidence.CollateralMissing, "the %s is missing", missing).Do("supply it with the rest of the collateral")
+		return endorsement(evidence.CollateralMissing, "the %s is missing", missing).Do("supply it with the rest of the collateral")
 	}
 	for _, d := range []*document{&r.c.TCBInfo.document, &r.c.QEIdentity.document} {
 		if d.anchor != r.o.Anchor() {
-			return evidence.Refuse(evidence.UntrustedRoot, "the %s and the quote end in different roots", d.name).Want(r.o.Anchor(), d.anchor)
+			return endorsement(evidence.UntrustedRoot, "the %s and the quote end in different roots", d.name).Want(r.o.Anchor(), d.anchor)
 		}
 	}
 	return nil
@@ -118,7 +131,7 @@ func (r *verification) revocation() *evidence.Refusal {
 	}
 	ca := r.o.chain.ca
 	if r.c.RootCRL.issuer != [sha256.Size]byte(ca.anchor) || r.c.PCKCRL.issuer != ca.keyID {
-		return evidence.Refuse(evidence.CRLSignature, "a revocation list is of another authority than the PCK certificate").
+		return endorsement(evidence.CRLSignature, "a revocation list is of another authority than the PCK certificate").
 			Want(ca.cert.Subject.CommonName, r.c.PCKCRL.list.Issuer.CommonName)
 	}
 	if refusal := r.crlDates(); refusal != nil {

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/assay-attestation/assay/assaytest"
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/relyingparty"
+)
+
+// demo is the whole story on one machine: a service in development mode, a simulated enclave, a relying party.
+type demo struct {
+	*call
+	dir     string
+	service *running
+	client  *http.Client
+	party   *relyingparty.Verifier
+	quote   []byte
+	data    []byte
+	outcome demoOutcome
+}
+
+// demoOutcome is the demo as JSON: the token that was earned, and the refusal of the forgery.
+type demoOutcome struct {
+	Token   *tokenReport `json:"token"`
+	Refused struct {
+		Status  int    `json:"status"`
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	} `json:"refused"`
+}
+
+// runDemo tells the story (native.md section 1.2). It fails unless the genuine quote earns a token that verifies, and
+// the tampered one is refused.
+func runDemo(ctx context.Context, c *call) error {
+	keep := c.Bool("keep", false, "leave the service running, and its data folder in place, until interrupted")
+	if _, err := c.parse(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "assay-demo-")
+	if err != nil {
+		return err
+	}
+	d := &demo{call: c, dir: dir, data: []byte(simulatedRuntimeData)}
+	if !*keep {
+		defer os.RemoveAll(dir)
+	}
+	return d.withService(ctx, func() error {
+		if err := d.tell(ctx); err != nil {
+			return err
+		}
+		if d.json {
+			if err := d.printJSON(d.outcome); err != nil {
+				return err
+			}
+		}
+		if *keep {
+			d.say("The service stays at %s (CA: %s) until you interrupt it.", d.service.cfg.URL, d.service.caFile)
+			<-ctx.Done()
+		}
+		return nil
+	})
+}
+
+// withService runs f while the service runs.
+func (d *demo) withService(ctx context.Context, f func() error) error {
+	quiet := *d.env
+	quiet.stderr = io.Discard
+	var err error
+	if d.service, err = start(config.Config{Dev: true, Listen: "127.0.0.1:0", Data: d.dir}, &quiet); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- d.service.run(ctx) }()
+	err = f()
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// tell goes through the story, step by step.
+func (d *demo) tell(ctx context.Context) error {
+	var err error
+	if d.client, err = d.call.client(d.service.caFile); err != nil {
+		return err
+	}
+	if d.party, err = d.relyingParty(party{issuer: d.service.cfg.URL, client: d.client}); err != nil {
+		return err
+	}
+	d.say("1  A service in development mode runs at %s. It trusts simulated hardware; never do that in earnest.", d.service.cfg.URL)
+	if err := d.simulateQuote(); err != nil {
+		return err
+	}
+	token, err := d.attest(ctx, d.quote)
+	if err != nil {
+		return fmt.Errorf("the genuine quote was refused: %w", err)
+	}
+	if err := d.verifyToken(ctx, token); err != nil {
+		return fmt.Errorf("the token of the genuine quote does not verify: %w", err)
+	}
+	return d.forge(ctx)
+}
+
+// simulateQuote makes the evidence: a quote whose report data is the hash of the runtime data.
+func (d *demo) simulateQuote() error {
+	enclave := assaytest.SimulatedEnclave()
+	digest := sha256.Sum256(d.data)
+	copy(enclave.ReportData[:], digest[:])
+	var err error
+	if d.quote, err = assaytest.WellKnownIntel().Quote(enclave); err != nil {
+		return err
+	}
+	d.say("2  A simulated enclave holds %s\n   and made a quote of %d bytes that vouches for it.", d.data, len(d.quote))
+	return nil
+}
+
+// attest sends a quote to the service.
+func (d *demo) attest(ctx context.Context, quote []byte) (string, error) {
+	body, err := json.Marshal(attestBodyFor(evidence.SgxEnclave, quote, &runtimeData{d.data, true}))
+	if err != nil {
+		return "", err
+	}
+	url := d.service.cfg.URL + "/attest/SgxEnclave?api-version=" + apiVersion
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	return post(d.client, request)
+}
+
+// verifyToken is the relying party's part.
+func (d *demo) verifyToken(ctx context.Context, token string) error {
+	report, err := verified(ctx, d.party, token, nil)
+	if err != nil {
+		return err
+	}
+	d.outcome.Token = report
+	d.say("3  The service verified the quote against the simulated Intel's collateral, asked its policy, and signed a token.")
+	d.say("4  A relying party fetched the service's keys and verified the token:\n")
+	if !d.json {
+		report.print(d.sheet(), nil)
+	}
+	return nil
+}
+
+// mrenclaveOffset is where MRENCLAVE stands in a version 3 quote (sgx-tdx.md section 2.3).
+const mrenclaveOffset = 48 + 64
+
+// forge alters one bit of the enclave's measurement, and expects the service to say so.
+func (d *demo) forge(ctx context.Context) error {
+	forged := bytes.Clone(d.quote)
+	forged[mrenclaveOffset] ^= 1
+	_, err := d.attest(ctx, forged)
+	answer, refused := errors.AsType[*serviceError](err)
+	if !refused || answer.Status != http.StatusBadRequest {
+		return fmt.Errorf("the tampered quote was not refused as it should be: %w", errors.Join(err, errors.New("no refusal")))
+	}
+	d.say("\n5  Somebody changes one bit of the enclave's measurement in the quote and tries again:\n")
+	d.outcome.Refused.Status, d.outcome.Refused.Code, d.outcome.Refused.Message = answer.Status, answer.Code, answer.Message
+	if !d.json {
+		s := d.sheet()
+		s.heading(green, "REFUSED", "as it should be")
+		s.rows(row{"status", fmt.Sprint(answer.Status)}, row{"code", answer.Code}, row{"message", answer.Message})
+	}
+	return nil
+}
+
+func (d *demo) say(format string, args ...any) {
+	if !d.json {
+		fmt.Fprintf(d.stdout, format+"\n", args...)
+	}
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/strictjson"
+)
+
+// appraisal is all that one verification of evidence is given, read and checked for sense.
+type appraisal struct {
+	kind     evidence.Type
+	evidence []byte
+	roots    dcap.Roots
+	sets     []*collateral.Set // one is used as it is, of several the one for the platform
+	options  dcap.Options
+	accept   []string // statuses that are good enough; empty: status does not decide
+	runtime  *runtimeData
+}
+
+// runtimeData is what the enclave must have put the hash of into its report data.
+type runtimeData struct {
+	bytes []byte
+	json  bool
+}
+
+// runEvidenceVerify verifies evidence against the collateral it is given (native.md section 1.3).
+func runEvidenceVerify(_ context.Context, c *call) error {
+	in, err := readAppraisal(c)
+	if err != nil {
+		return err
+	}
+	report := evidenceReport{Type: in.kind}
+	err = in.verify(&report)
+	report.finish(err)
+	if c.json {
+		err = errors.Join(err, c.printJSON(report))
+	} else {
+		report.print(c.sheet(), err)
+	}
+	if err != nil {
+		return told{err}
+	}
+	return nil
+}
+
+// readAppraisal reads the flags of evidence verify and the files they name.
+func readAppraisal(c *call) (*appraisal, error) {
+	kind := c.String("type", "", "attestation type `T` of the evidence: sgx or openenclave")
+	bundle := c.String("collateral", "", "`BUNDLE` to judge by: a folder, used as it is, or a .tar.gz")
+	root := c.String("trust-root", "", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root")
+	expiry := c.String("collateral-expiry", "enforce", "`WHICH` dates of the collateral count: enforce, pinned or ignore")
+	accept := c.String("accept-status", "", "refuse every TCB status that is not in this `LIST`")
+	data, dataType := declareRuntimeData(c)
+	var at string
+	c.at(&at)
+	pos, err := c.parse("FILE")
+	if err != nil {
+		return nil, err
+	}
+	in := &appraisal{}
+	return in, firstError(
+		func() (err error) { in.kind, err = evidenceType(*kind); return err },
+		func() (err error) { in.options.At, err = c.time(at); return err },
+		func() (err error) { in.options.Expiry, err = expiryNamed(*expiry); return err },
+		func() (err error) { in.accept, err = statuses(*accept); return err },
+		func() (err error) { in.runtime, err = c.runtimeData(*data, *dataType); return err },
+		func() (err error) { in.roots, err = c.roots(*root); return err },
+		func() (err error) { in.evidence, err = c.read(pos[0]); return err },
+		func() (err error) { in.sets, err = readCollateral(*bundle); return err },
+	)
+}
+
+// firstError runs the steps until one fails.
+func firstError(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func declareRuntimeData(c *call) (file, kind *string) {
+	return c.String("runtime-data", "", "`FILE` whose SHA-256 the report data must begin with"),
+		c.String("runtime-type", "binary", "`KIND` of the runtime data: json or binary")
+}
+
+func (c *call) runtimeData(file, kind string) (*runtimeData, error) {
+	lower := strings.ToLower(kind)
+	switch {
+	case lower != "json" && lower != "binary":
+		return nil, usage("--runtime-type %q: expected json or binary", kind)
+	case file == "" && c.isSet("runtime-type"):
+		return nil, usage("--runtime-type says nothing without --runtime-data")
+	case file == "":
+		return nil, nil
+	}
+	b, err := c.read(file)
+	return &runtimeData{b, lower == "json"}, err
+}
+
+func evidenceType(s string) (evidence.Type, error) {
+	if s == "" {
+		return "", usage("--type is missing")
+	}
+	t, ok := evidence.ParseType(s)
+	if !ok {
+		return "", usage("type %q: expected sgx or openenclave", s)
+	}
+	return t, nil
+}
+
+func expiryNamed(s string) (dcap.Expiry, error) {
+	switch s {
+	case "enforce":
+		return dcap.Enforce, nil
+	case "pinned":
+		return dcap.Pinned, nil
+	case "ignore":
+		return dcap.Ignore, nil
+	}
+	return 0, usage("--collateral-expiry %q: expected enforce, pinned or ignore", s)
+}
+
+// statuses reads the list of accepted TCB statuses. A misspelt one would refuse good evidence, or seem to.
+func statuses(text string) ([]string, error) {
+	known := []dcap.Status{dcap.UpToDate, dcap.SWHardeningNeeded, dcap.ConfigurationNeeded,
+		dcap.ConfigurationAndSWHardeningNeeded, dcap.OutOfDate, dcap.OutOfDateConfigurationNeeded, dcap.RevokedTCB}
+	words := list(text)
+	for _, w := range words {
+		if !slices.Contains(known, dcap.Status(w)) {
+			return nil, usage("--accept-status %q: expected some of %v", w, known)
+		}
+	}
+	return words, nil
+}
+
+// verify climbs from the bytes to a verdict and notes in r what it learns. The error is the refusal.
+func (in *appraisal) verify(r *evidenceReport) error {
+	e, err := parseEvidence(in.kind, in.evidence)
+	if err != nil {
+		return err
+	}
+	r.QuoteVersion = e.Quote.Version
+	v := dcap.NewVerifier(in.roots)
+	origin, err := v.Trace(e.Quote, in.options.At, &r.journal)
+	if err != nil {
+		return err
+	}
+	r.TrustAnchor, r.FMSPC = origin.Anchor().String(), origin.FMSPC().String()
+	endorsements, err := endorse(in.sets, v, origin)
+	if err != nil {
+		return err
+	}
+	facts, err := sgx.Verify(v, origin, e, sgx.Input{Collateral: endorsements, Options: in.options, Journal: &r.journal})
+	if err != nil {
+		return err
+	}
+	r.learn(facts)
+	if err := in.runtime.bound(facts.Report.ReportData, &r.journal); err != nil {
+		return err
+	}
+	return in.acceptable(facts, &r.journal)
+}
+
+func parseEvidence(kind evidence.Type, b []byte) (*sgx.Evidence, error) {
+	if kind == evidence.OpenEnclave {
+		return sgx.ParseOpenEnclave(b)
+	}
+	return sgx.Parse(b)
+}
+
+// bound checks that the report data begins with the hash of the runtime data (api.md section 4.1).
+func (d *runtimeData) bound(reportData [64]byte, j *evidence.Journal) error {
+	if d == nil {
+		j.Skip(evidence.RuntimeData, "no runtime data given")
+		return nil
+	}
+	want, found := sha256.Sum256(d.bytes), reportData[:sha256.Size]
+	if !bytes.Equal(want[:], found) {
+		return j.Fail(evidence.Refuse(evidence.RuntimeData, "the runtime data is not what the enclave vouches for").
+			Want("report data that begins "+hex.EncodeToString(want[:]), hex.EncodeToString(found)).
+			Do("give the very bytes whose SHA-256 the enclave put into its report data"))
+	}
+	if d.json {
+		// Some clients hash and send a NUL byte behind the text.
+		if err := strictjson.Check(bytes.TrimSuffix(d.bytes, []byte{0})); err != nil {
+			return j.Fail(evidence.Refuse(evidence.RuntimeData, "the runtime data is not the JSON it is said to be").
+				Because(err).Do("give --runtime-type binary"))
+		}
+	}
+	j.Pass(evidence.RuntimeData, hex.EncodeToString(found))
+	return nil
+}
+
+// acceptable lets the TCB status decide if the caller said which ones are good enough.
+func (in *appraisal) acceptable(facts *sgx.Verified, j *evidence.Journal) error {
+	status := string(facts.Status)
+	switch {
+	case len(in.accept) == 0:
+		j.Skip(evidence.TCBBaseline, "no --accept-status given")
+		return nil
+	case slices.Contains(in.accept, status):
+		j.Pass(evidence.TCBBaseline, status)
+		return nil
+	}
+	return j.Fail(evidence.Refuse(evidence.TCBBaseline, "the TCB status is not one of those accepted").
+		Want(strings.Join(in.accept, " or "), status).Do(remedy(facts)))
+}
+
+// remedy says which parts of a platform are short, where Intel says more, and what would have let it pass.
+func remedy(facts *sgx.Verified) string {
+	var parts []string
+	if len(facts.Shortfalls) > 0 {
+		parts = append(parts, "update the platform ("+strings.Join(shortfalls(facts.Shortfalls), ", ")+")")
+	}
+	if len(facts.AdvisoryIDs) > 0 {
+		parts = append(parts, "see "+strings.Join(facts.AdvisoryIDs, ", "))
+	}
+	return strings.Join(append(parts, "or list "+string(facts.Status)+" in --accept-status"), ", ")
+}
+
+// readCollateral reads a folder as it is, or the sets of a bundle.
+func readCollateral(name string) ([]*collateral.Set, error) {
+	if name == "" {
+		return nil, usage("--collateral is missing: evidence is verified offline against a stored bundle")
+	}
+	set, err := collateral.ReadSet(name)
+	if err == nil {
+		return []*collateral.Set{set}, nil
+	}
+	return readBundle(name)
+}
+
+// endorse has the collateral for the origin verified: the one set there is, or of several the newest for its platform.
+// Documents that are not there are a refusal too, which the exit status tells from the others.
+func endorse(sets []*collateral.Set, v *dcap.Verifier, o *dcap.Origin) (dcap.Collateral, error) {
+	set := sets[0]
+	if len(sets) > 1 {
+		if set = newest(sets, v, o.FMSPC().String()); set == nil {
+			return dcap.Collateral{}, evidence.Refuse(evidence.CollateralMissing, "the bundle holds no set for the platform").
+				Want("TCB info for FMSPC "+o.FMSPC().String(), "others").Do("fetch it with assay collateral fetch")
+		}
+	}
+	c, err := set.Verify(v, o)
+	if errors.Is(err, collateral.ErrAbsent) {
+		return c, evidence.Refuse(evidence.CollateralMissing, "a document of the collateral is missing").Because(err).
+			Do("supply it with the rest of the collateral")
+	}
+	return c, err
+}
+
+// newest finds the set with the highest evaluation number among those for a platform, nil if there is none.
+func newest(sets []*collateral.Set, v *dcap.Verifier, fmspc string) *collateral.Set {
+	var best *collateral.Set
+	var number uint32
+	for _, s := range sets {
+		info := tcbInfoOf(s, v)
+		if info.Err == nil && info.Key == fmspc && (best == nil || info.Evaluation > number) {
+			best, number = s, info.Evaluation
+		}
+	}
+	return best
+}

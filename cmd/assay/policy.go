@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/assay-attestation/assay/policy"
+)
+
+// policyType finds the attestation type that s names in any case, as the service's URLs spell it. There are more
+// types with policies than with evidence that this version verifies.
+func policyType(s string) (string, error) {
+	switch strings.ToLower(s) {
+	case "sgxenclave", "sgx":
+		return "SgxEnclave", nil
+	case "openenclave", "oe":
+		return "OpenEnclave", nil
+	case "sevsnpvm", "snp":
+		return "SevSnpVm", nil
+	case "tdxvm", "tdx":
+		return "TdxVm", nil
+	case "azureguest":
+		return "AzureGuest", nil
+	case "tpm", "vbs":
+		return "Tpm", nil
+	case "":
+		return "", usage("--type is missing")
+	}
+	return "", usage("--type %q: expected sgx, openenclave, snp, tdx, azureguest or tpm", s)
+}
+
+// policyReport is the result of policy check.
+type policyReport struct {
+	Valid    bool            `json:"valid"`
+	Version  string          `json:"version,omitzero"`
+	Hash     string          `json:"hash"` // defined for texts that do not parse, too
+	Errors   []policyError   `json:"errors"`
+	Warnings []policyWarning `json:"warnings"`
+}
+
+type policyError struct {
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Symbol  string `json:"symbol"`
+	Message string `json:"message"`
+	Rule    string `json:"rule"`
+}
+
+type policyWarning struct {
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
+// runPolicyCheck checks a policy as the service does when one is set.
+func runPolicyCheck(_ context.Context, c *call) error {
+	kind := c.String("type", "", "attestation type `T` that the policy is for")
+	pos, err := c.parse("FILE")
+	if err != nil {
+		return err
+	}
+	name, err := policyType(*kind)
+	if err != nil {
+		return err
+	}
+	text, err := c.read(pos[0])
+	if err != nil {
+		return err
+	}
+	report, err := checkPolicy(text, name)
+	if c.json {
+		err = errors.Join(err, c.printJSON(report))
+	} else {
+		report.print(c.sheet(), pos[0], err)
+	}
+	if err != nil {
+		return told{err}
+	}
+	return nil
+}
+
+// checkPolicy parses text and checks it for the attestation type. The error is the one that refuses it.
+func checkPolicy(text []byte, kind string) (policyReport, error) {
+	report := policyReport{Hash: policy.Hash(text), Errors: []policyError{}, Warnings: []policyWarning{}}
+	p, err := policy.Parse(text)
+	if err == nil {
+		major, minor := p.Version()
+		report.Version = fmt.Sprintf("%d.%d", major, minor)
+		for _, w := range p.Warnings() {
+			report.Warnings = append(report.Warnings, policyWarning{w.Line, w.Column, w.Text})
+		}
+		err = p.CheckFor(kind)
+	}
+	var found policy.Errors
+	errors.As(err, &found)
+	for _, e := range found {
+		report.Errors = append(report.Errors, policyError{e.Line, e.Column, e.Symbol, e.Failure, e.Rule})
+	}
+	report.Valid = err == nil
+	return report, err
+}
+
+// print prints errors as a compiler does, so that editors can jump to them.
+func (r *policyReport) print(s sheet, file string, err error) {
+	if err == nil {
+		s.heading(green, "VALID", file+", version "+r.Version)
+		s.rows(row{"hash", r.Hash})
+	} else {
+		s.heading(red, "REFUSED", file)
+	}
+	var found policy.Errors
+	errors.As(err, &found)
+	for _, e := range found {
+		fmt.Fprintf(s.w, "%s:%s\n", plain(file), e.Detail())
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(s.w, "%s:%d:%d: warning: %s\n", plain(file), w.Line, w.Column, plain(w.Message))
+	}
+}
+
+// runPolicyHash prints the hash of a policy's bytes, parsed or not.
+func runPolicyHash(_ context.Context, c *call) error {
+	pos, err := c.parse("FILE")
+	if err != nil {
+		return err
+	}
+	text, err := c.read(pos[0])
+	if err != nil {
+		return err
+	}
+	hash := policy.Hash(text)
+	if c.json {
+		return c.printJSON(struct {
+			Hash string `json:"hash"`
+		}{hash})
+	}
+	_, err = fmt.Fprintln(c.stdout, hash)
+	return err
+}

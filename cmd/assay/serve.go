@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/server"
+	"github.com/assay-attestation/assay/internal/servercert"
+)
+
+// Time limits of the listener. A body of attest_body bytes must fit into readTime on a slow line.
+const (
+	headerTime   = 10 * time.Second
+	readTime     = 60 * time.Second
+	writeTime    = 60 * time.Second
+	idleTime     = 120 * time.Second
+	shutdownTime = 10 * time.Second
+)
+
+// maxHeader bounds the header of a request in bytes.
+const maxHeader = 32 << 10
+
+// runServe runs the service until the context ends (native.md section 1.1).
+func runServe(ctx context.Context, c *call) error {
+	cfg, err := serveConfig(c)
+	if err != nil {
+		return err
+	}
+	s, err := start(cfg, c.env)
+	if err != nil {
+		return err
+	}
+	if err := c.announce(s); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// serveConfig reads the configuration file, if any, and lays the flags over it.
+func serveConfig(c *call) (config.Config, error) {
+	var cfg config.Config
+	file := c.String("config", "", "read the configuration from this YAML `file`")
+	var flags config.Config
+	c.StringVar(&flags.Listen, "listen", "", "`address` to listen on; port 0 picks a free one (default "+config.DefaultListen+")")
+	c.StringVar(&flags.URL, "url", "", "external `URL` of the default provider")
+	c.StringVar(&flags.TLSCert, "tls-cert", "", "TLS certificate, PEM `file`")
+	c.StringVar(&flags.TLSKey, "tls-key", "", "TLS key, PEM `file`")
+	c.BoolVar(&flags.InsecureHTTP, "insecure-http", false, "serve plain HTTP on a loopback address, behind a proxy that ends TLS")
+	c.StringVar(&flags.Data, "data", "", "`folder` of keys and caches (default assay-data)")
+	c.Func("collateral", "stored collateral, a `bundle`; may be repeated (default: Intel's service, live)", func(s string) error {
+		flags.Collateral = append(flags.Collateral, s)
+		return nil
+	})
+	c.Func("policy", "policy of the default provider, as `TYPE=FILE`; may be repeated", func(s string) error {
+		return addPolicy(&flags, s)
+	})
+	c.BoolVar(&flags.Dev, "dev", false, "development mode: trust simulated vendors; never for production")
+	at := c.String("at", "", "with --dev: judge evidence and collateral at this `time`")
+	if _, err := c.parse(); err != nil {
+		return cfg, err
+	}
+	if *file != "" {
+		var err error
+		if cfg, err = config.Read(*file); err != nil {
+			return cfg, badFile(err)
+		}
+	}
+	if *at != "" {
+		var err error
+		if flags.At, err = c.time(*at); err != nil {
+			return cfg, err
+		}
+	}
+	overlay(&cfg, flags)
+	if err := cfg.Complete(); err != nil {
+		return cfg, usage("%w", err)
+	}
+	return cfg, nil
+}
+
+func addPolicy(cfg *config.Config, s string) error {
+	name, file, ok := strings.Cut(s, "=")
+	if !ok {
+		return errors.New("expected TYPE=FILE")
+	}
+	if cfg.Policies == nil {
+		cfg.Policies = map[string]string{}
+	}
+	cfg.Policies[name] = file
+	return nil
+}
+
+// overlay lets every flag that was given win over the configuration file.
+func overlay(cfg *config.Config, flags config.Config) {
+	set := func(to *string, from string) {
+		if from != "" {
+			*to = from
+		}
+	}
+	set(&cfg.Listen, flags.Listen)
+	set(&cfg.URL, flags.URL)
+	set(&cfg.TLSCert, flags.TLSCert)
+	set(&cfg.TLSKey, flags.TLSKey)
+	set(&cfg.Data, flags.Data)
+	cfg.InsecureHTTP = cfg.InsecureHTTP || flags.InsecureHTTP
+	cfg.Dev = cfg.Dev || flags.Dev
+	if len(flags.Collateral) > 0 {
+		cfg.Collateral = flags.Collateral
+	}
+	if len(flags.Policies) > 0 {
+		cfg.Policies = flags.Policies
+	}
+	if !flags.At.IsZero() {
+		cfg.At = flags.At
+	}
+}
+
+// running is a service with its listener.
+type running struct {
+	cfg      config.Config
+	caFile   string // of the development CA, or empty
+	listener net.Listener
+	http     *http.Server
+	service  *server.Server
+	log      *slog.Logger
+}
+
+// start opens the listener and makes the service ready.
+func start(cfg config.Config, e *env) (*running, error) {
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	r := &running{cfg: cfg, listener: listener, log: slog.New(slog.NewJSONHandler(e.stderr, nil))}
+	if cfg.Dev && cfg.URL == "" {
+		r.cfg.URL = fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
+	}
+	if err := r.prepare(e); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// prepare makes the service and its TLS configuration.
+func (r *running) prepare(e *env) error {
+	opt := server.Options{Logger: r.log, Clock: e.now}
+	if r.cfg.Dev {
+		simulated, err := simulatedIntel(r.cfg, e.now)
+		if err != nil {
+			return err
+		}
+		opt.Simulated = simulated
+	}
+	var err error
+	if r.service, err = server.New(r.cfg, opt); err != nil {
+		return err
+	}
+	r.http = &http.Server{
+		Handler: r.service.Handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
+	}
+	switch {
+	case r.cfg.TLSCert != "":
+		r.http.TLSConfig, err = servercert.Files(r.cfg.TLSCert, r.cfg.TLSKey)
+	case r.cfg.Dev && !r.cfg.InsecureHTTP:
+		r.http.TLSConfig, r.caFile, err = servercert.Development(r.cfg.Data, e.now())
+	}
+	return err
+}
+
+// announce prints the line that tells scripts that the service is ready.
+func (c *call) announce(r *running) error {
+	if c.json {
+		return c.printJSON(map[string]any{"url": r.cfg.URL, "ca": r.caFile, "pid": os.Getpid()})
+	}
+	line := "ready " + r.cfg.URL
+	if r.caFile != "" {
+		line += " ca=" + r.caFile
+	}
+	_, err := fmt.Fprintln(c.stdout, line)
+	return err
+}
+
+// run answers requests until the context ends, then lets those under way finish.
+func (r *running) run(ctx context.Context) error {
+	defer r.service.Close()
+	if r.cfg.Dev {
+		warner := make(chan struct{})
+		warned, stop := context.WithCancel(ctx)
+		go func() { defer close(warner); r.warn(warned) }()
+		defer func() { stop(); <-warner }()
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if r.http.TLSConfig != nil {
+			failed <- r.http.ServeTLS(r.listener, "", "")
+		} else {
+			failed <- r.http.Serve(r.listener)
+		}
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	err := r.http.Shutdown(deadline)
+	<-failed
+	return err
+}
+
+// warn says in the log, at start and every hour, that this is development mode.
+func (r *running) warn(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		r.log.Warn("DEVELOPMENT MODE: simulated vendors are trusted, tokens carry ext-development; never rely on this service",
+			"url", r.cfg.URL)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/assay-attestation/assay/relyingparty"
+	"github.com/assay-attestation/assay/result"
+)
+
+// tokenReport is the result of the token commands and of attest.
+type tokenReport struct {
+	Verified    bool           `json:"verified"`
+	Signed      bool           `json:"signed"` // there is a signature, genuine or not
+	Header      result.Header  `json:"header,omitzero"`
+	Issuer      string         `json:"issuer,omitzero"` // this and what follows to development: of a verified token
+	IssuedAt    string         `json:"issuedAt,omitzero"`
+	NotBefore   string         `json:"notBefore,omitzero"`
+	Expires     string         `json:"expires,omitzero"`
+	Development bool           `json:"development,omitzero"`
+	Claims      jsontext.Value `json:"claims,omitzero"`
+	Token       string         `json:"token,omitzero"` // of attest
+	Error       *problem       `json:"error,omitzero"`
+}
+
+// runTokenInspect shows what a token says.
+func runTokenInspect(_ context.Context, c *call) error {
+	pos, err := c.parse("TOKEN")
+	if err != nil {
+		return err
+	}
+	text, err := c.readToken(pos[0])
+	if err != nil {
+		return err
+	}
+	report, err := unverified(text)
+	return c.tellToken(report, err)
+}
+
+// unverified reads a token of which nothing is believed.
+func unverified(text string) (*tokenReport, error) {
+	u, err := result.ParseToken(text)
+	if err != nil {
+		return &tokenReport{}, err
+	}
+	return &tokenReport{Signed: u.HasSignature(), Header: u.Header(), Claims: u.Payload()}, nil
+}
+
+// runTokenVerify verifies a token as a relying party does (native.md section 1.5).
+func runTokenVerify(ctx context.Context, c *call) error {
+	issuer := c.String("issuer", "", "`URL` of the issuer to trust; never taken from the token")
+	jwks := c.String("jwks", "", "take the issuer's keys from `FILE` instead of its URL")
+	caFile := c.String("ca", "", "trust the certificates in `FILE` for the connection, too")
+	var at string
+	c.at(&at)
+	var requirements []relyingparty.Requirement
+	c.Func("require", "`NAME=VALUE` that a claim must have; repeatable", func(s string) error {
+		claim, err := relyingparty.ParseClaim(s)
+		requirements = append(requirements, claim)
+		return err
+	})
+	pos, err := c.parse("TOKEN")
+	if err != nil {
+		return err
+	}
+	if *issuer == "" {
+		return usage("--issuer is missing: whom to trust is never taken from the token")
+	}
+	client, err := c.client(*caFile)
+	if err != nil {
+		return err
+	}
+	verifier, err := c.relyingParty(party{*issuer, *jwks, at, client})
+	if err != nil {
+		return err
+	}
+	text, err := c.readToken(pos[0])
+	if err != nil {
+		return err
+	}
+	report, err := verified(ctx, verifier, text, requirements)
+	return c.tellToken(report, err)
+}
+
+// party is the issuer to trust, the file of its keys if they are not to be fetched, and the time to judge at.
+type party struct {
+	issuer, jwks, at string
+	client           *http.Client
+}
+
+// relyingParty makes a verifier for the tokens of an issuer. Tokens of development mode pass, and are marked as such.
+func (c *call) relyingParty(p party) (*relyingparty.Verifier, error) {
+	at, err := c.time(p.at)
+	if err != nil {
+		return nil, err
+	}
+	cfg := relyingparty.Config{
+		Issuer: p.issuer, AllowLoopbackHTTP: true, AllowDevelopment: true,
+		Clock: func() time.Time { return at }, HTTPClient: p.client,
+	}
+	if p.jwks != "" {
+		b, err := c.read(p.jwks)
+		if err != nil {
+			return nil, err
+		}
+		if cfg.Keys, err = result.ParseKeySet(b); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.jwks, err)
+		}
+	}
+	v, err := relyingparty.New(cfg)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	return v, nil
+}
+
+// verified verifies a token and holds it against requirements. A report comes with every error, too.
+func verified(ctx context.Context, v *relyingparty.Verifier, text string, requirements []relyingparty.Requirement) (*tokenReport, error) {
+	report, err := unverified(text)
+	if err != nil {
+		return report, err
+	}
+	token, err := v.Verify(ctx, text)
+	if err != nil {
+		report.Claims = nil // not to be taken for claims that hold
+		return report, err
+	}
+	report.Claims = token.Payload()
+	report.Issuer, report.Development = token.Issuer(), token.Development()
+	report.IssuedAt, report.NotBefore, report.Expires = stamp(token.IssuedAt()), stamp(token.NotBefore()), stamp(token.Expires())
+	if len(requirements) > 0 {
+		err = token.Require(requirements...)
+	}
+	report.Verified = err == nil
+	return report, err
+}
+
+// tellToken shows the report as the result of a command that ends in err.
+func (c *call) tellToken(r *tokenReport, err error) error {
+	if r.Development {
+		fmt.Fprintln(c.stderr, "assay: warning: a token of development mode: it vouches for simulated hardware")
+	}
+	if err != nil {
+		r.Error = explain(err)
+	}
+	if c.json {
+		err = errors.Join(err, c.printJSON(r))
+	} else {
+		r.print(c.sheet(), err)
+	}
+	if err != nil {
+		return told{err}
+	}
+	return nil
+}
+
+func (r *tokenReport) print(s sheet, err error) {
+	switch {
+	case err != nil:
+		s.heading(red, "REFUSED", "token")
+		s.refusal(err)
+	case r.Verified:
+		s.heading(green, "VERIFIED", "token of "+r.Issuer)
+	case !r.Signed:
+		s.heading(yellow, "UNSIGNED", "token: it proves nothing to anybody")
+	default:
+		s.heading(yellow, "UNVERIFIED", "token: anybody can have written this")
+	}
+	s.rows(row{"algorithm", r.Header.Algorithm}, row{"key", r.Header.KeyID}, row{"key set", r.Header.KeySetURL},
+		row{"issued", r.IssuedAt}, row{"expires", r.Expires})
+	if len(r.Claims) > 0 {
+		s.section("Claims")
+		s.rows(memberRows(r.Claims)...)
+	}
+}
+
+// memberRows makes a row of each member of a JSON object. Objects and arrays stay JSON.
+func memberRows(object jsontext.Value) []row {
+	d := jsontext.NewDecoder(bytes.NewReader(object))
+	var rows []row
+	if _, err := d.ReadToken(); err != nil {
+		return nil
+	}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return rows
+		}
+		key := name.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return rows
+		}
+		text := string(value)
+		if value.Kind() == '"' {
+			unquoted, _ := jsontext.AppendUnquote(nil, value)
+			text = string(unquoted)
+		}
+		rows = append(rows, row{key, shorten(text)})
+	}
+	return rows
+}
+
+// readToken reads a token from the file arg, from standard input for "-", or takes arg for the token itself.
+func (c *call) readToken(arg string) (string, error) {
+	if _, err := os.Stat(arg); err != nil && strings.HasPrefix(arg, "ey") && strings.Count(arg, ".") == 2 {
+		return arg, nil
+	}
+	b, err := c.read(arg)
+	return strings.TrimSpace(string(b)), err
+}

@@ -1,0 +1,187 @@
+// Package api is the data plane's HTTP surface: it finds the operation, bounds and decodes the request, calls the
+// verifier and the issuer, and encodes the answer or the refusal. It takes no decision about evidence. Specification:
+// api.md, clients.md section 1.
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/issuer"
+	"github.com/assay-attestation/assay/internal/verifier"
+)
+
+// DefaultAttestBody is the limit attest_body: how many bytes the body of an attest request may have.
+const DefaultAttestBody = 4 << 20
+
+// Config is what the service needs.
+type Config struct {
+	URL         string // external URL of the provider without trailing slash: the issuer of its tokens
+	Version     string // of the service, for its header
+	Verifier    *verifier.Verifier
+	Keys        *issuer.Keys
+	Clock       func() time.Time // for the tokens' own times
+	JudgedAt    func() time.Time // for evidence and collateral; differs from Clock in development mode only
+	Development bool
+	AttestBody  int64 // limit attest_body; 0 means DefaultAttestBody
+	Logger      *slog.Logger
+}
+
+// service holds what the operations share.
+type service struct {
+	Config
+	operations map[string]map[string]operation // by lower-case path, then by method
+}
+
+// operation is one row of the API: its name in the log, whether it needs an api-version, and what it does. do returns
+// the body of the answer as a value to be written as JSON, or as ready bytes.
+type operation struct {
+	name      string
+	versioned bool
+	do        func(ctx context.Context, body []byte) (any, error)
+}
+
+// New makes the handler of the data plane.
+func New(cfg Config) http.Handler {
+	if cfg.AttestBody == 0 {
+		cfg.AttestBody = DefaultAttestBody
+	}
+	s := &service{Config: cfg}
+	s.operations = s.routes()
+	return s
+}
+
+// routes lists every operation. Paths are matched without regard to case, as real clients need it.
+func (s *service) routes() map[string]map[string]operation {
+	certs := operation{"GetSigningKeys", false, s.certs}
+	routes := map[string]map[string]operation{
+		"/certs":                            {http.MethodGet: certs},
+		"/certs/":                           {http.MethodGet: certs},
+		"/.well-known/openid-configuration": {http.MethodGet: operation{"GetOpenIdConfiguration", false, s.openID}},
+	}
+	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
+		routes["/attest/"+strings.ToLower(string(t))] = map[string]operation{
+			http.MethodPost: {"Attest" + string(t), true, s.attest(t)},
+		}
+	}
+	for _, t := range []string{"SevSnpVm", "TdxVm", "AzureGuest", "Tpm", "KeyGuard", "MdepTz", "Pluton"} {
+		routes["/attest/"+strings.ToLower(t)] = map[string]operation{
+			http.MethodPost: {"Attest" + t, true, unsupported(t)},
+		}
+	}
+	return routes
+}
+
+// versions are the api-versions that are served, each on every route (api.md section 2).
+func versions() []string {
+	return []string{"2020-10-01", "2022-08-01", "2022-09-01-preview", "2023-04-01-preview", "2025-06-01", "2026-03-11-preview"}
+}
+
+// ServeHTTP answers one request and writes one event about it.
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e := newEvent(r)
+	defer e.write(r.Context(), s.Logger)
+	h := w.Header()
+	h.Set("Server", "Assay")
+	h.Set("x-ms-request-id", e.requestID)
+	h.Set("x-ms-maa-service-version", s.Version)
+	answer, err := s.call(r, w, e)
+	if err != nil {
+		p := problemOf(err)
+		e.refused(p, err)
+		p.write(w)
+		return
+	}
+	e.status = http.StatusOK
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// call finds the operation, reads the body and does it. A panic below is a fault of ours and answered as one.
+func (s *service) call(r *http.Request, w http.ResponseWriter, e *event) (answer any, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = panicked(fault)
+		}
+	}()
+	op, err := s.find(r, w.Header())
+	if err != nil {
+		return nil, err
+	}
+	e.operation = op.name
+	if op.versioned {
+		if err := checkVersion(r); err != nil {
+			return nil, err
+		}
+	}
+	body, err := readBody(w, r, s.AttestBody)
+	if err != nil {
+		return nil, err
+	}
+	return op.do(r.Context(), body)
+}
+
+// find looks the operation up by path and method.
+func (s *service) find(r *http.Request, h http.Header) (operation, error) {
+	methods, ok := s.operations[strings.ToLower(r.URL.Path)]
+	if !ok {
+		return operation{}, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", r.URL.Path)
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	op, ok := methods[method]
+	if !ok {
+		for allowed := range methods {
+			h.Add("Allow", allowed)
+		}
+		return op, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", r.Method, r.URL.Path)
+	}
+	return op, nil
+}
+
+func checkVersion(r *http.Request) error {
+	version := r.URL.Query().Get("api-version")
+	if version == "" {
+		return refuse(http.StatusBadRequest, codeInvalidParameter, "The query parameter api-version is missing; send one of %s.", strings.Join(versions(), ", "))
+	}
+	if !slices.Contains(versions(), strings.ToLower(version)) {
+		return refuse(http.StatusBadRequest, codeUnsupportedVersion, "The api-version %s is not supported; send one of %s.", version, strings.Join(versions(), ", "))
+	}
+	return nil
+}
+
+// readBody reads the body up to the limit attest_body.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, refuse(http.StatusRequestEntityTooLarge, codeBodyTooLarge, "The request body exceeds attest_body (%d bytes).", limit)
+	}
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, codeInvalidParameter, "The request body could not be read to its end.")
+	}
+	return body, nil
+}
+
+// writeJSON writes an answer; ready bytes go out as they are.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, ready := v.([]byte)
+	if !ready {
+		var err error
+		if b, err = json.Marshal(v); err != nil {
+			panic("api: an answer that cannot be marshalled: " + err.Error())
+		}
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // the client may be gone; there is nobody to tell
+}

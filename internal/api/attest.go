@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/policyjws"
+	"github.com/assay-attestation/assay/internal/strictjson"
+	"github.com/assay-attestation/assay/internal/verifier"
+)
+
+// attestBody is the body of an attest request (api.md sections 4 and 7). Member names are matched without regard to
+// case, unknown ones are ignored.
+type attestBody struct {
+	Quote       *string        `json:"quote"`
+	Report      *string        `json:"report"`
+	RuntimeData *dataBody      `json:"runtimeData"`
+	InitData    *dataBody      `json:"initTimeData"`
+	Draft       *string        `json:"draftPolicyForAttestation"`
+	Nonce       jsontext.Value `json:"nonce"`
+}
+
+type dataBody struct {
+	Data     *string `json:"data"`
+	DataType *string `json:"dataType"`
+}
+
+type attestAnswer struct {
+	Token string `json:"token"`
+}
+
+// attest serves /attest/SgxEnclave and /attest/OpenEnclave.
+func (s *service) attest(t evidence.Type) func(context.Context, []byte) (any, error) {
+	return func(ctx context.Context, body []byte) (any, error) {
+		var b attestBody
+		if err := strictjson.Folded(body, &b); err != nil {
+			return nil, bad("The request body is not the JSON object it should be: %v.", err)
+		}
+		request, err := b.request(t)
+		if err != nil {
+			return nil, err
+		}
+		request.At = s.JudgedAt()
+		if b.Draft != nil && *b.Draft != "" {
+			return s.rehearse(ctx, request, *b.Draft)
+		}
+		permit, err := s.Verifier.Appraise(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		token, err := s.Keys.Mint(permit, s.Clock())
+		return attestAnswer{token}, err
+	}
+}
+
+// rehearse answers a request with a draft policy, by an unsigned token (policy.md section 11).
+func (s *service) rehearse(ctx context.Context, request verifier.Request, draft string) (any, error) {
+	text, err := policyjws.Text([]byte(draft))
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, codeInvalidOperation, "The draft policy cannot be read: %v.", err)
+	}
+	rehearsal, err := s.Verifier.Rehearse(ctx, request, text)
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.Keys.MintDraft(rehearsal, s.Clock())
+	return attestAnswer{token}, err
+}
+
+// request turns the body into a request for the verifier.
+func (b *attestBody) request(t evidence.Type) (verifier.Request, error) {
+	r := verifier.Request{Type: t}
+	member, sent, other := "quote", b.Quote, b.Report
+	if t == evidence.OpenEnclave {
+		member, sent, other = "report", b.Report, b.Quote
+	}
+	if sent == nil || *sent == "" {
+		if other != nil {
+			return r, bad("The member %q is missing: /attest/SgxEnclave takes a bare quote in \"quote\", /attest/OpenEnclave a report in \"report\".", member)
+		}
+		return r, bad("The member %q is missing: it holds the evidence in base64url.", member)
+	}
+	var err error
+	if r.Evidence, err = b64.Decode(*sent); err != nil {
+		return r, bad("The member %q is %v.", member, err)
+	}
+	if r.RuntimeData, err = b.RuntimeData.read("runtimeData"); err != nil {
+		return r, err
+	}
+	if r.InitData, err = b.InitData.read("initTimeData"); err != nil {
+		return r, err
+	}
+	r.Nonce, err = readNonce(b.Nonce)
+	return r, err
+}
+
+// read decodes runtime or init data; an object without data means the same as none, since real clients send it.
+func (d *dataBody) read(member string) (*verifier.Data, error) {
+	if d == nil || d.Data == nil || *d.Data == "" {
+		return nil, nil
+	}
+	out := new(verifier.Data)
+	if d.DataType != nil {
+		switch strings.ToLower(*d.DataType) {
+		case "", "binary":
+		case "json":
+			out.JSON = true
+		default:
+			return nil, bad("The member %s.dataType is %q; it must be Binary or JSON.", member, shorten(*d.DataType))
+		}
+	}
+	var err error
+	if out.Bytes, err = b64.Decode(*d.Data); err != nil {
+		return nil, bad("The member %s.data is %v.", member, err)
+	}
+	return out, nil
+}
+
+// readNonce takes a string, or a whole number, whose decimal text becomes the nonce.
+func readNonce(v jsontext.Value) (*string, error) {
+	var text string
+	switch v.Kind() {
+	case 0, 'n':
+		return nil, nil
+	case '"':
+		b, err := jsontext.AppendUnquote(nil, v)
+		if err != nil {
+			return nil, bad("The member \"nonce\" is not a string: %v.", err)
+		}
+		text = string(b)
+	case '0':
+		if text = string(v); strings.Trim(text, "0123456789") != "" {
+			return nil, bad("The member \"nonce\" is %s; it must be a string or a whole number.", shorten(text))
+		}
+	default:
+		return nil, bad("The member \"nonce\" must be a string or a whole number.")
+	}
+	return &text, nil
+}
+
+// shorten keeps what a caller sent from filling the answer.
+func shorten(s string) string {
+	const most = 40
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// unsupported answers for a type that the API knows and this service does not.
+func unsupported(t string) func(context.Context, []byte) (any, error) {
+	return func(context.Context, []byte) (any, error) {
+		return nil, bad("The attestation type %s is not supported by this provider.", t)
+	}
+}

@@ -1,0 +1,159 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/verifier"
+	"github.com/assay-attestation/assay/policy"
+)
+
+// The error codes of the data plane (README.md section 8 of the specification).
+const (
+	codeInvalidParameter   = "InvalidParameter"
+	codeBelowBaseline      = "QuoteDoesNotMatchAzureBaseline" // inner code only
+	codeInvalidQuote       = "InvalidQuote"
+	codeInvalidOperation   = "InvalidOperation"
+	codePolicyParsing      = "PolicyParsingError"
+	codePolicyEvaluation   = "PolicyEvaluationError"
+	codeUnsupportedVersion = "UnsupportedApiVersion"
+	codeNotFound           = "NotFound"
+	codeMethodNotAllowed   = "MethodNotAllowed"
+	codeBodyTooLarge       = "RequestBodyTooLarge"
+	codeInternal           = "InternalError"
+	codeCollateral         = "CollateralUnavailable"
+)
+
+// defaultRetry is told to clients when nobody knows better when a fault of ours or of an upstream will have passed.
+const defaultRetry = 30 * time.Second
+
+// problem is an error as the client sees it (api.md section 6.3). As an error it is a refusal by this package.
+type problem struct {
+	status  int
+	code    string
+	inner   string // code of the inner error, if more exact
+	message string
+	retry   time.Duration // for 5xx
+}
+
+// Error gives code and message.
+func (p *problem) Error() string { return p.code + ": " + p.message }
+
+func refuse(status int, code, format string, args ...any) error {
+	return &problem{status: status, code: code, message: fmt.Sprintf(format, args...)}
+}
+
+func bad(format string, args ...any) error {
+	return refuse(http.StatusBadRequest, codeInvalidParameter, format, args...)
+}
+
+// panicFault is a panic in a request, kept for the log.
+type panicFault struct {
+	value any
+	stack []byte
+}
+
+func panicked(value any) error { return &panicFault{value, debug.Stack()} }
+
+// Error gives the panic and where it happened.
+func (p *panicFault) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }
+
+// problemOf is the one place that maps errors to what the client sees. What it does not know is a fault of ours, about
+// which the client learns nothing.
+func problemOf(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	if u, ok := errors.AsType[*collateral.Unavailable](err); ok {
+		return unavailable(u.Error(), u.RetryAfter)
+	}
+	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
+		return refusal(r)
+	}
+	if p := policyProblem(err); p != nil {
+		return p
+	}
+	switch {
+	case errors.Is(err, collateral.ErrUnknownBaseline):
+		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: err.Error()}
+	case errors.Is(err, verifier.ErrNoDrafts):
+		return &problem{status: http.StatusBadRequest, code: codeInvalidOperation, message: err.Error()}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return unavailable("the collateral was not there in time", defaultRetry)
+	}
+	return &problem{status: http.StatusInternalServerError, code: codeInternal, message: "The request could not be processed.", retry: defaultRetry}
+}
+
+func unavailable(message string, retry time.Duration) *problem {
+	if retry <= 0 {
+		retry = defaultRetry
+	}
+	return &problem{status: http.StatusServiceUnavailable, code: codeCollateral, message: message, retry: retry}
+}
+
+// refusal maps a check that did not hold. Faults of the collateral are never the caller's.
+func refusal(r *evidence.Refusal) *problem {
+	if r.Fault == evidence.OfEndorsement {
+		return unavailable(r.Error(), defaultRetry)
+	}
+	p := &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: r.Error()}
+	switch r.Check {
+	case evidence.QuoteFormat, evidence.CertDataType:
+		p.code = codeInvalidQuote
+	case evidence.TCBBaseline, evidence.TCBNotSupported:
+		p.inner = codeBelowBaseline
+	}
+	return p
+}
+
+// policyProblem maps the three ways in which a policy can say no, or gives nil.
+func policyProblem(err error) *problem {
+	code := ""
+	if _, ok := errors.AsType[policy.Errors](err); ok {
+		code = codePolicyParsing
+	} else if _, ok := errors.AsType[*policy.Denied](err); ok {
+		code = codePolicyEvaluation
+	} else if _, ok := errors.AsType[*policy.EvaluationError](err); ok {
+		code = codePolicyEvaluation
+	}
+	if code == "" {
+		return nil
+	}
+	return &problem{status: http.StatusBadRequest, code: code, message: err.Error()}
+}
+
+type errorBody struct {
+	Error struct {
+		Code    string     `json:"code"`
+		Message string     `json:"message"`
+		Inner   innerError `json:"innererror"`
+	} `json:"error"`
+}
+
+type innerError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// write answers with the problem in the shape that all clients read.
+func (p *problem) write(w http.ResponseWriter) {
+	var b errorBody
+	b.Error.Code, b.Error.Message = p.code, p.message
+	b.Error.Inner = innerError{p.code, p.message}
+	if p.inner != "" {
+		b.Error.Inner.Code = p.inner
+	}
+	w.Header().Set("x-ms-error-code", p.code)
+	if p.retry > 0 {
+		seconds := int64((p.retry + time.Second - 1) / time.Second)
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	writeJSON(w, p.status, b)
+}

@@ -1,0 +1,264 @@
+package collateral
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Bounds of a bundle. A set has about 30 KB in seven files.
+const (
+	maxBundleBytes   = 64 << 20 // unpacked
+	maxBundleEntries = 20_000   // files and folders, of whatever kind
+	maxBundleDepth   = 3        // folders between the bundle and a set's files
+)
+
+// ReadBundle reads a stored bundle: a folder or one .tar.gz file. Every folder in it that holds tcb_info.json, at most
+// three levels down, is a [Set]; they come in the order of their names. Hidden folders and files of other names are
+// passed over. The error wraps [ErrAbsent] when there is no set at all.
+func ReadBundle(name string) ([]*Set, error) {
+	t := newTree()
+	if err := t.readBundle(name); err != nil {
+		return nil, fmt.Errorf("collateral bundle %s: %w", name, err)
+	}
+	sets := t.sets()
+	if len(sets) == 0 {
+		return nil, fmt.Errorf("collateral bundle %s: a folder with %s: %w", name, tcbInfoFile, ErrAbsent)
+	}
+	return sets, nil
+}
+
+// tree is the files of sets found so far, by path.
+type tree struct {
+	files   map[string][]byte
+	entries int
+	size    int
+}
+
+func newTree() *tree { return &tree{files: map[string][]byte{}} }
+
+func (t *tree) readBundle(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		// A root keeps symbolic links from leading out of the bundle.
+		root, err := os.OpenRoot(name)
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		return t.readFolder(root.FS(), maxBundleDepth)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return t.readArchive(f)
+}
+
+// readFolder reads the sets' files in fsys, down to depth folders below its root.
+func (t *tree) readFolder(fsys fs.FS, depth int) error {
+	return fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := t.count(); err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if hidden(name) || folders(name) > depth {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !isSetFile(path.Base(name)) {
+			return nil
+		}
+		f, err := fsys.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return t.add(name, f)
+	})
+}
+
+// readArchive reads the sets' files in a gzip-compressed tar. Nothing is unpacked to disk; an entry that would lead out
+// of the archive, or is a link, is refused all the same.
+func (t *tree) readArchive(r io.Reader) error {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return err
+	}
+	unpacked := &io.LimitedReader{R: z, N: maxBundleBytes}
+	for archive := tar.NewReader(unpacked); ; {
+		h, err := archive.Next()
+		last := errors.Is(err, io.EOF)
+		switch {
+		case last:
+			_, err = io.Copy(io.Discard, unpacked) // to the checksum
+		case err == nil:
+			err = t.addEntry(h, archive)
+		}
+		switch {
+		case (last || err != nil) && unpacked.N == 0:
+			return fmt.Errorf("longer than %d bytes unpacked", maxBundleBytes)
+		case last || err != nil:
+			return err
+		}
+	}
+}
+
+func (t *tree) addEntry(h *tar.Header, r io.Reader) error {
+	if err := t.count(); err != nil {
+		return err
+	}
+	name := path.Clean(h.Name)
+	switch {
+	case h.Typeflag == tar.TypeXGlobalHeader:
+		return nil
+	case !fs.ValidPath(name):
+		return fmt.Errorf("entry %q leads out of the archive", h.Name)
+	case h.Typeflag == tar.TypeDir:
+		return nil
+	case h.Typeflag != tar.TypeReg:
+		return fmt.Errorf("entry %q is neither a file nor a folder", h.Name)
+	case !isSetFile(path.Base(name)), hidden(name), folders(name)-1 > maxBundleDepth:
+		return nil
+	}
+	return t.add(name, r)
+}
+
+// count keeps the number of entries in bounds, also of those that are passed over.
+func (t *tree) count() error {
+	if t.entries++; t.entries > maxBundleEntries {
+		return fmt.Errorf("more than %d entries", maxBundleEntries)
+	}
+	return nil
+}
+
+func (t *tree) add(name string, r io.Reader) error {
+	if _, twice := t.files[name]; twice {
+		return fmt.Errorf("entry %q is there twice", name)
+	}
+	b, err := readBounded(r, MaxDocument)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if t.size += len(b); t.size > maxBundleBytes {
+		return fmt.Errorf("longer than %d bytes", maxBundleBytes)
+	}
+	t.files[name] = b
+	return nil
+}
+
+// sets groups the files by folder and leaves out the folders without TCB info, whose platform nobody could tell.
+func (t *tree) sets() []*Set {
+	folders := map[string]*Set{}
+	for name, b := range t.files {
+		dir, file := path.Dir(name), path.Base(name)
+		if folders[dir] == nil {
+			folders[dir] = &Set{dir, map[string][]byte{}}
+		}
+		folders[dir].files[file] = b
+	}
+	maps.DeleteFunc(folders, func(_ string, s *Set) bool { return s.files[tcbInfoFile] == nil })
+	return slices.SortedFunc(maps.Values(folders), func(a, b *Set) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// folders counts the elements of a slash path; "." has none.
+func folders(name string) int {
+	if name == "." {
+		return 0
+	}
+	return strings.Count(name, "/") + 1
+}
+
+// hidden reports whether an element of the path begins with a dot, as the folders do in which some systems keep the
+// targets of their symbolic links.
+func hidden(name string) bool {
+	return name != "." && (name[0] == '.' || strings.Contains(name, "/."))
+}
+
+// WriteBundle writes the sets to name, as one file if it ends in .tar.gz, else as a folder, which may exist. The
+// same sets give the same bytes. Two sets of one name are refused.
+func WriteBundle(name string, sets []*Set) error {
+	files := map[string][]byte{}
+	for _, s := range sets {
+		for file, b := range s.files {
+			p := path.Join(s.Name, file)
+			if _, twice := files[p]; twice || !fs.ValidPath(p) {
+				return fmt.Errorf("collateral bundle: set name %q is used twice or is not a relative path", s.Name)
+			}
+			files[p] = b
+		}
+	}
+	write := writeFolder
+	if strings.HasSuffix(name, ".tar.gz") {
+		write = writeArchive
+	}
+	if err := write(name, files); err != nil {
+		return fmt.Errorf("writing collateral bundle: %w", err)
+	}
+	return nil
+}
+
+func writeFolder(dir string, files map[string][]byte) error {
+	for name, b := range files {
+		p := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			return err
+		}
+		if err := writeFile(p, b, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeArchive(name string, files map[string][]byte) error {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	archive := tar.NewWriter(z)
+	for _, p := range slices.Sorted(maps.Keys(files)) {
+		h := &tar.Header{Name: p, Mode: 0o644, Size: int64(len(files[p])), Format: tar.FormatUSTAR}
+		if err := archive.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := archive.Write(files[p]); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(archive.Close(), z.Close()); err != nil {
+		return err
+	}
+	return writeFile(name, packed.Bytes(), 0o644)
+}
+
+// writeFile replaces the file name by one of content b, whole or not at all.
+func writeFile(name string, b []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // in vain once it is renamed
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

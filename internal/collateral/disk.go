@@ -1,0 +1,82 @@
+package collateral
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/assay-attestation/assay/internal/strictjson"
+)
+
+// The copies on disk are JSON files named by the key of their document, with the bytes as the source delivered them in
+// base64. Only verified documents are written, so evidence cannot fill the disk; and what is read is verified again, so
+// whoever can write the files can only take documents away.
+
+// Beginnings and end of the names of copies.
+const (
+	tcbInfoKey    = "tcb-info-"
+	qeIdentityKey = "qe-identity-"
+	pckCRLKey     = "pck-crl-"
+	rootCRLKey    = "root-crl-"
+	copyExt       = ".json"
+)
+
+// recall reads the copy of w from disk. Without a copy that may be used it returns no document; a copy that is not just
+// out of date is worth a line in the log.
+func (c *Cache) recall(w want) (document, bool) {
+	if c.cfg.Dir == "" {
+		return document{}, false
+	}
+	r, err := readCopy(c.copyName(w))
+	if errors.Is(err, fs.ErrNotExist) {
+		return document{}, false
+	}
+	var doc document
+	if err == nil {
+		doc, err = w.verify(r)
+	}
+	if err != nil {
+		c.cfg.Logger.Warn("stored copy of collateral is damaged and not used", "item", w.name, "file", c.copyName(w), "error", err)
+		return document{}, false
+	}
+	return doc, c.check(doc) == nil
+}
+
+// store writes the copy of w. The service goes on without one.
+func (c *Cache) store(w want, r raw) {
+	if c.cfg.Dir == "" {
+		return
+	}
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = os.MkdirAll(c.cfg.Dir, 0o700)
+	}
+	if err == nil {
+		err = writeFile(c.copyName(w), b, 0o600)
+	}
+	if err != nil {
+		c.cfg.Logger.Warn("collateral cannot be stored", "item", w.name, "error", err)
+	}
+}
+
+func (c *Cache) copyName(w want) string { return filepath.Join(c.cfg.Dir, w.key+copyExt) }
+
+func readCopy(name string) (r raw, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	b, err := readBounded(f, 3*MaxDocument) // two documents of that size in base64
+	if err != nil {
+		return r, err
+	}
+	if err := strictjson.Exact(b, &r); err != nil {
+		return r, fmt.Errorf("stored copy: %w", err)
+	}
+	return r, nil
+}

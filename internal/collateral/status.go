@@ -1,0 +1,110 @@
+package collateral
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence/dcap"
+)
+
+// ErrNeedsEvidence stands in the [Status] of a PCK CRL: its signature can only be verified together with evidence, which
+// carries the certificate of the CA.
+var ErrNeedsEvidence = errors.New("not verified by itself: the CA's certificate comes with the evidence")
+
+// Status is what can be said about a stored document without evidence. Key, number and dates are only given of what is
+// verified.
+type Status struct {
+	Where      string // the name of the set, or of the file in a cache's folder
+	Kind       Kind
+	Key        string // FMSPC of TCB info, id of an identity, trust anchor of the root CRL
+	Evaluation uint32 // TCB evaluation data number; zero for a CRL
+	IssueDate  time.Time
+	NextUpdate time.Time
+	Err        error // why it is not verified; nil if it is
+}
+
+// Status verifies the documents of the set one by one, at no particular time. A document that is missing has an entry
+// whose Err wraps [ErrAbsent].
+func (s *Set) Status(v *dcap.Verifier) []Status {
+	var list []Status
+	var anchor dcap.Anchor
+	for _, kind := range []Kind{TCBInfo, QEIdentity, PCKCRL, RootCRL} {
+		r, err := s.read(kind)
+		status := Status{Err: err}
+		if err == nil {
+			status = inspect(v, kind, r, anchor)
+		}
+		if kind == TCBInfo && status.Err == nil {
+			anchor = anchorOf(r.Chain) // the CRL must be of the same root
+		}
+		status.Where, status.Kind = s.Name, kind
+		list = append(list, status)
+	}
+	return list
+}
+
+// CacheStatus verifies the copies that a [Cache] left in the folder dir, like [Set.Status].
+func CacheStatus(dir string, v *dcap.Verifier) ([]Status, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cached collateral: %w", err)
+	}
+	var list []Status
+	for _, e := range entries {
+		kind, key, ok := copyOf(e.Name())
+		if !ok {
+			continue
+		}
+		r, err := readCopy(filepath.Join(dir, e.Name()))
+		status := Status{Err: err}
+		if err == nil {
+			var anchor dcap.Anchor
+			hex.Decode(anchor[:], []byte(key[:min(len(key), 2*len(anchor))])) // what is no anchor is not a trusted one
+			status = inspect(v, kind, r, anchor)
+		}
+		status.Where, status.Kind = e.Name(), kind
+		list = append(list, status)
+	}
+	return list, nil
+}
+
+// copyOf takes the name of a copy apart.
+func copyOf(name string) (kind Kind, key string, ok bool) {
+	name, ok = strings.CutSuffix(name, copyExt)
+	for prefix, kind := range map[string]Kind{tcbInfoKey: TCBInfo, qeIdentityKey: QEIdentity, pckCRLKey: PCKCRL, rootCRLKey: RootCRL} {
+		if key, found := strings.CutPrefix(name, prefix); found && ok {
+			return kind, key, true
+		}
+	}
+	return "", "", false
+}
+
+// inspect verifies a document; a root CRL as that of anchor.
+func inspect(v *dcap.Verifier, kind Kind, r raw, anchor dcap.Anchor) Status {
+	switch kind {
+	case TCBInfo:
+		t, err := v.TCBInfo(r.Document, r.Chain)
+		if err != nil {
+			return Status{Err: err}
+		}
+		return Status{Key: t.FMSPC().String(), Evaluation: t.EvaluationNumber(), IssueDate: t.IssueDate(), NextUpdate: t.NextUpdate()}
+	case QEIdentity:
+		q, err := v.QEIdentity(r.Document, r.Chain)
+		if err != nil {
+			return Status{Err: err}
+		}
+		return Status{Key: q.ID(), Evaluation: q.EvaluationNumber(), IssueDate: q.IssueDate(), NextUpdate: q.NextUpdate()}
+	case RootCRL:
+		crl, err := v.RootCRL(r.Document, anchor)
+		if err != nil {
+			return Status{Err: err}
+		}
+		return Status{Key: anchor.String(), IssueDate: crl.ThisUpdate(), NextUpdate: crl.NextUpdate()}
+	}
+	return Status{Err: ErrNeedsEvidence}
+}

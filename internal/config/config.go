@@ -1,0 +1,204 @@
+// Package config is the configuration of the service: one documented struct, read from YAML with unknown keys refused.
+// Every flag of "assay serve" has a key here; a flag that is given wins over the key.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/verifier"
+)
+
+// DefaultListen is where the service listens unless told otherwise: this machine only.
+const DefaultListen = "127.0.0.1:8443"
+
+// maxFile bounds the configuration file.
+const maxFile = 1 << 20
+
+// Config is the whole configuration. The zero value of each field is its default, except where the comment says so.
+type Config struct {
+	// Listen is the address to listen on; default 127.0.0.1:8443, port 0 picks a free one.
+	Listen string `yaml:"listen"`
+	// URL is the external URL of the default provider, without trailing slash: it decides iss, jku and the names in
+	// certificates. Required outside development mode, where it defaults to https://localhost:PORT.
+	URL string `yaml:"url"`
+	// TLSCert and TLSKey are PEM files, read again when they change.
+	TLSCert string `yaml:"tls_cert"`
+	TLSKey  string `yaml:"tls_key"`
+	// InsecureHTTP serves plain HTTP, on a loopback address only, behind a proxy that ends TLS.
+	InsecureHTTP bool `yaml:"insecure_http"`
+	// Data is the folder of keys and caches; default ./assay-data, created 0700.
+	Data string `yaml:"data"`
+	// Collateral lists bundles (folders or .tar.gz), each a stored baseline, hence pinned. The first that has a
+	// platform's TCB info is its default baseline.
+	Collateral []string `yaml:"collateral"`
+	// CollateralSource is where collateral is fetched: the URL of Intel's service, of a PCCS or of an Azure cache.
+	// Default: Intel's service if Collateral is empty, else none.
+	CollateralSource string `yaml:"collateral_source"`
+	// Policies are files (text) by attestation type, in force from the start: {SgxEnclave: FILE}.
+	Policies map[string]string `yaml:"policies"`
+	// Dev is development mode: simulated vendors are trusted beside the real ones, and everything says so.
+	Dev bool `yaml:"dev"`
+	// At is a fixed time for evidence and collateral, in development mode only; never for a token's own times.
+	At time.Time `yaml:"at"`
+	// AttestBody is the limit attest_body in bytes; default 4 MiB.
+	AttestBody int64 `yaml:"attest_body"`
+	// Settings are the provider's switches.
+	Settings Settings `yaml:"settings"`
+}
+
+// Settings are the switches of a provider that concern SGX evidence, under the names of the specification (README.md
+// section 6).
+type Settings struct {
+	// Strict puts every switch at its strict value.
+	Strict bool `yaml:"strict"`
+	// AllowDraftPolicy is on by default.
+	AllowDraftPolicy *bool `yaml:"allow_draft_policy"`
+	// RefuseDebuggable refuses debuggable enclaves before the policy runs.
+	RefuseDebuggable bool `yaml:"refuse_debuggable"`
+	// RequireZeroReportDataTail demands a zero upper half of the report data when runtime data is given.
+	RequireZeroReportDataTail bool `yaml:"require_zero_report_data_tail"`
+	// RequireCRLs is on by default.
+	RequireCRLs *bool `yaml:"require_crls"`
+	// CollateralExpiry is enforce or pinned; empty: enforce for live baselines, pinned for stored ones.
+	CollateralExpiry string `yaml:"collateral_expiry"`
+	// CollateralGrace is how long past nextUpdate collateral is still used.
+	CollateralGrace time.Duration `yaml:"collateral_grace"`
+	// TCBAcceptedStatuses are the statuses that earn a token, each with the date (2026-01-31) on which its waiver
+	// ends, or with an empty string. Default: UpToDate and SWHardeningNeeded.
+	TCBAcceptedStatuses map[string]string `yaml:"tcb_accepted_statuses"`
+	// TCBMinEvaluationNumber, TCBMinDate and TCBRefusedAdvisories are further conditions of the baseline.
+	TCBMinEvaluationNumber uint32   `yaml:"tcb_min_evaluation_number"`
+	TCBMinDate             string   `yaml:"tcb_min_date"`
+	TCBRefusedAdvisories   []string `yaml:"tcb_refused_advisories"`
+}
+
+// Read reads a configuration file.
+func Read(name string) (Config, error) {
+	var c Config
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return c, err
+	}
+	if len(b) > maxFile {
+		return c, fmt.Errorf("%s: larger than %d bytes", name, maxFile)
+	}
+	if err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict()); err != nil {
+		return c, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// Complete fills in the defaults that need no running service, and reports what contradicts itself or the rules of
+// operation outside development mode.
+func (c *Config) Complete() error {
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if c.Data == "" {
+		c.Data = "assay-data"
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	switch {
+	case err != nil:
+		return fmt.Errorf("listen: %w", err)
+	case !c.Dev && c.URL == "":
+		return errors.New("url is required: clients compare it with the issuer of each token (or start with --dev)")
+	case !c.At.IsZero() && !c.Dev:
+		return errors.New("at is for development mode (--dev) only")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("tls_cert and tls_key go together")
+	case !c.Dev && c.TLSCert == "" && !c.InsecureHTTP:
+		return errors.New("no TLS: give tls_cert and tls_key, or insecure_http on a loopback address behind a proxy that ends TLS")
+	case c.InsecureHTTP && !loopback(host):
+		return fmt.Errorf("insecure_http: %s is not a loopback address", c.Listen)
+	case strings.HasSuffix(c.URL, "/"):
+		return errors.New("url must not end in a slash")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Baseline turns the settings into the verifier's terms.
+func (s *Settings) Baseline() (verifier.Baseline, error) {
+	b := verifier.Baseline{
+		Strict:              s.Strict,
+		AllowDraftPolicy:    s.AllowDraftPolicy == nil || *s.AllowDraftPolicy,
+		RefuseDebuggable:    s.RefuseDebuggable,
+		ZeroReportDataTail:  s.RequireZeroReportDataTail,
+		WithoutCRLs:         s.RequireCRLs != nil && !*s.RequireCRLs,
+		CollateralGrace:     s.CollateralGrace,
+		MinEvaluationNumber: s.TCBMinEvaluationNumber,
+		RefusedAdvisories:   s.TCBRefusedAdvisories,
+	}
+	var err error
+	if b.Expiry, err = s.expiry(); err != nil {
+		return b, err
+	}
+	if s.TCBMinDate != "" {
+		if b.MinDate, err = date("tcb_min_date", s.TCBMinDate); err != nil {
+			return b, err
+		}
+	}
+	for status, until := range s.TCBAcceptedStatuses {
+		if b.AcceptedStatuses == nil {
+			b.AcceptedStatuses = map[dcap.Status]time.Time{}
+		}
+		var end time.Time
+		if until != "" {
+			if end, err = date("tcb_accepted_statuses", until); err != nil {
+				return b, err
+			}
+		}
+		b.AcceptedStatuses[dcap.Status(status)] = end
+	}
+	return b, b.Check()
+}
+
+// expiry is nil where the baseline itself decides.
+func (s *Settings) expiry() (*dcap.Expiry, error) {
+	e := dcap.Enforce
+	switch s.CollateralExpiry {
+	case "":
+		return nil, nil
+	case "enforce":
+		return &e, nil
+	case "pinned":
+		e = dcap.Pinned
+		return &e, nil
+	}
+	return nil, fmt.Errorf("collateral_expiry: expected enforce or pinned, found %q", s.CollateralExpiry)
+}
+
+func date(key, s string) (time.Time, error) {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return t, fmt.Errorf("%s: expected a date such as 2026-01-31, found %q", key, s)
+	}
+	return t, nil
+}
+
+// PolicyFiles gives the files of Policies by attestation type.
+func (c *Config) PolicyFiles() (map[evidence.Type]string, error) {
+	files := map[evidence.Type]string{}
+	for name, file := range c.Policies {
+		t, ok := evidence.ParseType(name)
+		if !ok {
+			return nil, fmt.Errorf("policies: unknown attestation type %q", name)
+		}
+		files[t] = file
+	}
+	return files, nil
+}

@@ -1,0 +1,130 @@
+package verifier
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/evidence/sgx"
+)
+
+// ErrNoDrafts says that the provider takes no draft policies.
+var ErrNoDrafts = errors.New("draft policies are not allowed here (allow_draft_policy)")
+
+// Baseline is what a provider demands of a platform before its policy is asked (README.md section 6 of the
+// specification, sgx-tdx.md section 9.1). The zero value but for AllowDraftPolicy is the default.
+type Baseline struct {
+	Strict              bool
+	AllowDraftPolicy    bool
+	RefuseDebuggable    bool
+	ZeroReportDataTail  bool
+	WithoutCRLs         bool                      // require_crls off
+	Expiry              *dcap.Expiry              // collateral_expiry; nil: as the baseline in use says
+	CollateralGrace     time.Duration             // collateral_grace
+	AcceptedStatuses    map[dcap.Status]time.Time // with the end of the waiver, zero for none; nil: the default
+	MinEvaluationNumber uint32                    // tcb_min_evaluation_number
+	MinDate             time.Time                 // tcb_min_date
+	RefusedAdvisories   []string                  // tcb_refused_advisories
+}
+
+// Check reports settings that would open more than the specification allows: a status that stands for an outdated
+// platform needs an end date.
+func (b *Baseline) Check() error {
+	for status, until := range b.AcceptedStatuses {
+		switch status {
+		case dcap.UpToDate, dcap.SWHardeningNeeded, dcap.ConfigurationNeeded, dcap.ConfigurationAndSWHardeningNeeded:
+		case dcap.OutOfDate, dcap.OutOfDateConfigurationNeeded, dcap.RevokedTCB:
+			if until.IsZero() {
+				return fmt.Errorf("tcb_accepted_statuses: %s needs the date on which the waiver ends", status)
+			}
+		default:
+			return fmt.Errorf("tcb_accepted_statuses: unknown status %q", status)
+		}
+	}
+	return nil
+}
+
+func (b *Baseline) zeroTail() bool { return b.ZeroReportDataTail || b.Strict }
+
+// options are those of the verification; strict lets every date count.
+func (b *Baseline) options(at time.Time, expiry dcap.Expiry) dcap.Options {
+	opt := dcap.Options{At: at, Expiry: expiry, Grace: b.CollateralGrace, WithoutCRLs: b.WithoutCRLs}
+	if b.Expiry != nil {
+		opt.Expiry = *b.Expiry
+	}
+	if b.Strict {
+		opt.Expiry, opt.WithoutCRLs = dcap.Enforce, false
+	}
+	return opt
+}
+
+// accept decides whether the facts about v earn a token.
+func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
+	if v.Report.Debug() && (b.RefuseDebuggable || b.Strict) {
+		return evidence.Refuse(evidence.Debuggable, "the enclave is debuggable (refuse_debuggable)").
+			Want("ATTRIBUTES without DEBUG", "DEBUG set").Do("build and sign the enclave without debug support")
+	}
+	if !b.accepts(v.Status, at) {
+		return below().Want("TCB status "+b.list(), v.Status).Do(remedy(v))
+	}
+	switch {
+	case v.EvaluationNumber < b.MinEvaluationNumber:
+		return below().Want(fmt.Sprintf("TCB evaluation data number at least %d (tcb_min_evaluation_number)", b.MinEvaluationNumber), v.EvaluationNumber)
+	case v.Date.Before(b.MinDate):
+		return below().Want("TCB date not before "+b.MinDate.Format(time.DateOnly)+" (tcb_min_date)", v.Date.Format(time.DateOnly))
+	}
+	for _, id := range v.AdvisoryIDs {
+		if slices.Contains(b.RefusedAdvisories, id) {
+			return below().Want("no refused advisory (tcb_refused_advisories)", id)
+		}
+	}
+	return nil
+}
+
+// accepts reports whether status is accepted at the given time. Under strict, waivers do not count.
+func (b *Baseline) accepts(status dcap.Status, at time.Time) bool {
+	if b.AcceptedStatuses == nil {
+		return status == dcap.UpToDate || status == dcap.SWHardeningNeeded
+	}
+	until, listed := b.AcceptedStatuses[status]
+	return listed && (until.IsZero() || !b.Strict && at.Before(until))
+}
+
+// list names the accepted statuses.
+func (b *Baseline) list() string {
+	if b.AcceptedStatuses == nil {
+		return "UpToDate or SWHardeningNeeded"
+	}
+	var words []string
+	for _, status := range slices.Sorted(maps.Keys(b.AcceptedStatuses)) {
+		words = append(words, string(status))
+	}
+	return strings.Join(words, " or ")
+}
+
+// below starts the refusal of a platform that verifies but is not good enough; the text is the real service's.
+func below() *evidence.Refusal {
+	return evidence.Refuse(evidence.TCBBaseline, "OE_TCB_LEVEL_INVALID: The specified quote was invalid because the device on "+
+		"which the quote was generated does not meet the azure baseline requirements")
+}
+
+// remedy says which parts are short, and which setting would have accepted the platform.
+func remedy(v *sgx.Verified) string {
+	var parts []string
+	for _, s := range v.Shortfalls {
+		parts = append(parts, s.String())
+	}
+	text := "update the platform"
+	if len(parts) > 0 {
+		text += " (" + strings.Join(parts, ", ") + ")"
+	}
+	if len(v.AdvisoryIDs) > 0 {
+		text += ", see " + strings.Join(v.AdvisoryIDs, ", ")
+	}
+	return text + ", or list " + string(v.Status) + " in tcb_accepted_statuses"
+}

@@ -1,0 +1,90 @@
+package verifier
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/strictjson"
+)
+
+// bind checks that runtime data and init data are what the enclave vouches for, and gives the claims that present them
+// and the nonce (api.md section 4.1).
+func (v *Verifier) bind(r Request, e *sgx.Verified) ([]evidence.Claim, error) {
+	var claims []evidence.Claim
+	if r.RuntimeData != nil {
+		if err := v.bindRuntimeData(r.RuntimeData, e); err != nil {
+			return nil, err
+		}
+		presented, err := present(r.RuntimeData, evidence.RuntimeData, "x-ms-runtime", "x-ms-sgx-ehd", "aas-ehd", "maa-ehd")
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, presented...)
+	}
+	if r.InitData != nil {
+		if err := bindInitData(r.InitData, e); err != nil {
+			return nil, err
+		}
+		presented, err := present(r.InitData, evidence.InitData, "x-ms-inittime")
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, presented...)
+	}
+	if r.Nonce != nil {
+		claims = append(claims, evidence.Claim{Name: "nonce", Value: *r.Nonce})
+	}
+	return claims, nil
+}
+
+// bindRuntimeData compares the data with the lower half of the report data. The upper half counts only where the
+// provider asks for it (switch require_zero_report_data_tail).
+func (v *Verifier) bindRuntimeData(d *Data, e *sgx.Verified) error {
+	want, found := sha256.Sum256(d.Bytes), e.Report.ReportData[:sha256.Size]
+	if !bytes.Equal(want[:], found) {
+		return evidence.Refuse(evidence.RuntimeData, "SuppliedRuntimeDataDigest does not match RuntimeData Digest in quote").
+			Want("report data starting "+hex.EncodeToString(want[:]), hex.EncodeToString(found)).
+			Do("send the very bytes whose SHA-256 the enclave put into its report data")
+	}
+	tail := e.Report.ReportData[sha256.Size:]
+	if v.cfg.Baseline.zeroTail() && !bytes.Equal(tail, make([]byte, len(tail))) {
+		return evidence.Refuse(evidence.RuntimeData, "the upper half of the report data is not zero (require_zero_report_data_tail)").
+			Want("32 zero bytes", hex.EncodeToString(tail))
+	}
+	return nil
+}
+
+// bindInitData compares the data with the lower half of CONFIGID, which means something in a KSS enclave only.
+func bindInitData(d *Data, e *sgx.Verified) error {
+	if !e.Report.KSS() {
+		return evidence.Refuse(evidence.InitData, "init data is bound to CONFIGID, which this enclave does not have").
+			Want("an enclave with the KSS attribute", "one without").Do("leave initTimeData out")
+	}
+	want, found := sha256.Sum256(d.Bytes), e.Report.ConfigID[:sha256.Size]
+	if !bytes.Equal(want[:], found) {
+		return evidence.Refuse(evidence.InitData, "the init data does not hash to CONFIGID").
+			Want("CONFIGID starting "+hex.EncodeToString(want[:]), hex.EncodeToString(found))
+	}
+	return nil
+}
+
+// present gives the claims for data: parsed under the name parsed, or as base64url under each name of raw. JSON may end
+// in a NUL byte, as some clients send it; that byte was hashed but is not JSON.
+func present(d *Data, check evidence.Check, parsed string, raw ...string) ([]evidence.Claim, error) {
+	if d.JSON {
+		v, err := strictjson.Compact(bytes.TrimSuffix(d.Bytes, []byte{0}))
+		if err != nil {
+			return nil, evidence.Refuse(check, "the data is not the JSON it is said to be").Because(err).Do(`send it with dataType "Binary"`)
+		}
+		return []evidence.Claim{{Name: parsed, Value: v}}, nil
+	}
+	var claims []evidence.Claim
+	for _, name := range raw {
+		claims = append(claims, evidence.Claim{Name: name, Value: b64.URL(d.Bytes)})
+	}
+	return claims, nil
+}

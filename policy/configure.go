@@ -1,0 +1,167 @@
+package policy
+
+import "fmt"
+
+// AttestationType is the claim that names the kind of the attested environment, the only one that configuration
+// rules can see (policy.md section 5).
+const AttestationType = "x-ms-attestation-type"
+
+// TCBIdentifier is the configuration property of SGX and Open Enclave policies that selects the TCB baseline.
+const TCBIdentifier = "x-ms-sgx-tcbidentifier"
+
+// profile is what the language knows of an attestation type.
+type profile struct {
+	claim      string          // the value of the claim AttestationType (tokens.md section 5.1)
+	properties map[string]Kind // that configurationrules may set (policy.md section 6)
+}
+
+// profileOf returns the profile of an attestation type under its name in the service's URLs.
+func profileOf(attestationType string) (profile, error) {
+	switch attestationType {
+	case "SgxEnclave", "OpenEnclave":
+		return profile{"sgx", map[string]Kind{TCBIdentifier: String}}, nil
+	case "SevSnpVm":
+		return profile{claim: "sevsnpvm"}, nil
+	case "TdxVm":
+		return profile{claim: "tdxvm"}, nil
+	case "AzureGuest":
+		return profile{claim: "azurevm"}, nil
+	case "Tpm":
+		return profile{"tpm", map[string]Kind{"require_valid_aik_cert": Boolean, "required_pcr_mask": Integer}}, nil
+	}
+	return profile{}, fmt.Errorf("unknown attestation type %q", shorten(attestationType, 40))
+}
+
+// Configuration is what a policy's configuration rules set for the verification of evidence.
+type Configuration struct{ properties []Group }
+
+// Properties returns the properties that were set, in the order of their rules, with one value each. A property that
+// is not among them has its default (policy.md section 6).
+func (c *Configuration) Properties() []Group { return c.properties }
+
+// TCBBaseline returns the TCB baseline that the policy selects, "azuredefault" if it selects none.
+func (c *Configuration) TCBBaseline() string {
+	for _, g := range c.properties {
+		if g.Type == TCBIdentifier {
+			return g.Values[0].text
+		}
+	}
+	return "azuredefault"
+}
+
+// Configure runs the configuration rules, which happens before evidence is verified, and so on a set that holds the
+// claim AttestationType only. attestationType is the name of the service's URLs: "SgxEnclave". A property that this
+// attestation type does not have, of another type, or with two values is an *EvaluationError.
+func (p *Policy) Configure(attestationType string) (*Configuration, error) {
+	known, err := profileOf(attestationType)
+	if err != nil {
+		return nil, err
+	}
+	m := newMachine(&p.program, []Claim{{AttestationType, StringValue(known.claim), AttestationService}}, Budget{})
+	rules := p.program.rules[configSection]
+	chosen := settings{properties: known.properties}
+	for i := range rules {
+		before := len(m.property.members)
+		if _, err := m.run(&rules[i]); err != nil {
+			return nil, err
+		}
+		for _, c := range m.property.members[before:] {
+			if err := chosen.set(c.Type, c.Value); err != nil {
+				return nil, &EvaluationError{Rule: rules[i].at, Err: err}
+			}
+		}
+	}
+	return &Configuration{group(m.property.members)}, nil
+}
+
+// settings checks configuration properties as they are set.
+type settings struct {
+	properties map[string]Kind
+	values     map[string]Value
+}
+
+// set checks one property against the attestation type and against what was set before.
+func (s *settings) set(name string, v Value) error {
+	if err := s.allowed(name, v); err != nil {
+		return err
+	}
+	if s.values == nil {
+		s.values = map[string]Value{}
+	}
+	if other, ok := s.values[name]; ok && other != v {
+		return fmt.Errorf("the configuration property %s is set to %v and to %v", name, other, v)
+	}
+	s.values[name] = v
+	return nil
+}
+
+func (s *settings) allowed(name string, v Value) error {
+	kind, ok := s.properties[name]
+	switch {
+	case !ok && len(s.properties) == 0:
+		return fmt.Errorf("unknown configuration property %q: this attestation type has none", shorten(name, 80))
+	case !ok:
+		return fmt.Errorf("unknown configuration property %q for this attestation type", shorten(name, 80))
+	case kind != v.kind:
+		return fmt.Errorf("the configuration property %s must be %v, found %v", name, kind, v)
+	}
+	return nil
+}
+
+// CheckFor checks the policy for use with an attestation type, as a policy is checked when it is stored: what
+// Configure would find wrong in any case is found here. The error is of type Errors.
+func (p *Policy) CheckFor(attestationType string) error {
+	known, err := profileOf(attestationType)
+	if err != nil {
+		return err
+	}
+	c := configChecker{
+		reporter: reporter{source: p.text, path: []string{
+			"policy", "configSection", "configRule", "propertyAction", "claimArg", "assign", "expr"}},
+		settings: settings{properties: known.properties},
+	}
+	for _, s := range p.tree.sections {
+		for i := range s.rules {
+			if s.kind == configSection {
+				c.rule(&s.rules[i])
+			}
+		}
+	}
+	return c.err()
+}
+
+// configChecker checks configuration rules as far as literals tell what they will do.
+type configChecker struct {
+	reporter
+	settings // of the rules without conditions
+}
+
+// rule checks the property that a rule sets. Values of rules with conditions may exclude each other, so that they are
+// not compared.
+func (c *configChecker) rule(r *ruleNode) {
+	var name, value literalNode
+	for _, a := range r.action.assigns {
+		switch l, _ := a.right.(literalNode); a.property.name {
+		case "type":
+			name = l
+		case "value":
+			value = l
+		}
+	}
+	switch _, known := c.properties[name.value.text]; {
+	case name.start.raw == "":
+	case !known:
+		c.reportError(name.start, c.allowed(name.value.text, value.value))
+	case value.start.raw == "":
+	case len(r.conditions) > 0:
+		c.reportError(value.start, c.allowed(name.value.text, value.value))
+	default:
+		c.reportError(value.start, c.set(name.value.text, value.value))
+	}
+}
+
+func (c *configChecker) reportError(at token, err error) {
+	if err != nil {
+		c.report(at, "%v", err)
+	}
+}

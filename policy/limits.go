@@ -1,0 +1,47 @@
+package policy
+
+// The limits of a policy and of its evaluation. The first five are limits of the specification under the names in
+// parentheses; policy.md section 13 says what breaking one of them is.
+const (
+	// MaxText is how many bytes a policy text may have (policy_text).
+	MaxText = 1 << 20
+	// MaxRules is how many rules a policy may have in all its sections (policy_rules).
+	MaxRules = 4096
+	// MaxConditions is how many conditions a rule may have (rule_conditions).
+	MaxConditions = 64
+	// MaxNesting is how deep expressions may nest (policy_expr_nesting).
+	MaxNesting = 32
+	// MaxClaims is how many claims the incoming set may have, those that rules add included (incoming_claims).
+	MaxClaims = 100_000
+
+	// MaxSteps is how many steps an evaluation may take. A comparison of a claim's property with a literal is one
+	// step, with a label's property up to stepsPerMember more; a member of a label's property and a claim that a rule
+	// makes or copies are stepsPerMember each; a string costs one more step for each bytesPerStep bytes. The figure
+	// allows a hundred conditions on each of MaxClaims claims. It bounds memory as well as time, and a policy written
+	// to be slow stops at the same place on every machine.
+	MaxSteps = 20_000_000
+	// MaxErrors is how many errors Parse reports before it gives up.
+	MaxErrors = 32
+)
+
+// The prices of MaxSteps.
+const (
+	stepsPerMember = 16
+	bytesPerStep   = 64
+)
+
+// Budget limits one evaluation. A field that is zero or less stands for the limit that its comment names.
+type Budget struct {
+	Claims int // claims in the incoming set; MaxClaims
+	Steps  int // evaluation steps; MaxSteps
+}
+
+func (b Budget) withDefaults() Budget {
+	if b.Claims <= 0 {
+		b.Claims = MaxClaims
+	}
+	if b.Steps <= 0 {
+		b.Steps = MaxSteps
+	}
+	return b
+}

@@ -1,0 +1,173 @@
+package policy_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/assay-attestation/assay/policy"
+)
+
+// wantFailure parses and compares: no error for "", else one error that contains the failure.
+func wantFailure(t *testing.T, what, text, failure string) {
+	t.Helper()
+	_, err := policy.Parse([]byte(text))
+	switch {
+	case failure == "" && err != nil:
+		t.Errorf("%s: %.300v, want no error", what, err)
+	case failure != "" && (err == nil || !strings.Contains(err.Error(), failure)):
+		t.Errorf("%s: %.300v, want %q", what, err, failure)
+	}
+}
+
+func TestLimitsOfTheTextHoldAtTheirEdge(t *testing.T) {
+	filled := func(size int) string {
+		return auth("=> permit();") + strings.Repeat(" ", size-len(auth("=> permit();")))
+	}
+	wantFailure(t, "text of the largest size", filled(policy.MaxText), "")
+	wantFailure(t, "text one byte larger", filled(policy.MaxText+1), "the policy has 1048577 bytes, at most 1048576 are allowed")
+
+	rules := func(n int) string { return strings.Repeat("=>permit();", n) }
+	wantFailure(t, "most rules", auth(rules(policy.MaxRules)), "")
+	wantFailure(t, "one rule more", auth(rules(policy.MaxRules+1)), "the policy has more than 4096 rules")
+	inTwo := auth(rules(policy.MaxRules)) + " issuancerules { => issue(type=\"a\", value=1); };"
+	wantFailure(t, "one rule more in another section", inTwo, "the policy has more than 4096 rules")
+
+	conditions := func(n int) string { return strings.Repeat(`[type=="a"] && `, n-1) + `[type=="a"] => permit();` }
+	wantFailure(t, "most conditions", auth(conditions(policy.MaxConditions)), "")
+	wantFailure(t, "one condition more", auth(conditions(policy.MaxConditions+1)), "the rule has more than 64 conditions")
+
+	nested := func(n int) string {
+		return auth("[value==" + strings.Repeat("f(", n-1) + "1" + strings.Repeat(")", n-1) + "] => permit();")
+	}
+	wantFailure(t, "deepest expression", nested(policy.MaxNesting), "needs version 1.2")
+	wantFailure(t, "one level deeper", nested(policy.MaxNesting+1), "expressions nest deeper than 32")
+}
+
+func TestDeepestExpressionIsNotRefusedForItsDepth(t *testing.T) {
+	_, err := policy.Parse([]byte(auth("[value==" + strings.Repeat("f(", policy.MaxNesting-1) + "1" + strings.Repeat(")", policy.MaxNesting-1) + "] => permit();")))
+	if err == nil || strings.Contains(err.Error(), "nest deeper") {
+		t.Errorf("got %v, want only the errors of the version", err)
+	}
+}
+
+func TestErrorsAreBounded(t *testing.T) {
+	for _, n := range []int{policy.MaxErrors, policy.MaxErrors + 1, 50_000} {
+		_, err := policy.Parse([]byte(auth(strings.Repeat("=>x();", n))))
+		if errs, _ := errors.AsType[policy.Errors](err); len(errs) != policy.MaxErrors {
+			t.Errorf("%d errors of %d, want %d", len(errs), n, policy.MaxErrors)
+		}
+	}
+}
+
+func TestClaimLimitHoldsAtItsEdge(t *testing.T) {
+	p := mustParse(t, issuance(`=> add(type="new", value=1);`))
+	claims := make([]policy.Claim, policy.MaxClaims+1)
+	for i := range claims {
+		claims[i] = policy.Claim{Type: "a", Value: policy.IntegerValue(int64(i)), Issuer: policy.AttestationService}
+	}
+	for _, tt := range []struct {
+		claims int
+		budget policy.Budget
+		ok     bool
+	}{
+		{policy.MaxClaims - 1, policy.Budget{}, true}, // and one that the rule adds
+		{policy.MaxClaims, policy.Budget{}, false},
+		{policy.MaxClaims + 1, policy.Budget{}, false},
+		{9, policy.Budget{Claims: 10}, true},
+		{10, policy.Budget{Claims: 10}, false},
+		{11, policy.Budget{Claims: 10}, false},
+		{10, policy.Budget{Claims: -1}, true},
+	} {
+		_, err := p.Evaluate(claims[:tt.claims], tt.budget)
+		if _, isError := errors.AsType[*policy.EvaluationError](err); (err == nil) != tt.ok || err != nil && !isError {
+			t.Errorf("%d claims with %+v: %v, want success %t", tt.claims, tt.budget, err, tt.ok)
+		}
+	}
+}
+
+func TestStepLimitHoldsAtItsEdge(t *testing.T) {
+	tests := []struct {
+		name, text, claims string
+		steps              int
+	}{
+		{"one for a comparison", auth(`[type=="b"] => deny(); => permit();`), "a=1 a=2 a=3", 3},
+		{"none after the first that fails", auth(`[type=="b", value==1, value==2] => deny(); => permit();`), "a=1", 1},
+		{"a long string costs by its length", auth(`[value=="b"] => deny(); => permit();`), "a=" + strings.Repeat("x", 640), 11},
+		{"sixteen for a claim made", issuance(`=> add(type="a", value=1);`), "", 16},
+		{"sixteen for each member of a label", issuance(`c:[type=="a"] => issue(type="b", value=c.value);`), "a=1 a=2", 2 + 2*16 + 2*16},
+		{"sixteen for each claim copied", issuance(`c:[type=="a"] => issue(claim=c);`), "a=1 a=2", 2 + 2*16},
+		{"more for a comparison with a set", auth(`c:[type=="a"] && [type=="z", value==c.value] => deny(); => permit();`), "a=1 a=2 a=3 a=4", 4 + 4*16 + 4},
+		{"that grows with it", auth(`c:[type=="a"] && [value==c.type, value==c.value] => permit();`), "a=1 a=2 a=3 a=a", 4 + 2*4*16 + 4 + 2},
+	}
+	for _, tt := range tests {
+		p := mustParse(t, tt.text)
+		_, err := p.Evaluate(claimsOf(tt.claims), policy.Budget{Steps: tt.steps})
+		if err != nil {
+			t.Errorf("%s: %v with %d steps", tt.name, err, tt.steps)
+		}
+		_, err = p.Evaluate(claimsOf(tt.claims), policy.Budget{Steps: tt.steps - 1})
+		if _, ok := errors.AsType[*policy.EvaluationError](err); !ok || !strings.Contains(err.Error(), "the evaluation takes more than") {
+			t.Errorf("%s: %v with %d steps, want an *EvaluationError", tt.name, err, tt.steps-1)
+		}
+	}
+}
+
+// TestHostileTextIsRefusedWithoutWork counts allocations: they must not grow with the text.
+func TestHostileTextIsRefusedWithoutWork(t *testing.T) {
+	const few = 60_000 // what a policy of the largest number of rules may need; a million rules would take far more
+	for name, text := range map[string]string{
+		"a million rules":            auth(strings.Repeat("=>permit();", 1_000_000)),
+		"as many rules as fit":       auth(strings.Repeat("=>permit();", 90_000)),
+		"a megabyte of quotes":       auth(strings.Repeat(`"`, 1_000_000)),
+		"a megabyte of brackets":     auth(strings.Repeat("[", 1_000_000)),
+		"a megabyte of parentheses":  auth("[value==" + strings.Repeat("f(", 500_000)),
+		"a megabyte of minus signs":  auth("[value==" + strings.Repeat("-", 1_000_000)),
+		"a megabyte of digits":       auth("[value==" + strings.Repeat("1", 1_000_000)),
+		"a megabyte of backslashes":  auth(`[type=="` + strings.Repeat(`\`, 1_000_000)),
+		"a megabyte of semicolons":   auth(strings.Repeat(";", 1_000_000)),
+		"a megabyte of version":      "version=" + strings.Repeat("1", 1_000_000) + ".0;",
+		"a megabyte of broken rules": auth(strings.Repeat("=>;", 300_000)),
+		"a megabyte of sections":     "version=1.0;" + strings.Repeat("issuancerules{};", 60_000),
+	} {
+		var err error
+		if n := testing.AllocsPerRun(1, func() { _, err = policy.Parse([]byte(text)) }); n > few {
+			t.Errorf("%s: %.0f allocations", name, n)
+		}
+		if err == nil || len(err.Error()) > 40_000 {
+			t.Errorf("%s: error of %d bytes", name, len(err.Error()))
+		}
+	}
+}
+
+// TestHostilePoliciesRunOutOfSteps evaluates the most work that the other limits allow: that it ends is the test.
+func TestHostilePoliciesRunOutOfSteps(t *testing.T) {
+	claims := make([]policy.Claim, 50_000)
+	for i := range claims {
+		claims[i] = policy.Claim{Type: "a", Value: policy.IntegerValue(int64(i)), Issuer: policy.AttestationService}
+	}
+	long := policy.Claim{Type: "a", Value: policy.StringValue(strings.Repeat("x", 4<<20)), Issuer: policy.CustomClaim}
+	conditions := func(condition string) string {
+		rule := condition + strings.Repeat("&&"+condition, policy.MaxConditions-2) + "=>permit();"
+		return strings.Repeat("c:[type==\"a\"]&&"+rule, min(policy.MaxRules, 900_000/len(rule)))
+	}
+	tests := []struct {
+		name, text string
+		claims     []policy.Claim
+	}{
+		{"every rule looks at every claim", auth(conditions(`[value!=c.value]`)), claims},
+		{"many rules", auth(strings.Repeat(`[value==-1]=>permit();`, policy.MaxRules)), claims},
+		{"many tests in one condition", auth(`c:[type=="a"] && [` + strings.Repeat(`value!="a",`, 80_000) + `value==1] => permit();`), claims},
+		{"many sets in one condition", auth(`c:[type=="a"] && [` + strings.Repeat(`value==c.value,`, 60_000) + `value==1] => permit();`), claims},
+		{"the product of types and values", issuance(`c:[type=="a"] => add(type="t", value=c.value); ` + strings.Repeat(`c:[type=="t"] => add(type=c.type, value=c.value);`, 4000)), claims[:40_000]},
+		{"long strings", auth(conditions(`[value==c.value]`)), []policy.Claim{long, {Type: "b", Value: long.Value}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := mustParse(t, tt.text).Evaluate(tt.claims, policy.Budget{})
+			if err == nil || !strings.Contains(err.Error(), "the evaluation takes more than 20000000 steps") {
+				t.Errorf("%.300v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,139 @@
+package policy_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/assay-attestation/assay/policy"
+)
+
+func TestRefusalsSayWhatDecided(t *testing.T) {
+	tests := []struct{ name, rules, claims, want string }{
+		{"deny", "=> permit();\n  [type==\"a\",\n   value==true] => deny();", "a=true",
+			policy.DenyMessage + ` The rule at line 3, column 3 denies: [type=="a", value==true] => deny()`},
+		{"the first of several denies", "[type==\"b\"] => deny(); [type==\"a\"] => deny(); => deny();", "a=true",
+			policy.DenyMessage + ` The rule at line 2, column 45 denies: [type=="a"] => deny()`},
+		{"no permit rule", `[type=="a"] => add(type="b", value=1);`, "a=true",
+			policy.NoPermitMessage + " The policy has no permit rule."},
+		{"claim with another value", `[type=="a", value>=2] => permit();`, "a=1 b=2",
+			policy.NoPermitMessage + ` The permit rule at line 2, column 22 needs [type=="a", value>=2]; found a = 1 (AttestationService).`},
+		{"claim of another issuer", `[type=="a", issuer=="AttestationService"] => permit();`, "a=x@CustomClaim",
+			policy.NoPermitMessage + ` The permit rule at line 2, column 22 needs [type=="a", issuer=="AttestationService"]; found a = "x" (CustomClaim).`},
+		{"claim missing", `[type=="a"] && c:[type=="b"] => permit();`, "a=1",
+			policy.NoPermitMessage + ` The permit rule at line 2, column 22 needs c:[type=="b"]; found no claim of that type.`},
+		{"condition without type", `[value==true] => permit();`, "a=1",
+			policy.NoPermitMessage + ` The permit rule at line 2, column 22 needs [value==true]; no claim satisfies it.`},
+		{"two rules", `[type=="a", value==1] => permit(); [type=="a", value==2] => permit();`, "a=3 a=4",
+			policy.NoPermitMessage + ` The permit rule at line 2, column 22 needs [type=="a", value==1]; found a = 3 (AttestationService), a = 4 (AttestationService).` +
+				` The permit rule at line 2, column 57 needs [type=="a", value==2]; found a = 3 (AttestationService), a = 4 (AttestationService).`},
+		{"claims that were added later are not named", `[type=="b"] => permit(); => add(type="b", value=1);`, "",
+			policy.NoPermitMessage + ` The permit rule at line 2, column 22 needs [type=="b"]; found no claim of that type.`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := mustParse(t, auth(tt.rules)).Evaluate(claimsOf(tt.claims), policy.Budget{})
+			if _, ok := errors.AsType[*policy.Denied](err); !ok || err.Error() != tt.want {
+				t.Errorf("%s on %s\ngot  %v\nwant %s", tt.rules, tt.claims, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRefusalHasTheRecordedTexts(t *testing.T) { // api.md section 6.4
+	for kind, want := range map[policy.DenialKind]string{
+		policy.ByRule:   "Policy Engine Exception: A Deny claim was issued, authorization failed.",
+		policy.NoPermit: "Policy Engine Exception: No Permit claim was issued in the authorizationrules section, authorization failed.",
+	} {
+		if kind.Message() != want {
+			t.Errorf("got %q, want %q", kind.Message(), want)
+		}
+	}
+}
+
+func TestRefusalCarriesItsReasonsAsData(t *testing.T) {
+	_, err := mustParse(t, auth(`[type=="a", value==1] => permit();`)).Evaluate(claimsOf("a=2"), policy.Budget{})
+	denied, ok := errors.AsType[*policy.Denied](err)
+	if !ok || denied.Kind != policy.NoPermit || len(denied.Unmet) != 1 {
+		t.Fatalf("got %#v", err)
+	}
+	u := denied.Unmet[0]
+	if u.Rule.Text != `[type=="a", value==1] => permit()` || u.Condition.Text != `[type=="a", value==1]` || u.Type != "a" {
+		t.Errorf("got %+v", u)
+	}
+	if len(u.Found) != 1 || u.Found[0] != claimsOf("a=2")[0] {
+		t.Errorf("found %v, want a=2", u.Found)
+	}
+}
+
+func TestRefusalStaysShort(t *testing.T) {
+	rules := strings.Repeat(`[type=="a", value=="`+strings.Repeat("y", 1000)+`"] => permit();`, 100)
+	claims := claimsOf(strings.Repeat("a=x ", 3) + "a=" + strings.Repeat("x", 100_000))
+	for i := range 50 {
+		claims = append(claims, policy.Claim{Type: "a", Value: policy.IntegerValue(int64(i)), Issuer: policy.CustomClaim})
+	}
+	_, err := mustParse(t, auth(rules)).Evaluate(claims, policy.Budget{})
+	if err == nil || len(err.Error()) > 4000 || !strings.HasSuffix(err.Error(), "The other permit rules did not hold either.") {
+		t.Errorf("%d bytes: %.4000v", len(err.Error()), err)
+	}
+}
+
+func TestOutcomeNamesTheRuleThatPermitted(t *testing.T) {
+	o, err := mustParse(t, auth("[type==\"z\"] => permit();\n [type==\"a\"]\n => permit(); => permit();")).Evaluate(claimsOf("a=1"), policy.Budget{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := policy.Location{Line: 3, Column: 2, Text: "[type==\"a\"]\n => permit()"}
+	if o.PermittedBy() != want {
+		t.Errorf("got %+v, want %+v", o.PermittedBy(), want)
+	}
+}
+
+func TestErrorHasTheFormOfTheService(t *testing.T) { // README.md section 8 of the specification, PolicyParsingError
+	_, err := policy.Parse([]byte("version=1.0\n[type==\"x-ms-sgx-is-debuggable\", value==false] => permit();"))
+	want := "Offending symbol: '[' Line: '2', Column: '1' Failure message: 'mismatched input '[' expecting ';'' Failing rule: 'policy > versionInfo'"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestErrorDetailPointsAtThePlace(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"one line", auth("=> allow();"), "2:25: mismatched input 'allow' expecting {'permit', 'deny', 'add', 'issue'}, the actions of authorizationrules\n" +
+			"  | authorizationrules { => allow(); };\n" +
+			"  |                         ^\n" +
+			"  in policy > authSection > authRule"},
+		{"tabs stay", "version=1.0;\nauthorizationrules {\r\n\t=>\tx(); };\n", "3:5: mismatched input 'x' expecting {'permit', 'deny', 'add', 'issue'}, the actions of authorizationrules\n" +
+			"  | \t=>\tx(); };\n" +
+			"  | \t  \t^\n" +
+			"  in policy > authSection > authRule"},
+		{"other letters", "version=1.0;\nauthorizationrules { [type==\"日本\"] = permit(); };", "2:35: mismatched input '=' expecting {'&&', '=>'}\n" +
+			"  | authorizationrules { [type==\"日本\"] = permit(); };\n" +
+			"  |                                   ^\n" +
+			"  in policy > authSection > authRule > conditions"},
+		{"byte-order mark", "\uFEFFversion 1.0;", "1:9: mismatched input '1' expecting '='\n  | version 1.0;\n  |         ^\n  in policy > versionInfo"},
+	}
+	for _, tt := range tests {
+		_, err := policy.Parse([]byte(tt.text))
+		e, ok := errors.AsType[*policy.Error](err)
+		if !ok || e.Detail() != tt.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, e.Detail(), tt.want)
+		}
+	}
+}
+
+func TestErrorsOfLongLinesStayShort(t *testing.T) {
+	_, err := policy.Parse([]byte(auth(strings.Repeat(`[type=="a"] => permit(); `, 1000) + "=> " + strings.Repeat("x", 5000) + "();\x1b")))
+	e, ok := errors.AsType[*policy.Error](err)
+	if !ok || len(e.Detail()) > 600 || len(e.Error()) > 400 || strings.Contains(e.Detail(), "\x1b") {
+		t.Errorf("got %d and %d bytes:\n%s", len(e.Detail()), len(e.Error()), e.Detail())
+	}
+}
+
+func TestErrorSaysWhichByteIsNotUTF8(t *testing.T) {
+	_, err := policy.Parse([]byte("version=1.0;\r\n// \uFFFDé\xC3(\n"))
+	e, ok := errors.AsType[*policy.Error](err)
+	if !ok || lineColumn(e.Line, e.Column) != "2:6" || e.Failure != "the byte 0xC3 is not UTF-8" {
+		t.Errorf("got %v", err)
+	}
+}
