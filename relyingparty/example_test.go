@@ -28,7 +28,7 @@ func startService() (service *httptest.Server, token string) {
 	if keys, err = issuer.Open(issuer.Config{Dir: dir, Issuer: service.URL}, time.Now()); err != nil {
 		log.Fatal(err)
 	}
-	token, err = keys.Sign(issuer.Attestation, result.Claims{
+	token, err = keys.SignResult(result.Claims{
 		"x-ms-attestation-type": "sgx", "x-ms-sgx-mrenclave": strings.Repeat("1e", 32), "x-ms-sgx-mrsigner": strings.Repeat("51", 32),
 		"x-ms-sgx-product-id": int64(7), "x-ms-sgx-svn": int64(3), "x-ms-sgx-is-debuggable": false,
 		"x-ms-sgx-report-data": strings.Repeat("00", 64), "x-ms-sgx-ehd": "aGVsbG8",

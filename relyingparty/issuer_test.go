@@ -77,7 +77,7 @@ func verifier(t testing.TB, f *fakeIssuer, change func(*relyingparty.Config)) *r
 
 func sign(t testing.TB, k *issuer.Keys, claims result.Claims) string {
 	t.Helper()
-	token, err := k.Sign(issuer.Attestation, claims, time.Now())
+	token, err := k.SignResult(claims, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

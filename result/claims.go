@@ -45,12 +45,15 @@ const MinKeyBits = 2048
 // or nested Claims of these.
 type Claims map[string]any
 
-// encode writes the claims compactly, the members of every object sorted by name, no character escaped without need
-// (tokens.md section 2).
-func (c Claims) encode() ([]byte, error) {
+// encode writes the claims compactly, in no more bytes than limit, the members of every object sorted by name, no
+// character escaped without need (tokens.md section 2).
+func (c Claims) encode(limit int) ([]byte, error) {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("writing claims: %w", err)
+	}
+	if len(b) > limit {
+		return nil, fmt.Errorf("%w: %d bytes of claims, at most %d", ErrTooLarge, len(b), limit)
 	}
 	b, err = strictjson.Compact(b)
 	if err != nil {
@@ -108,19 +111,15 @@ func (s Signer) signingInput(alg string, claims Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("writing the token header: %w", err)
 	}
-	payload, err := claims.encode()
+	payload, err := claims.encode(maxPayload)
 	if err != nil {
 		return "", err
 	}
-	input := b64.URL(header) + "." + b64.URL(payload)
-	if len(input) > MaxTokenSize-maxSignature {
-		return "", fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(input), MaxTokenSize-maxSignature)
-	}
-	return input, nil
+	return b64.URL(header) + "." + b64.URL(payload), nil
 }
 
 // ErrTooLarge is the error of claims that do not fit into a token of MaxTokenSize.
 var ErrTooLarge = errors.New("the token is too large")
 
-// maxSignature is the room of the last dot and the largest signature, in base64url.
-const maxSignature = 1 + (maxKeyBits/8*4+2)/3
+// maxPayload is what fits into MaxTokenSize before base64url, beside the header, the largest signature and two dots.
+const maxPayload = (MaxTokenSize-MaxHeaderSize)/4*3 - maxKeyBits/8 - 3

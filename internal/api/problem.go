@@ -13,6 +13,7 @@ import (
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/verifier"
 	"github.com/assay-attestation/assay/policy"
+	"github.com/assay-attestation/assay/result"
 )
 
 // The error codes of the data plane (README.md section 8 of the specification).
@@ -83,6 +84,8 @@ func problemOf(err error) *problem {
 	switch {
 	case errors.Is(err, collateral.ErrUnknownBaseline):
 		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: err.Error()}
+	case errors.Is(err, result.ErrTooLarge):
+		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: "The claims do not fit into a token: " + err.Error()}
 	case errors.Is(err, verifier.ErrNoDrafts):
 		return &problem{status: http.StatusBadRequest, code: codeInvalidOperation, message: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -129,7 +129,7 @@ func TestAddedKeyIsListedAtOnceAndSignsFromItsTime(t *testing.T) {
 		if got := k.KeyID(at); (got == old.KeyID(start)) != isOld {
 			t.Errorf("at %s signs %s, the old key is %s", at, got, old.KeyID(start))
 		}
-		token, err := k.Sign(Attestation, nil, at)
+		token, err := k.sign(Attestation, nil, at)
 		if err != nil {
 			t.Fatal(err)
 		}

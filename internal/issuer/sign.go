@@ -35,10 +35,10 @@ func (k Kind) lifetime() time.Duration {
 	return AttestationLifetime
 }
 
-// Sign returns the claims as a token of the kind, issued at now, after verifying it as a relying party would. The
+// sign returns the claims as a token of the kind, issued at now, after verifying it as a relying party would. The
 // registered claims iss, iat, nbf and exp, and jti for an attestation, replace claims of these names. An error here is
 // a fault of the service, except result.ErrTooLarge and JSON nested too deep, which come from the claims.
-func (k *Keys) Sign(kind Kind, claims result.Claims, now time.Time) (string, error) {
+func (k *Keys) sign(kind Kind, claims result.Claims, now time.Time) (string, error) {
 	token, err := k.signer(now).Sign(k.register(kind, claims, now))
 	if err != nil {
 		return "", fmt.Errorf("issuing a token: %w", err)
@@ -50,8 +50,8 @@ func (k *Keys) Sign(kind Kind, claims result.Claims, now time.Time) (string, err
 	return token, nil
 }
 
-// Draft returns the claims as the unsigned token of a draft policy, with the same registered claims as an attestation.
-func (k *Keys) Draft(claims result.Claims, now time.Time) (string, error) {
+// draft returns the claims as the unsigned token of a draft policy, with the same registered claims as an attestation.
+func (k *Keys) draft(claims result.Claims, now time.Time) (string, error) {
 	token, err := k.signer(now).Draft(k.register(Attestation, claims, now))
 	if err != nil {
 		return "", fmt.Errorf("making a draft token: %w", err)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/assay-attestation/assay/result"
 )
 
@@ -22,7 +24,7 @@ func TestTokensHaveTheRegisteredClaimsOfTheirKind(t *testing.T) {
 		seconds int64
 		hasID   bool
 	}{Attestation: {28800, true}, Result: {3600, false}} {
-		token, err := k.Sign(kind, result.Claims{"x-ms-ver": "1.0"}, start.Add(999*time.Millisecond))
+		token, err := k.sign(kind, result.Claims{"x-ms-ver": "1.0"}, start.Add(999*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +51,7 @@ func TestTokensHaveTheRegisteredClaimsOfTheirKind(t *testing.T) {
 func TestRegisteredClaimsReplaceThoseOfAPolicy(t *testing.T) {
 	k := open(t, t.TempDir()+"/keys")
 	given := result.Claims{"iss": "https://evil.example", "exp": int64(1 << 40), "nbf": "x", "iat": true, "jti": "1"}
-	token, err := k.Sign(Attestation, given, start)
+	token, err := k.sign(Attestation, given, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func TestTokenIDsDiffer(t *testing.T) {
 
 func TestDraftIsUnsignedAndOtherwiseAlike(t *testing.T) {
 	k := open(t, t.TempDir()+"/keys")
-	draft, err := k.Draft(result.Claims{"x": "y"}, start)
+	draft, err := k.draft(result.Claims{"x": "y"}, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,13 +96,13 @@ func TestDevelopmentMarksEveryToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	signed := func(kind Kind) string {
-		token, err := k.Sign(kind, result.Claims{"ext-development": false}, start)
+		token, err := k.sign(kind, result.Claims{"ext-development": false}, start)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return token
 	}
-	draft, err := k.Draft(nil, start)
+	draft, err := k.draft(nil, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func TestNoTokenLeavesThatARelyingPartyWouldRefuse(t *testing.T) {
 	k := open(t, t.TempDir()+"/keys")
 	other := open(t, t.TempDir()+"/keys")
 	k.keys[0].signer.Key = other.keys[0].signer.Key // as if memory or a module had failed
-	token, err := k.Sign(Attestation, nil, start)
+	token, err := k.sign(Attestation, nil, start)
 	if r, ok := errors.AsType[*result.Refusal](err); token != "" || !ok || r.Reason != result.Signature {
 		t.Errorf("got %q, %v, want no token and the refusal", token, err)
 	}
@@ -123,8 +125,10 @@ func TestNoTokenLeavesThatARelyingPartyWouldRefuse(t *testing.T) {
 
 func TestSignReportsClaimsThatFitNoToken(t *testing.T) {
 	k := open(t, t.TempDir()+"/keys")
-	if _, err := k.Sign(Attestation, result.Claims{"x": strings.Repeat("x", result.MaxTokenSize)}, start); !errors.Is(err, result.ErrTooLarge) {
-		t.Errorf("got %v, want ErrTooLarge", err)
+	for name, value := range map[string]string{"deep": strings.Repeat("[", 32) + strings.Repeat("]", 32), "no JSON": "{"} {
+		if token, err := k.sign(Attestation, result.Claims{"x": jsontext.Value(value)}, start); token != "" || err == nil {
+			t.Errorf("%s: got %q, %v, want an error", name, token, err)
+		}
 	}
 }
 
@@ -134,7 +138,7 @@ func TestSigningIsSafeForConcurrentUse(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if _, err := k.Sign(Attestation, claims, start); err != nil {
+			if _, err := k.sign(Attestation, claims, start); err != nil {
 				t.Error(err)
 			}
 		})
@@ -154,7 +158,7 @@ func BenchmarkSign(b *testing.B) {
 	b.Run("token", func(b *testing.B) {
 		claims := sgxClaims()
 		for b.Loop() {
-			if _, err := k.Sign(Attestation, claims, start); err != nil {
+			if _, err := k.sign(Attestation, claims, start); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/sgx"
@@ -77,6 +78,9 @@ func bindInitData(d *Data, e *sgx.Verified) error {
 func present(d *Data, check evidence.Check, parsed string, raw ...string) ([]evidence.Claim, error) {
 	if d.JSON {
 		v, err := strictjson.Compact(bytes.TrimSuffix(d.Bytes, []byte{0}))
+		if err == nil {
+			err = strictjson.Check(slices.Concat([]byte("["), v, []byte("]"))) // as deep as it will stand in the token
+		}
 		if err != nil {
 			return nil, evidence.Refuse(check, "the data is not the JSON it is said to be").Because(err).Do(`send it with dataType "Binary"`)
 		}

@@ -1,0 +1,105 @@
+package clients
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/assay-attestation/assay/internal/vectortest"
+)
+
+// client is one library, run as its users run it.
+type client struct {
+	name    string
+	needs   []string // programs that must be installed
+	command func(t *testing.T, s *stage) *exec.Cmd
+}
+
+var clients = []client{
+	{"node", []string{"node", "npm"}, nodeCommand},
+	{"python", []string{"python3"}, pythonCommand},
+	{"java", []string{"java", "keytool", "mvn"}, javaCommand},
+	{"ego", nil, goCommand("./ego")},
+	{"kermit", nil, goCommand("./kermit")},
+}
+
+func TestClients(t *testing.T) {
+	assay := goBuild(t, filepath.Join("..", ".."), "./cmd/assay")
+	t.Run("simulated", func(t *testing.T) {
+		dir := t.TempDir()
+		run(t, exec.Command(assay, "sim", "sgx", "--out", dir))
+		runClients(t, newStage(t, startService(t, assay), simulatedEvidence(dir)))
+	})
+	for baseline, evidence := range recordedEvidence(t) {
+		t.Run("recorded "+filepath.Base(baseline.collateral), func(t *testing.T) {
+			service := startService(t, assay,
+				"--collateral", vectortest.Path(t, baseline.collateral), "--at", baseline.at)
+			runClients(t, newStage(t, service, evidence))
+		})
+	}
+}
+
+// runClients runs each client whose runtime is there.
+func runClients(t *testing.T, s *stage) {
+	for _, c := range clients {
+		t.Run(c.name, func(t *testing.T) {
+			for _, program := range c.needs {
+				if _, err := exec.LookPath(program); err != nil {
+					vectortest.Missing(t, "program "+program)
+				}
+			}
+			t.Logf("\n%s", run(t, c.command(t, s)))
+		})
+	}
+}
+
+func nodeCommand(t *testing.T, s *stage) *exec.Cmd {
+	dir := installed(t, "node", []string{"node/package.json", "node/package-lock.json"}, func(dir string) {
+		npm := exec.Command("npm", "ci", "--no-audit", "--no-fund")
+		npm.Dir = dir
+		run(t, npm)
+	})
+	cmd := exec.Command("node", "node/attest.cjs", s.plan)
+	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+s.ca, "NODE_PATH="+filepath.Join(dir, "node_modules"))
+	return cmd
+}
+
+func pythonCommand(t *testing.T, s *stage) *exec.Cmd {
+	dir := installed(t, "python", []string{"python/requirements.txt"}, func(dir string) {
+		run(t, exec.Command("python3", "-m", "venv", dir))
+		run(t, exec.Command(filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--no-deps",
+			"-r", filepath.Join(dir, "requirements.txt")))
+	})
+	cmd := exec.Command(filepath.Join(dir, "bin", "python"), "python/attest.py", s.plan)
+	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+s.ca)
+	return cmd
+}
+
+// javaCommand runs the program from its source. Maven keeps what it fetches in its own repository.
+func javaCommand(t *testing.T, s *stage) *exec.Cmd {
+	dir := t.TempDir()
+	classpath, trust := filepath.Join(dir, "classpath"), filepath.Join(dir, "trust.p12")
+	run(t, exec.Command("mvn", "--quiet", "--batch-mode", "--file", "java/pom.xml",
+		"dependency:build-classpath", "-Dmdep.outputFile="+classpath))
+	for i, file := range s.cas {
+		run(t, exec.Command("keytool", "-importcert", "-noprompt", "-alias", strconv.Itoa(i), "-file", file,
+			"-storetype", "PKCS12", "-keystore", trust, "-storepass", "changeit"))
+	}
+	jars, err := os.ReadFile(classpath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec.Command("java", "-cp", strings.TrimSpace(string(jars)),
+		"-Djavax.net.ssl.trustStore="+trust, "-Djavax.net.ssl.trustStorePassword=changeit", "java/Attest.java", s.plan)
+}
+
+func goCommand(pkg string) func(*testing.T, *stage) *exec.Cmd {
+	return func(t *testing.T, s *stage) *exec.Cmd {
+		cmd := exec.Command(goBuild(t, ".", pkg), s.plan)
+		cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+s.ca)
+		return cmd
+	}
+}

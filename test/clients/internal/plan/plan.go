@@ -1,0 +1,71 @@
+// Package plan is the list of calls that every client of the suite makes. The driver writes it as JSON; the programs in
+// Go, Node, Python and Java read it, so that all of them see the same service, evidence and expected outcomes. It holds
+// no secrets and speaks to nobody.
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// Plan says which service to call and what to expect of it.
+type Plan struct {
+	// Issuer is the URL of the service, which is also the only iss that a client may accept.
+	Issuer string `json:"issuer"`
+	// Tampering is the URL of the same service behind a proxy that flips one bit in the signature of each token.
+	Tampering string `json:"tampering"`
+	// Cases are the attest calls, in order. The first one is answered with a signed token.
+	Cases []Case `json:"cases"`
+}
+
+// Case is one attest call and its outcome: a refusal where Code is set, an unsigned token where only Draft is, and a
+// signed token otherwise.
+type Case struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`     // SgxEnclave or OpenEnclave
+	Evidence string `json:"evidence"` // file
+	// RuntimeData is a file, or empty for a call without runtime data.
+	RuntimeData string `json:"runtimeData"`
+	RuntimeType string `json:"runtimeType"` // Binary or JSON
+	Draft       string `json:"draft"`       // policy text
+	Code        string `json:"code"`        // error.code of the refusal, or empty
+	MRENCLAVE   string `json:"mrEnclave"`   // lower-case hex, the claim expected in the token
+}
+
+// Signed tells whether the answer to the case is a signed token.
+func (c Case) Signed() bool { return c.Code == "" && c.Draft == "" }
+
+// WithDraft returns the case with a draft policy in the request.
+func (c Case) WithDraft(policy string) Case {
+	c.Draft = policy
+	return c
+}
+
+// Refused returns the case with a refusal as its outcome.
+func (c Case) Refused(code string) Case {
+	c.Code = code
+	return c
+}
+
+// Read returns the plan in file.
+func Read(file string) (*Plan, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	p := new(Plan)
+	if err := json.Unmarshal(b, p); err != nil {
+		return nil, fmt.Errorf("plan %s: %w", file, err)
+	}
+	return p, nil
+}
+
+// Write stores the plan in file.
+func (p *Plan) Write(file string) error {
+	b, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, b, 0o600)
+}

@@ -1,0 +1,98 @@
+// Attests with Microsoft's JavaScript client, as a relying party would that checks the issuer.
+//
+//   NODE_EXTRA_CA_CERTS=ca.pem node attest.cjs plan.json
+//
+// The plan is written by the driver of this suite (../internal/plan).
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const { AttestationClient } = require("@azure/attestation");
+
+const plan = JSON.parse(fs.readFileSync(process.argv[2]));
+let passed = 0;
+let failed = 0;
+
+async function check(name, run) {
+  try {
+    await run();
+    passed++;
+    console.log(`ok    ${name}`);
+  } catch (error) {
+    failed++;
+    console.log(`FAIL  ${name}: ${error?.stack ?? error}`);
+  }
+}
+
+// The options of a call replace the client's defaults as a whole, so all of them are named.
+function issuedBy(issuer) {
+  return {
+    validateToken: true,
+    validateExpirationTime: true,
+    validateNotBeforeTime: true,
+    validateIssuer: true,
+    expectedIssuer: issuer,
+  };
+}
+
+function attest(client, call, issuer) {
+  const options = { validationOptions: issuedBy(issuer) };
+  if (call.runtimeData) {
+    const name = call.runtimeType === "JSON" ? "runTimeJson" : "runTimeData";
+    options[name] = fs.readFileSync(call.runtimeData);
+  }
+  if (call.draft) options.draftPolicyForAttestation = call.draft;
+  const evidence = fs.readFileSync(call.evidence);
+  return call.type === "OpenEnclave"
+    ? client.attestOpenEnclave(evidence, options)
+    : client.attestSgxEnclave(evidence, options);
+}
+
+function checkToken(call, { token, body }) {
+  assert.equal(token.algorithm, call.draft ? "none" : "RS256");
+  assert.equal(body.issuer, plan.issuer);
+  if (call.draft) return;
+  assert.equal(body.mrEnclave, call.mrEnclave);
+  if (call.runtimeType === "Binary") {
+    assert.deepEqual(Buffer.from(body.enclaveHeldData), fs.readFileSync(call.runtimeData));
+  }
+  if (call.runtimeType === "JSON") {
+    const text = fs.readFileSync(call.runtimeData, "utf8").replace(/\0$/, "");
+    assert.deepEqual(body.runTimeClaims, JSON.parse(text));
+  }
+}
+
+async function main() {
+  const client = new AttestationClient(plan.issuer);
+
+  await check("metadata names issuer and keys", async () => {
+    const metadata = await client.getOpenIdMetadata();
+    assert.equal(metadata.issuer, plan.issuer);
+    assert.equal(metadata.jwks_uri, `${plan.issuer}/certs`);
+  });
+  await check("signers are listed", async () => {
+    const signers = await client.getAttestationSigners();
+    assert.ok(signers.length > 0);
+    for (const signer of signers) assert.ok(signer.keyId && signer.certificates.length > 0);
+  });
+
+  for (const call of plan.cases) {
+    await check(call.name, async () => {
+      if (!call.code) return checkToken(call, await attest(client, call, plan.issuer));
+      await assert.rejects(attest(client, call, plan.issuer), (error) => {
+        assert.deepEqual([error.name, error.statusCode, error.code], ["RestError", 400, call.code]);
+        assert.ok(error.message.length > 0);
+        return true;
+      });
+    });
+  }
+
+  const first = plan.cases[0];
+  await check("token of another issuer is refused", () =>
+    assert.rejects(attest(client, first, "https://issuer.example"), /expected issuer: https:\/\/issuer\.example/));
+  await check("token with a bad signature is refused", () =>
+    assert.rejects(attest(new AttestationClient(plan.tampering), first, plan.issuer), /not properly signed/));
+
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed > 0 ? 1 : 0;
+}
+
+main();

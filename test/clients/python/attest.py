@@ -1,0 +1,141 @@
+"""Attests with Microsoft's Python client, as a relying party would that checks the issuer.
+
+    REQUESTS_CA_BUNDLE=ca.pem python attest.py plan.json
+
+The plan is written by the driver of this suite (../internal/plan).
+"""
+
+import json
+import sys
+import time
+import traceback
+
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError
+from azure.security.attestation import AttestationClient, AttestationTokenValidationException
+
+
+class NoCredential:
+    """The client insists on a credential. The attest routes do not look at it."""
+
+    def get_token(self, *scopes, **kwargs):
+        return AccessToken("none", int(time.time()) + 3600)
+
+
+class Checks:
+    """Counts the outcomes and prints one line for each."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def run(self, name, check, *args):
+        try:
+            check(*args)
+        except Exception:
+            self.failed += 1
+            print(f"FAIL  {name}: {traceback.format_exc()}")
+        else:
+            self.passed += 1
+            print(f"ok    {name}")
+
+
+def equal(what, got, want):
+    if got != want:
+        raise AssertionError(f"{what}: got {got!r}, want {want!r}")
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def connect(endpoint, issuer):
+    return AttestationClient(endpoint, NoCredential(), validate_issuer=True, issuer=issuer)
+
+
+def client_side_refusal(call):
+    """The client parses JSON before it sends it, and unlike the service takes no NUL at its end."""
+    return call["runtimeType"] == "JSON" and read(call["runtimeData"]).endswith(b"\0")
+
+
+def attest(client, call):
+    options = {}
+    if call["runtimeData"]:
+        name = "runtime_json" if call["runtimeType"] == "JSON" else "runtime_data"
+        options[name] = read(call["runtimeData"])
+    if call["draft"]:
+        options["draft_policy"] = call["draft"]
+    operation = client.attest_open_enclave if call["type"] == "OpenEnclave" else client.attest_sgx_enclave
+    return operation(read(call["evidence"]), **options)
+
+
+def check_metadata(client, issuer):
+    metadata = client.get_open_id_metadata()
+    equal("issuer", metadata["issuer"], issuer)
+    equal("jwks_uri", metadata["jwks_uri"], issuer + "/certs")
+
+
+def check_signers(client):
+    signers = client.get_signing_certificates()
+    equal("signers are listed", len(signers) > 0, True)
+    for signer in signers:
+        equal("signer has key id and certificate", bool(signer.key_id and signer.certificates), True)
+
+
+def check_token(client, call, issuer):
+    result, token = attest(client, call)
+    equal("algorithm", token.algorithm, "none" if call["draft"] else "RS256")
+    equal("issuer", result.issuer, issuer)
+    if call["draft"]:
+        return
+    equal("mrenclave", result.mr_enclave, call["mrEnclave"])
+    if call["runtimeType"] == "Binary":
+        equal("enclave held data", result.enclave_held_data, read(call["runtimeData"]))
+    if call["runtimeType"] == "JSON":
+        equal("runtime claims", result.runtime_claims, json.loads(read(call["runtimeData"])))
+
+
+def check_refusal(client, call):
+    try:
+        attest(client, call)
+    except HttpResponseError as refusal:
+        equal("status", refusal.status_code, 400)
+        equal("code", refusal.error.code, call["code"])
+        equal("message is there", bool(refusal.error.message), True)
+    else:
+        raise AssertionError("accepted")
+
+
+def check_invalid(client, call, reason):
+    try:
+        attest(client, call)
+    except AttestationTokenValidationException as invalid:
+        equal(f"{reason!r} in {invalid}", reason in str(invalid), True)
+    else:
+        raise AssertionError("accepted")
+
+
+def main():
+    plan = json.loads(read(sys.argv[1]))
+    issuer, cases = plan["issuer"], plan["cases"]
+    client = connect(issuer, issuer)
+    checks = Checks()
+    checks.run("metadata names issuer and keys", check_metadata, client, issuer)
+    checks.run("signers are listed", check_signers, client)
+    for call in cases:
+        if client_side_refusal(call):
+            print(f"skip  {call['name']}: the client does not send JSON that ends in NUL")
+        elif call["code"]:
+            checks.run(call["name"], check_refusal, client, call)
+        else:
+            checks.run(call["name"], check_token, client, call, issuer)
+    stranger = connect(issuer, "https://issuer.example")
+    checks.run("token of another issuer is refused", check_invalid, stranger, cases[0], "is not the expected issuer")
+    tampered = connect(plan["tampering"], issuer)
+    checks.run("token with a bad signature is refused", check_invalid, tampered, cases[0], "verify signature")
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
