@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -73,7 +74,7 @@ func problemOf(err error) *problem {
 		return p
 	}
 	if u, ok := errors.AsType[*collateral.Unavailable](err); ok {
-		return unavailable(u.Error(), u.RetryAfter)
+		return unavailable(u.Public(), u.RetryAfter)
 	}
 	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
 		return refusal(r)
@@ -148,8 +149,9 @@ type innerError struct {
 // write answers with the problem in the shape that all clients read.
 func (p *problem) write(w http.ResponseWriter) {
 	var b errorBody
-	b.Error.Code, b.Error.Message = p.code, p.message
-	b.Error.Inner = innerError{p.code, p.message}
+	message := strings.ToValidUTF8(p.message, "\uFFFD") // it may quote what the caller sent
+	b.Error.Code, b.Error.Message = p.code, message
+	b.Error.Inner = innerError{p.code, message}
 	if p.inner != "" {
 		b.Error.Inner.Code = p.inner
 	}

@@ -178,5 +178,5 @@ func (b *Baselines) missing(o *dcap.Origin, evaluation string) error {
 	if len(b.unsound) > 0 {
 		err = fmt.Errorf("%w (not usable: %s)", err, errors.Join(b.unsound...).Error())
 	}
-	return &Unavailable{tcbInfoName(o.FMSPC(), evaluation), absentPause, err}
+	return &Unavailable{wantTCBInfo(o, evaluation).String(), absentPause, err}
 }

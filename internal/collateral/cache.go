@@ -52,7 +52,7 @@ type Cache struct {
 	loads  sync.WaitGroup
 
 	mu    sync.Mutex
-	items map[string]*item // by want.key; at most maxItems
+	items map[key]*item // at most maxItems
 }
 
 // item is what the cache knows of one document. Its fields are guarded by Cache.mu.
@@ -79,7 +79,7 @@ func New(cfg Config) *Cache {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Cache{cfg: cfg, ctx: ctx, cancel: cancel, items: map[string]*item{}}
+	return &Cache{cfg: cfg, ctx: ctx, cancel: cancel, items: map[key]*item{}}
 }
 
 // Close ends the loads that run and waits for them. A closed cache answers [Unavailable].
@@ -97,7 +97,7 @@ func (c *Cache) For(ctx context.Context, o *dcap.Origin, evaluation string) (dca
 	if evaluation != Standard && evaluation != Early && !isNumber(evaluation) {
 		return dcap.Collateral{}, fmt.Errorf("evaluation %q: %w", evaluation, ErrUnknownBaseline)
 	}
-	for _, w := range []want{c.qeIdentity(o, evaluation), c.pckCRL(o), c.rootCRL(o)} {
+	for _, w := range []want{wantQEIdentity(o, evaluation), wantPCKCRL(o), wantRootCRL(o)} {
 		c.begin(w) // so that no load waits for another to end
 	}
 	docs, err := c.signed(ctx, o, evaluation)
@@ -109,10 +109,10 @@ func (c *Cache) For(ctx context.Context, o *dcap.Origin, evaluation string) (dca
 
 // signed returns the two JSON documents.
 func (c *Cache) signed(ctx context.Context, o *dcap.Origin, evaluation string) (docs dcap.Collateral, err error) {
-	if docs.TCBInfo, err = get[*dcap.TCBInfo](ctx, c, c.tcbInfo(o, evaluation)); err != nil {
+	if docs.TCBInfo, err = get[*dcap.TCBInfo](ctx, c, wantTCBInfo(o, evaluation)); err != nil {
 		return dcap.Collateral{}, err
 	}
-	if docs.QEIdentity, err = get[*dcap.QEIdentity](ctx, c, c.qeIdentity(o, evaluation)); err != nil {
+	if docs.QEIdentity, err = get[*dcap.QEIdentity](ctx, c, wantQEIdentity(o, evaluation)); err != nil {
 		return dcap.Collateral{}, err
 	}
 	return docs, nil
@@ -120,10 +120,10 @@ func (c *Cache) signed(ctx context.Context, o *dcap.Origin, evaluation string) (
 
 // withCRLs returns docs with the two revocation lists.
 func (c *Cache) withCRLs(ctx context.Context, o *dcap.Origin, docs dcap.Collateral) (_ dcap.Collateral, err error) {
-	if docs.PCKCRL, err = get[*dcap.CRL](ctx, c, c.pckCRL(o)); err != nil {
+	if docs.PCKCRL, err = get[*dcap.CRL](ctx, c, wantPCKCRL(o)); err != nil {
 		return dcap.Collateral{}, err
 	}
-	if docs.RootCRL, err = get[*dcap.CRL](ctx, c, c.rootCRL(o)); err != nil {
+	if docs.RootCRL, err = get[*dcap.CRL](ctx, c, wantRootCRL(o)); err != nil {
 		return dcap.Collateral{}, err
 	}
 	return docs, nil
@@ -132,31 +132,26 @@ func (c *Cache) withCRLs(ctx context.Context, o *dcap.Origin, docs dcap.Collater
 // get returns the document w, whose type is T, loading it if need be.
 func get[T any](ctx context.Context, c *Cache, w want) (T, error) {
 	var none T
-	it, loading := c.begin(w)
-	if loading != nil {
-		select {
-		case <-loading:
-		case <-ctx.Done():
-			return none, &Unavailable{w.name, closedPause, context.Cause(ctx)}
+	value, it := c.begin(w)
+	if value == nil {
+		var err error
+		if value, err = c.await(ctx, it, w); err != nil {
+			return none, err
 		}
-	}
-	value, err := c.answer(it, w)
-	if err != nil {
-		return none, err
 	}
 	return value.(T), nil
 }
 
-// begin finds the item of w, or makes one, and starts a load if one is due and may be. The channel is closed when the
-// load ends; it is nil when there is nothing to wait for. The item is nil when the cache has no room for it or is closed.
-func (c *Cache) begin(w want) (*item, <-chan struct{}) {
+// begin returns the document w if it is at hand and in force. It starts a load if one is due and may be. The item is nil
+// when the cache is closed or has no room for it.
+func (c *Cache) begin(w want) (any, *item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
 	it := c.item(w.key)
 	if it == nil {
 		return nil, nil
 	}
+	now := time.Now()
 	it.used = now
 	inForce := c.check(it.doc) == nil
 	due := !inForce || now.After(it.doc.refresh)
@@ -166,49 +161,30 @@ func (c *Cache) begin(w want) (*item, <-chan struct{}) {
 		c.loads.Go(func() { c.load(it, w, have) })
 	}
 	if inForce {
-		return it, nil
+		return it.doc.value, it
 	}
-	return it, it.loading
+	return nil, it
 }
 
-// item returns the item of key, if need be in the place of another.
-func (c *Cache) item(key string) *item {
-	if c.ctx.Err() != nil {
-		return nil
+// await waits for the load of it, if one runs, and returns the document, or why there is none that may be used.
+func (c *Cache) await(ctx context.Context, it *item, w want) (any, error) {
+	if it == nil {
+		return nil, &Unavailable{w.String(), closedPause, errors.New("the collateral cache is closed or busy")}
 	}
-	it := c.items[key]
-	if it == nil && (len(c.items) < maxItems || c.evict()) {
-		it = &item{}
-		c.items[key] = it
-	}
-	return it
-}
-
-// evict drops one item: of those without a document, if there are any, the one used longest ago, so that made-up
-// platforms push out each other and not what is in use. It reports false if all are being loaded.
-func (c *Cache) evict() bool {
-	victim := ""
-	for key, it := range c.items {
-		if it.loading == nil && (victim == "" || it.lessUseful(c.items[victim])) {
-			victim = key
+	c.mu.Lock()
+	loading := it.loading
+	c.mu.Unlock()
+	if loading != nil {
+		select {
+		case <-loading:
+		case <-ctx.Done():
+			return nil, &Unavailable{w.String(), closedPause, context.Cause(ctx)}
 		}
 	}
-	delete(c.items, victim)
-	return victim != ""
+	return c.answer(it, w)
 }
 
-func (it *item) lessUseful(other *item) bool {
-	if empty := it.doc.value == nil; empty != (other.doc.value == nil) {
-		return empty
-	}
-	return it.used.Before(other.used)
-}
-
-// answer returns the document of it, or why there is none that may be used.
 func (c *Cache) answer(it *item, w want) (any, error) {
-	if it == nil {
-		return nil, &Unavailable{w.name, closedPause, errors.New("the collateral cache is closed or busy")}
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := c.check(it.doc)
@@ -218,7 +194,41 @@ func (c *Cache) answer(it *item, w want) (any, error) {
 	if it.err != nil {
 		err = it.err
 	}
-	return nil, &Unavailable{w.name, max(closedPause, time.Until(it.retry)), err}
+	return nil, &Unavailable{w.String(), max(closedPause, time.Until(it.retry)), err}
+}
+
+// item returns the item of k, if need be in the place of another.
+func (c *Cache) item(k key) *item {
+	if c.ctx.Err() != nil {
+		return nil
+	}
+	it := c.items[k]
+	if it == nil && (len(c.items) < maxItems || c.evict()) {
+		it = &item{}
+		c.items[k] = it
+	}
+	return it
+}
+
+// evict drops one item: of those without a document, if there are any, the one used longest ago, so that made-up
+// platforms push out each other and not what is in use. It reports false if all are being loaded.
+func (c *Cache) evict() bool {
+	var victim *item
+	var at key
+	for k, it := range c.items {
+		if it.loading == nil && (victim == nil || it.lessUseful(victim)) {
+			victim, at = it, k
+		}
+	}
+	delete(c.items, at)
+	return victim != nil
+}
+
+func (it *item) lessUseful(other *item) bool {
+	if empty := it.doc.value == nil; empty != (other.doc.value == nil) {
+		return empty
+	}
+	return it.used.Before(other.used)
 }
 
 // load has one document loaded and keeps the result, of which those who wait are told by closing it.loading. The
@@ -237,7 +247,7 @@ func (c *Cache) load(it *item, w want, have document) {
 		return
 	}
 	it.fail(err)
-	c.cfg.Logger.Warn("collateral cannot be loaded", "item", w.name, "error", it.err, "retryAfter", time.Until(it.retry))
+	c.cfg.Logger.Warn("collateral cannot be loaded", "item", w.String(), "error", it.err, "retryAfter", time.Until(it.retry))
 }
 
 // obtain returns the copy on disk if there is one in force, the first time; it is renewed at its next use.
@@ -254,7 +264,7 @@ func (c *Cache) obtain(ctx context.Context, it *item, w want, have document) (do
 // renew gets w from the source and puts it on disk. A source that has fallen behind does not bring back an older
 // document than the one in force.
 func (c *Cache) renew(ctx context.Context, w want, have document) (document, error) {
-	r, err := w.fetch(ctx)
+	r, err := c.fetch(ctx, w)
 	if err != nil {
 		return document{}, err
 	}
@@ -262,7 +272,11 @@ func (c *Cache) renew(ctx context.Context, w want, have document) (document, err
 	if err != nil {
 		return document{}, err
 	}
-	doc.refresh = time.Now().Add(refreshAfter(doc.next.Sub(c.cfg.Clock())))
+	left := doc.next.Sub(c.cfg.Clock())
+	if c.cfg.Pinned {
+		left = 2 * refreshEvery // what is stored is not replaced at its nextUpdate
+	}
+	doc.refresh = time.Now().Add(refreshAfter(left))
 	if doc.issued.Before(have.issued) && c.check(have) == nil {
 		have.refresh = doc.refresh
 		return have, nil
@@ -273,7 +287,7 @@ func (c *Cache) renew(ctx context.Context, w want, have document) (document, err
 
 // accept verifies r and its dates. A refusal of collateral is not wrapped: it must not be taken for one of evidence.
 func (c *Cache) accept(w want, r raw) (document, error) {
-	doc, err := w.verify(r)
+	doc, err := c.verify(w, r)
 	if err != nil {
 		return document{}, errors.New(err.Error())
 	}

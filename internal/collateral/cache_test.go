@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -334,147 +332,46 @@ func TestFloodOfPlatformsIsBoundedAndLeavesWhatIsInUse(t *testing.T) {
 	if err := b.get(); err != nil {
 		t.Fatal(err)
 	}
+	b.source.failWith(ErrAbsent)
 	for n := range 2 * maxItems {
-		unknown := want{key: fmt.Sprint("platform ", n), name: "item",
-			fetch: func(context.Context) (raw, error) { return raw{}, ErrAbsent }}
-		_, err := get[*dcap.TCBInfo](t.Context(), b.Cache, unknown)
+		_, err := get[*dcap.TCBInfo](t.Context(), b.Cache, platform(n))
 		unavailable(t, err)
 	}
+	b.source.recover()
 	if got := len(b.items); got != maxItems {
 		t.Errorf("the cache holds %d items, want %d", got, maxItems)
 	}
 	if err := b.get(); err != nil {
 		t.Fatal(err)
 	}
-	b.asked(t, 1)
+	if got, want := b.source.count(TCBInfo), 1+2*maxItems; got != want || b.source.count(QEIdentity) != 1 {
+		t.Errorf("source was asked %d times for TCB info, want %d; %d times for the QE identity, want 1", got, want, b.source.count(QEIdentity))
+	}
+}
+
+// platform is the TCB info of a made-up platform.
+func platform(n int) want {
+	return want{key: key{kind: TCBInfo, fmspc: dcap.FMSPC{0xFF, byte(n >> 8), byte(n)}, evaluation: Standard}}
 }
 
 func TestCacheFullOfRunningLoadsSaysSo(t *testing.T) {
 	b := newBench(t, at(now), nil)
+	b.source.before = func(ctx context.Context, _ Kind) error { <-ctx.Done(); return ctx.Err() }
 	for n := range maxItems {
-		b.begin(want{key: fmt.Sprint("platform ", n), name: "item",
-			fetch: func(ctx context.Context) (raw, error) { <-ctx.Done(); return raw{}, ctx.Err() }})
+		b.begin(platform(n))
 	}
-	unavailable(t, b.get())
-	b.asked(t, 0)
+	if u := unavailable(t, b.get()); !strings.Contains(u.Error(), "busy") {
+		t.Errorf("got %v, want it to say that the cache is busy", u)
+	}
 }
 
 func TestClosedCacheEndsItsLoadsAndIsUnavailable(t *testing.T) {
 	b := newBench(t, at(now), nil)
 	b.source.before = func(ctx context.Context, _ Kind) error { <-ctx.Done(); return ctx.Err() }
-	b.begin(b.tcbInfo(b.origin, Standard))
+	b.begin(wantTCBInfo(b.origin, Standard))
 	b.Close()
 	if u := unavailable(t, b.get()); u.RetryAfter != closedPause {
 		t.Errorf("got RetryAfter %v, want %v", u.RetryAfter, closedPause)
-	}
-}
-
-// restart closes b and begins anew with the same folder and a source that cannot be reached.
-func (b *bench) restart(t testing.TB) *bench {
-	t.Helper()
-	b.Close()
-	again, cfg := *b, b.cfg
-	again.source = serve(assaytest.Collateral{})
-	again.source.failWith(errors.New("network is unreachable"))
-	cfg.Source = again.source
-	again.Cache = New(cfg)
-	t.Cleanup(again.Close)
-	return &again
-}
-
-func TestRestartFromDiskWithTheNetworkGone(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "collateral")
-	b := newBench(t, at(now), func(cfg *Config) { cfg.Dir = dir })
-	if err := b.get(); err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(files) != len(all()) {
-		t.Fatalf("got files %q, error %v, want one for each document", files, err)
-	}
-	for _, f := range files {
-		if info, err := os.Stat(f); err != nil || info.Mode() != 0o600 {
-			t.Errorf("%s: got mode %v, error %v, want 0600", f, info.Mode(), err)
-		}
-	}
-	if err := b.restart(t).get(); err != nil {
-		t.Errorf("after a restart without network: %v", err)
-	}
-}
-
-func TestCopyOnDiskIsRenewedAtItsFirstUse(t *testing.T) {
-	b := newBench(t, at(now), func(cfg *Config) { cfg.Dir = t.TempDir() })
-	if err := b.get(); err != nil {
-		t.Fatal(err)
-	}
-	again := b.restart(t)
-	for range 2 {
-		if err := again.get(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	again.loads.Wait()
-	again.asked(t, 1)
-}
-
-func TestCopyOutOfDateIsNotUsed(t *testing.T) {
-	b := newBench(t, at(now), func(cfg *Config) { cfg.Dir = t.TempDir() })
-	if err := b.get(); err != nil {
-		t.Fatal(err)
-	}
-	b.cfg.Clock = at(now.AddDate(0, 2, 0))
-	unavailable(t, b.restart(t).get())
-}
-
-func TestDamagedCopyIsPassedOverWithOneLineInTheLog(t *testing.T) {
-	for name, damage := range map[string]func([]byte) []byte{
-		"cut short":         func(b []byte) []byte { return b[:len(b)/2] },
-		"empty":             func([]byte) []byte { return nil },
-		"of another kind":   func([]byte) []byte { return []byte(`{"document":"AAAA"}`) },
-		"too long":          func(b []byte) []byte { return append(b, bytes.Repeat([]byte{' '}, 3*MaxDocument)...) },
-		"one bit elsewhere": func(b []byte) []byte { b[len(b)/3] ^= 1; return b },
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t, at(now), func(cfg *Config) { cfg.Dir = t.TempDir() })
-			if err := b.get(); err != nil {
-				t.Fatal(err)
-			}
-			file := b.copyName(b.tcbInfo(b.origin, Standard))
-			content, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(file, damage(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			again := b.restart(t)
-			for range 3 {
-				unavailable(t, again.get())
-			}
-			if lines := strings.Count(b.log.String(), "damaged"); lines != 1 {
-				t.Errorf("got %d lines about the damaged copy, want 1:\n%s", lines, b.log)
-			}
-			again.Close()
-			healthy := New(b.cfg)
-			defer healthy.Close()
-			if _, err := healthy.For(t.Context(), b.origin, Standard); err != nil {
-				t.Errorf("with a source: %v", err)
-			}
-		})
-	}
-}
-
-func TestFolderThatCannotBeWrittenDoesNotStopTheService(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b := newBench(t, at(now), func(cfg *Config) { cfg.Dir = filepath.Join(file, "dir") })
-	if err := b.get(); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(b.log.String(), "cannot be stored") {
-		t.Errorf("log does not mention that nothing is stored:\n%s", b.log)
 	}
 }
 

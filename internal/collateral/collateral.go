@@ -56,6 +56,14 @@ type Unavailable struct {
 // Error names the item and what is wrong with it.
 func (u *Unavailable) Error() string { return fmt.Sprintf("%s is not available: %v", u.Item, u.Err) }
 
+// Public is Error for a client, who is not told where the operator gets collateral from.
+func (u *Unavailable) Public() string {
+	if upstream, ok := errors.AsType[*upstreamError](u.Err); ok {
+		return fmt.Sprintf("%s: the source of collateral %s", u.Item, upstream.outcome)
+	}
+	return u.Error()
+}
+
 // Unwrap returns the cause.
 func (u *Unavailable) Unwrap() error { return u.Err }
 

@@ -1,6 +1,7 @@
 package collateral
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,11 +19,11 @@ import (
 
 // Beginnings and end of the names of copies.
 const (
-	tcbInfoKey    = "tcb-info-"
-	qeIdentityKey = "qe-identity-"
-	pckCRLKey     = "pck-crl-"
-	rootCRLKey    = "root-crl-"
-	copyExt       = ".json"
+	tcbInfoCopy    = "tcb-info-"
+	qeIdentityCopy = "qe-identity-"
+	pckCRLCopy     = "pck-crl-"
+	rootCRLCopy    = "root-crl-"
+	copyExt        = ".json"
 )
 
 // recall reads the copy of w from disk. Without a copy that may be used it returns no document; a copy that is not just
@@ -37,10 +38,10 @@ func (c *Cache) recall(w want) (document, bool) {
 	}
 	var doc document
 	if err == nil {
-		doc, err = w.verify(r)
+		doc, err = c.verify(w, r)
 	}
 	if err != nil {
-		c.cfg.Logger.Warn("stored copy of collateral is damaged and not used", "item", w.name, "file", c.copyName(w), "error", err)
+		c.cfg.Logger.Warn("stored copy of collateral is damaged and not used", "item", w.String(), "file", c.copyName(w), "error", err)
 		return document{}, false
 	}
 	return doc, c.check(doc) == nil
@@ -59,11 +60,26 @@ func (c *Cache) store(w want, r raw) {
 		err = writeFile(c.copyName(w), b, 0o600)
 	}
 	if err != nil {
-		c.cfg.Logger.Warn("collateral cannot be stored", "item", w.name, "error", err)
+		c.cfg.Logger.Warn("collateral cannot be stored", "item", w.String(), "error", err)
 	}
 }
 
-func (c *Cache) copyName(w want) string { return filepath.Join(c.cfg.Dir, w.key+copyExt) }
+// copyName is the path of the copy of w: all of its key, in words that are safe in a file name.
+func (c *Cache) copyName(w want) string {
+	issuer := hex.EncodeToString(w.issuer[:])
+	name := ""
+	switch w.kind {
+	case TCBInfo:
+		name = tcbInfoCopy + w.fmspc.String() + "-" + w.evaluation + "-" + issuer
+	case QEIdentity:
+		name = qeIdentityCopy + w.evaluation + "-" + issuer
+	case PCKCRL:
+		name = pckCRLCopy + string(w.ca) + "-" + issuer
+	case RootCRL:
+		name = rootCRLCopy + issuer
+	}
+	return filepath.Join(c.cfg.Dir, name+copyExt)
+}
 
 func readCopy(name string) (r raw, err error) {
 	f, err := os.Open(name)

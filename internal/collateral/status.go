@@ -76,7 +76,7 @@ func CacheStatus(dir string, v *dcap.Verifier) ([]Status, error) {
 // copyOf takes the name of a copy apart.
 func copyOf(name string) (kind Kind, key string, ok bool) {
 	name, ok = strings.CutSuffix(name, copyExt)
-	for prefix, kind := range map[string]Kind{tcbInfoKey: TCBInfo, qeIdentityKey: QEIdentity, pckCRLKey: PCKCRL, rootCRLKey: RootCRL} {
+	for prefix, kind := range map[string]Kind{tcbInfoCopy: TCBInfo, qeIdentityCopy: QEIdentity, pckCRLCopy: PCKCRL, rootCRLCopy: RootCRL} {
 		if key, found := strings.CutPrefix(name, prefix); found && ok {
 			return kind, key, true
 		}

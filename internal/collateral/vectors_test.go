@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
@@ -120,41 +119,5 @@ func TestAllRecordedCollateralIsOneBundle(t *testing.T) {
 	sets, err := ReadBundle(dir)
 	if err != nil || len(sets) == 0 || len(sets) != len(folders) {
 		t.Errorf("got %d sets, error %v, want one for each of %d folders", len(sets), err, len(folders))
-	}
-}
-
-func TestStatusOfCopiesOnDisk(t *testing.T) {
-	dir := t.TempDir()
-	b := newBench(t, at(now), func(cfg *Config) { cfg.Dir = dir })
-	if err := b.get(); err != nil {
-		t.Fatal(err)
-	}
-	list, err := CacheStatus(dir, b.cfg.Verifier)
-	if err != nil || len(list) != len(all()) {
-		t.Fatalf("got %+v, error %v, want one for each document", list, err)
-	}
-	for _, s := range list {
-		if s.Kind == PCKCRL {
-			if !errors.Is(s.Err, ErrNeedsEvidence) {
-				t.Errorf("%s: got error %v, want %v", s.Where, s.Err, ErrNeedsEvidence)
-			}
-			continue
-		}
-		if s.Err != nil || !s.IssueDate.Equal(now.AddDate(0, 0, -1)) || s.Key == "" {
-			t.Errorf("got %+v, want it verified and issued a day before %v", s, now)
-		}
-	}
-	untrusting := verifier(t, assaytest.NewIntel())
-	list, err = CacheStatus(dir, untrusting)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range list {
-		if s.Err == nil || !s.IssueDate.IsZero() {
-			t.Errorf("got %+v of a root that is not trusted, want an error and no dates", s)
-		}
-	}
-	if _, err := CacheStatus(dir+"/none", untrusting); err == nil {
-		t.Error("folder that does not exist: got no error")
 	}
 }

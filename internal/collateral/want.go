@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -14,66 +13,104 @@ import (
 	"github.com/assay-attestation/assay/evidence/dcap"
 )
 
-// want describes one document: what it is, where its bytes come from, and what they must hold up to before the cache
-// keeps what they say.
+// key tells a document from all others. It holds what sgx-tdx.md section 6.4 names, and the key of the issuer besides:
+// two PKIs, such as Intel's and a simulated one, may use the same names.
+type key struct {
+	kind       Kind
+	fmspc      dcap.FMSPC  // of TCB info
+	evaluation string      // of TCB info and QE identity
+	ca         dcap.CAKind // of a PCK CRL
+	issuer     [32]byte    // the trust anchor; of a PCK CRL the CA's key
+}
+
+// want is a document that somebody needs.
 type want struct {
-	key    string // tells it from all others; also the name of its file
-	name   string // for people
-	fetch  func(context.Context) (raw, error)
-	verify func(raw) (document, error)
+	key
+	issuedBy *dcap.CA // of a PCK CRL
 }
 
-// The keys hold what sgx-tdx.md section 6.4 names, and the root or CA by its key besides: two PKIs, such as Intel's and
-// a simulated one, may use the same names.
+func wantTCBInfo(o *dcap.Origin, evaluation string) want {
+	return want{key: key{kind: TCBInfo, fmspc: o.FMSPC(), evaluation: evaluation, issuer: o.Anchor()}}
+}
 
-func (c *Cache) tcbInfo(o *dcap.Origin, evaluation string) want {
-	fmspc, anchor := o.FMSPC(), o.Anchor()
-	return want{
-		key: tcbInfoKey + fmspc.String() + "-" + evaluation + "-" + anchor.String(), name: tcbInfoName(fmspc, evaluation),
-		fetch: func(ctx context.Context) (r raw, err error) {
-			r.Document, r.Chain, err = c.cfg.Source.TCBInfo(ctx, fmspc, evaluation)
-			return r, err
-		},
-		verify: func(r raw) (document, error) {
-			t, err := c.cfg.Verifier.TCBInfo(r.Document, r.Chain)
-			if err == nil && (t.TEE() != dcap.SGX || t.FMSPC() != fmspc) {
-				err = fmt.Errorf("it is the one for %s platforms with FMSPC %s", t.TEE(), t.FMSPC())
-			}
-			if err != nil {
-				return document{}, err
-			}
-			return signedDocument(t, r.Chain, anchor, evaluation)
-		},
+func wantQEIdentity(o *dcap.Origin, evaluation string) want {
+	return want{key: key{kind: QEIdentity, evaluation: evaluation, issuer: o.Anchor()}}
+}
+
+func wantPCKCRL(o *dcap.Origin) want {
+	return want{key{kind: PCKCRL, ca: o.CA().Kind(), issuer: o.CA().KeyID()}, o.CA()}
+}
+
+func wantRootCRL(o *dcap.Origin) want { return want{key: key{kind: RootCRL, issuer: o.Anchor()}} }
+
+// String names the document for people.
+func (k key) String() string {
+	name := string(k.kind)
+	switch k.kind {
+	case TCBInfo:
+		name += " for FMSPC " + k.fmspc.String()
+	case PCKCRL:
+		name += " of the " + string(k.ca) + " CA"
 	}
+	switch k.evaluation {
+	case "", Standard:
+		return name
+	case Early:
+		return name + ", early"
+	}
+	return name + ", evaluation " + k.evaluation
 }
 
-func (c *Cache) qeIdentity(o *dcap.Origin, evaluation string) want {
-	anchor := o.Anchor()
-	return want{
-		key: qeIdentityKey + evaluation + "-" + anchor.String(), name: qeIdentityName(evaluation),
-		fetch: func(ctx context.Context) (r raw, err error) {
-			r.Document, r.Chain, err = c.cfg.Source.QEIdentity(ctx, evaluation)
-			return r, err
-		},
-		verify: func(r raw) (document, error) {
-			q, err := c.cfg.Verifier.QEIdentity(r.Document, r.Chain)
-			if err == nil && q.ID() != "QE" {
-				err = fmt.Errorf("it is the identity of %s", q.ID())
-			}
-			if err != nil {
-				return document{}, err
-			}
-			return signedDocument(q, r.Chain, anchor, evaluation)
-		},
+// fetch gets the bytes of w from the source.
+func (c *Cache) fetch(ctx context.Context, w want) (r raw, err error) {
+	switch w.kind {
+	case TCBInfo:
+		r.Document, r.Chain, err = c.cfg.Source.TCBInfo(ctx, w.fmspc, w.evaluation)
+	case QEIdentity:
+		r.Document, r.Chain, err = c.cfg.Source.QEIdentity(ctx, w.evaluation)
+	case PCKCRL:
+		r.Document, err = c.cfg.Source.PCKCRL(ctx, w.ca)
+	case RootCRL:
+		r.Document, err = c.cfg.Source.RootCRL(ctx)
+	}
+	return r, err
+}
+
+// verify has r verified and checks that it is what w asks for. Dates are left to check.
+func (c *Cache) verify(w want, r raw) (document, error) {
+	v := c.cfg.Verifier
+	switch w.kind {
+	case TCBInfo:
+		t, err := v.TCBInfo(r.Document, r.Chain)
+		if err == nil && (t.TEE() != dcap.SGX || t.FMSPC() != w.fmspc) {
+			err = fmt.Errorf("it is the one for %s platforms with FMSPC %s", t.TEE(), t.FMSPC())
+		}
+		if err != nil {
+			return document{}, err
+		}
+		return signedDocument(t, r.Chain, w)
+	case QEIdentity:
+		q, err := v.QEIdentity(r.Document, r.Chain)
+		if err == nil && q.ID() != "QE" {
+			err = fmt.Errorf("it is the identity of %s", q.ID())
+		}
+		if err != nil {
+			return document{}, err
+		}
+		return signedDocument(q, r.Chain, w)
+	case PCKCRL:
+		return crlDocument(v.PCKCRL(r.Document, w.issuedBy))
+	default:
+		return crlDocument(v.RootCRL(r.Document, w.issuer))
 	}
 }
 
 // signedDocument checks that a verified document belongs to the PKI and the evaluation it was asked for.
-func signedDocument(doc signed, chain []byte, anchor dcap.Anchor, evaluation string) (document, error) {
-	if found := anchorOf(chain); found != anchor {
+func signedDocument(doc signed, chain []byte, w want) (document, error) {
+	if found, anchor := anchorOf(chain), dcap.Anchor(w.issuer); found != anchor {
 		return document{}, fmt.Errorf("its issuer chain ends in the root %s, that of the evidence in %s", found, anchor)
 	}
-	if n := strconv.FormatUint(uint64(doc.EvaluationNumber()), 10); isNumber(evaluation) && n != evaluation {
+	if n := strconv.FormatUint(uint64(doc.EvaluationNumber()), 10); isNumber(w.evaluation) && n != w.evaluation {
 		return document{}, fmt.Errorf("its evaluation number is %s", n)
 	}
 	return document{value: doc, issued: doc.IssueDate(), next: doc.NextUpdate()}, nil
@@ -90,31 +127,6 @@ type signed interface {
 func isNumber(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return err == nil && strconv.FormatUint(n, 10) == s
-}
-
-func (c *Cache) pckCRL(o *dcap.Origin) want {
-	ca := o.CA()
-	keyID := ca.KeyID()
-	return want{
-		key: pckCRLKey + string(ca.Kind()) + "-" + hex.EncodeToString(keyID[:]), name: pckCRLName(ca.Kind()),
-		fetch: func(ctx context.Context) (r raw, err error) {
-			r.Document, err = c.cfg.Source.PCKCRL(ctx, ca.Kind())
-			return r, err
-		},
-		verify: func(r raw) (document, error) { return crlDocument(c.cfg.Verifier.PCKCRL(r.Document, ca)) },
-	}
-}
-
-func (c *Cache) rootCRL(o *dcap.Origin) want {
-	anchor := o.Anchor()
-	return want{
-		key: rootCRLKey + anchor.String(), name: string(RootCRL),
-		fetch: func(ctx context.Context) (r raw, err error) {
-			r.Document, err = c.cfg.Source.RootCRL(ctx)
-			return r, err
-		},
-		verify: func(r raw) (document, error) { return crlDocument(c.cfg.Verifier.RootCRL(r.Document, anchor)) },
-	}
 }
 
 func crlDocument(crl *dcap.CRL, err error) (document, error) {
@@ -138,10 +150,10 @@ func anchorOf(chain []byte) (a dcap.Anchor) {
 // check says why a document may not be used now; nil if it may. The verification of evidence makes the same checks;
 // here they decide whether to ask the source again, and keep a stale document from being a verdict on the evidence.
 func (c *Cache) check(d document) error {
-	now, skew := c.cfg.Clock(), dcap.ClockSkew
+	now, skew, setting := c.cfg.Clock(), dcap.ClockSkew, " (collateral_expiry=enforce)"
 	_, isCRL := d.value.(*dcap.CRL)
 	if isCRL {
-		skew = 0
+		skew, setting = 0, "" // no setting spares a CRL
 	}
 	switch {
 	case d.value == nil:
@@ -149,7 +161,7 @@ func (c *Cache) check(d document) error {
 	case d.issued.After(now.Add(skew)):
 		return fmt.Errorf("it is issued in the future, at %s", stamp(d.issued))
 	case (isCRL || !c.cfg.Pinned) && !now.Before(d.next.Add(c.cfg.Grace)):
-		return fmt.Errorf("it is past its nextUpdate %s (collateral_expiry=enforce)", stamp(d.next))
+		return fmt.Errorf("it is past its nextUpdate %s%s", stamp(d.next), setting)
 	}
 	return nil
 }

@@ -150,27 +150,27 @@ func versioned(base *url.URL, version string) *url.URL {
 func (w *Web) TCBInfo(ctx context.Context, fmspc dcap.FMSPC, evaluation string) (doc, issuerChain []byte, err error) {
 	q := selector(evaluation)
 	q.Set("fmspc", fmspc.String())
-	r, err := w.get(ctx, tcbInfoName(fmspc, evaluation), w.base.JoinPath("tcb"), q,
+	r, err := w.get(ctx, key{kind: TCBInfo, fmspc: fmspc, evaluation: evaluation}, w.base.JoinPath("tcb"), q,
 		"TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain")
 	return r.Document, r.Chain, err
 }
 
 // QEIdentity implements [Source].
 func (w *Web) QEIdentity(ctx context.Context, evaluation string) (doc, issuerChain []byte, err error) {
-	r, err := w.get(ctx, qeIdentityName(evaluation), w.base.JoinPath("qe/identity"), selector(evaluation),
+	r, err := w.get(ctx, key{kind: QEIdentity, evaluation: evaluation}, w.base.JoinPath("qe/identity"), selector(evaluation),
 		"SGX-Enclave-Identity-Issuer-Chain", "SGX-QE-Identity-Issuer-Chain")
 	return r.Document, r.Chain, err
 }
 
 // PCKCRL implements [Source].
 func (w *Web) PCKCRL(ctx context.Context, kind dcap.CAKind) ([]byte, error) {
-	r, err := w.get(ctx, pckCRLName(kind), w.base.JoinPath("pckcrl"), w.habits.pckCRL(kind))
+	r, err := w.get(ctx, key{kind: PCKCRL, ca: kind}, w.base.JoinPath("pckcrl"), w.habits.pckCRL(kind))
 	return r.Document, err
 }
 
 // RootCRL implements [Source].
 func (w *Web) RootCRL(ctx context.Context) ([]byte, error) {
-	r, err := w.get(ctx, string(RootCRL), w.rootCRL, url.Values{})
+	r, err := w.get(ctx, key{kind: RootCRL}, w.rootCRL, url.Values{})
 	return r.Document, err
 }
 
@@ -183,21 +183,21 @@ func selector(evaluation string) url.Values {
 
 // get makes one request. The issuer chain is taken from the first of chainHeaders that the answer has; one must be
 // there if any is named. Every error is an [Unavailable].
-func (w *Web) get(ctx context.Context, item string, u *url.URL, q url.Values, chainHeaders ...string) (raw, error) {
+func (w *Web) get(ctx context.Context, item key, u *url.URL, q url.Values, chainHeaders ...string) (raw, error) {
 	maps.Copy(q, w.habits.query)
 	at := *u
 	at.RawQuery = q.Encode()
 	res, err := w.send(ctx, at.String())
 	if err != nil {
-		return raw{}, &Unavailable{Item: item, Err: err}
+		return raw{}, &Unavailable{Item: item.String(), Err: &upstreamError{&at, "could not be reached", err}}
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return raw{}, &Unavailable{item, retryAfter(res.Header, time.Now()), refused(&at, res)}
+		return raw{}, &Unavailable{item.String(), retryAfter(res.Header, time.Now()), refused(&at, res)}
 	}
 	r, err := answer(res, chainHeaders)
 	if err != nil {
-		return raw{}, &Unavailable{Item: item, Err: fmt.Errorf("GET %s: %w", at.Redacted(), err)}
+		return raw{}, &Unavailable{Item: item.String(), Err: &upstreamError{&at, "gave an unusable answer", err}}
 	}
 	return r, nil
 }
@@ -214,12 +214,26 @@ func (w *Web) send(ctx context.Context, url string) (*http.Response, error) {
 // refused makes an error of an answer other than 200. Beside 404 and 410, a PCCS says by 460 to 462 that Intel does not
 // know the platform.
 func refused(u *url.URL, res *http.Response) error {
+	err := fmt.Errorf("status %d", res.StatusCode)
 	switch res.StatusCode {
 	case http.StatusNotFound, http.StatusGone, 460, 461, 462:
-		return fmt.Errorf("GET %s: status %d: %w", u.Redacted(), res.StatusCode, ErrAbsent)
+		err = fmt.Errorf("status %d: %w", res.StatusCode, ErrAbsent)
 	}
-	return fmt.Errorf("GET %s: status %d", u.Redacted(), res.StatusCode)
+	return &upstreamError{u, fmt.Sprintf("answered with status %d", res.StatusCode), err}
 }
+
+// upstreamError is a request to a source that gave nothing usable.
+type upstreamError struct {
+	url     *url.URL
+	outcome string // for those who may not know the source
+	err     error
+}
+
+// Error names the request and what went wrong.
+func (e *upstreamError) Error() string { return fmt.Sprintf("GET %s: %v", e.url.Redacted(), e.err) }
+
+// Unwrap returns what went wrong.
+func (e *upstreamError) Unwrap() error { return e.err }
 
 // retryAfter reads the header of that name, in seconds or as a date; zero if there is none.
 func retryAfter(h http.Header, now time.Time) time.Duration {
@@ -267,22 +281,4 @@ func readBounded(r io.Reader, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	return b, nil
-}
-
-func tcbInfoName(fmspc dcap.FMSPC, evaluation string) string {
-	return fmt.Sprintf("%s for FMSPC %s%s", TCBInfo, fmspc, ofEvaluation(evaluation))
-}
-
-func qeIdentityName(evaluation string) string { return string(QEIdentity) + ofEvaluation(evaluation) }
-
-func pckCRLName(kind dcap.CAKind) string { return fmt.Sprintf("%s of the %s CA", PCKCRL, kind) }
-
-func ofEvaluation(evaluation string) string {
-	switch evaluation {
-	case "", Standard:
-		return ""
-	case Early:
-		return ", early"
-	}
-	return ", evaluation " + evaluation
 }
