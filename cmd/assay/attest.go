@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os/exec"
 	"strings"
 
@@ -26,25 +25,52 @@ const apiVersion = "2022-08-01"
 // maxAnswer bounds the answer of a service: the largest token, and the JSON around it.
 const maxAnswer = result.MaxTokenSize + 1<<10
 
-// attestFlags are the flags of attest.
-type attestFlags struct {
-	endpoint, ca                   string
-	token, tokenFile, tokenCommand string
-	runtimeData, runtimeType       *string
-	nonce, draft                   string
-	raw                            bool
+// attestation is one run of attest: its flags, and what they name.
+type attestation struct {
+	kind     evidence.Type
+	evidence []byte
+	party    party // the service as the issuer of the token
+	bearer   func(context.Context) (string, error)
+	runtime  runtimeData
+	nonce    string
+	draft    []byte // nil: none
+	raw      bool
 }
 
-func (f *attestFlags) declare(c *call) {
-	c.StringVar(&f.endpoint, "endpoint", "", "`URL` of the service, which must be the issuer of the token too")
-	c.StringVar(&f.ca, "ca", "", "trust the certificates in `FILE` for the connection, too")
-	c.StringVar(&f.token, "token", "", "bearer `TOKEN` to send")
-	c.StringVar(&f.tokenFile, "token-file", "", "bearer token to send, in `FILE`")
-	c.StringVar(&f.tokenCommand, "token-command", "", "bearer token to send, printed by the shell `COMMAND`")
-	f.runtimeData, f.runtimeType = declareRuntimeData(c)
-	c.StringVar(&f.nonce, "nonce", "", "`TEXT` that the token must repeat")
-	c.StringVar(&f.draft, "draft-policy", "", "try the policy in `FILE`; the answer is not signed")
-	c.BoolVar(&f.raw, "raw", false, "print the token alone, as it came")
+func (a *attestation) declare(c *call) {
+	c.StringVar(&a.party.issuer, "endpoint", "", "`URL` of the service, which must be the issuer of the token too")
+	c.clientVar(&a.party.client, "ca")
+	c.runtimeVar(&a.runtime)
+	c.StringVar(&a.nonce, "nonce", "", "`TEXT` that the token must repeat")
+	c.fileVar(&a.draft, "draft-policy", "try the policy in `FILE`; the answer is not signed")
+	c.BoolVar(&a.raw, "raw", false, "print the token alone, as it came")
+	a.declareBearer(c)
+}
+
+// declareBearer declares the three ways to give a bearer token. The last one given counts.
+func (a *attestation) declareBearer(c *call) {
+	a.bearer = func(context.Context) (string, error) { return "", nil }
+	c.Func("token", "bearer `TOKEN` to send", func(s string) error {
+		a.bearer = func(context.Context) (string, error) { return s, nil }
+		return nil
+	})
+	c.Func("token-file", "bearer token to send, in `FILE`", func(file string) error {
+		b, err := c.read(file)
+		a.bearer = func(context.Context) (string, error) { return strings.TrimSpace(string(b)), nil }
+		return err
+	})
+	c.Func("token-command", "bearer token to send, printed by the shell `COMMAND`", func(line string) error {
+		a.bearer = func(ctx context.Context) (string, error) {
+			command := exec.CommandContext(ctx, "sh", "-c", line)
+			command.Stderr = c.stderr
+			b, err := command.Output()
+			if err != nil {
+				return "", badFile(fmt.Errorf("--token-command: %w", err))
+			}
+			return strings.TrimSpace(string(b)), nil
+		}
+		return nil
+	})
 }
 
 // attestBody is the body of an attest request (api.md sections 4 and 7).
@@ -69,7 +95,7 @@ func attestBodyFor(t evidence.Type, b []byte, runtime *runtimeData) *attestBody 
 	} else {
 		body.Quote = b64.URL(b)
 	}
-	if runtime != nil {
+	if runtime.bytes != nil {
 		body.RuntimeData = &dataBody{b64.URL(runtime.bytes), "Binary"}
 		if runtime.json {
 			body.RuntimeData.DataType = "JSON"
@@ -80,52 +106,47 @@ func attestBodyFor(t evidence.Type, b []byte, runtime *runtimeData) *attestBody 
 
 // runAttest sends evidence to a service and verifies the answer as a relying party (native.md section 1.4).
 func runAttest(ctx context.Context, c *call) error {
-	var f attestFlags
-	f.declare(c)
-	pos, err := c.parse("TYPE", "FILE")
+	a := &attestation{}
+	a.declare(c)
+	pos, err := c.parse("TYPE", "FILE", "--endpoint")
 	if err != nil {
 		return err
 	}
-	if f.endpoint == "" {
-		return usage("--endpoint is missing")
+	if a.kind, err = evidenceType(pos[0]); err != nil {
+		return err
 	}
-	kind, err := evidenceType(pos[0])
+	if a.evidence, err = c.read(pos[1]); err != nil {
+		return err
+	}
+	verifier, err := c.relyingParty(a.party)
 	if err != nil {
 		return err
 	}
-	client, err := c.client(f.ca)
+	request, err := a.request(ctx)
 	if err != nil {
 		return err
 	}
-	verifier, err := c.relyingParty(party{issuer: f.endpoint, client: client})
-	if err != nil {
-		return err
-	}
-	request, err := c.attestRequest(ctx, kind, pos[1], &f)
-	if err != nil {
-		return err
-	}
-	token, err := post(client, request)
+	token, err := post(a.party.client, request)
 	if err != nil {
 		return c.tellService(err)
 	}
-	report, err := judgeAnswer(ctx, verifier, token, &f)
+	report, err := a.judge(ctx, verifier, token)
 	report.Token = token
-	if f.raw && err == nil {
+	if a.raw && err == nil {
 		return c.printRaw(report)
 	}
 	return c.tellToken(report, err)
 }
 
-// judgeAnswer verifies the token. A draft's answer is not signed and is not verified; any other one must be.
-func judgeAnswer(ctx context.Context, v *relyingparty.Verifier, token string, f *attestFlags) (*tokenReport, error) {
+// judge verifies the answer. A draft's answer is not signed and is not verified; any other one must be.
+func (a *attestation) judge(ctx context.Context, v *relyingparty.Verifier, token string) (*tokenReport, error) {
 	report, err := unverified(token)
-	if err != nil || f.draft != "" && !report.Signed {
+	if err != nil || a.draft != nil && !report.Signed {
 		return report, err
 	}
 	var requirements []relyingparty.Requirement
-	if f.nonce != "" {
-		requirements = append(requirements, relyingparty.Claim{Name: "nonce", Value: f.nonce})
+	if a.nonce != "" {
+		requirements = append(requirements, relyingparty.Claim{Name: "nonce", Value: a.nonce})
 	}
 	return verified(ctx, v, token, requirements)
 }
@@ -154,31 +175,19 @@ func (c *call) tellService(err error) error {
 	return told{err}
 }
 
-// attestRequest reads all that goes into the request.
-func (c *call) attestRequest(ctx context.Context, t evidence.Type, file string, f *attestFlags) (*http.Request, error) {
-	runtime, err := c.runtimeData(*f.runtimeData, *f.runtimeType)
+// request makes the request to the service.
+func (a *attestation) request(ctx context.Context) (*http.Request, error) {
+	bearer, err := a.bearer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.read(file)
-	if err != nil {
-		return nil, err
-	}
-	draft, err := c.readIf(f.draft)
-	if err != nil {
-		return nil, err
-	}
-	bearer, err := c.bearer(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	body := attestBodyFor(t, raw, runtime)
-	body.Nonce, body.Draft = f.nonce, string(draft)
+	body := attestBodyFor(a.kind, a.evidence, &a.runtime)
+	body.Nonce, body.Draft = a.nonce, string(a.draft)
 	b, err := json.Marshal(body)
 	if err != nil {
 		return nil, usage("the request cannot be written as JSON: %w", err)
 	}
-	u := strings.TrimSuffix(f.endpoint, "/") + "/attest/" + string(t) + "?api-version=" + url.QueryEscape(apiVersion)
+	u := strings.TrimSuffix(a.party.issuer, "/") + "/attest/" + string(a.kind) + "?api-version=" + apiVersion
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u, bytes.NewReader(b))
 	if err != nil {
 		return nil, usage("--endpoint: %w", err)
@@ -189,32 +198,6 @@ func (c *call) attestRequest(ctx context.Context, t evidence.Type, file string, 
 		request.Header.Set("Authorization", "Bearer "+bearer)
 	}
 	return request, nil
-}
-
-// bearer finds the bearer token in the one flag that is given, if any.
-func (c *call) bearer(ctx context.Context, f *attestFlags) (string, error) {
-	given := 0
-	for _, name := range []string{"token", "token-file", "token-command"} {
-		if c.isSet(name) {
-			given++
-		}
-	}
-	switch {
-	case given > 1:
-		return "", usage("give only one of --token, --token-file and --token-command")
-	case f.tokenFile != "":
-		b, err := c.read(f.tokenFile)
-		return strings.TrimSpace(string(b)), err
-	case f.tokenCommand != "":
-		command := exec.CommandContext(ctx, "sh", "-c", f.tokenCommand)
-		command.Stderr = c.stderr
-		b, err := command.Output()
-		if err != nil {
-			return "", badFile(fmt.Errorf("--token-command: %w", err))
-		}
-		return strings.TrimSpace(string(b)), nil
-	}
-	return f.token, nil
 }
 
 // post sends the request and returns the token. Redirects are not followed: evidence and bearer token are for the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -30,8 +31,8 @@ type helpRequest struct{}
 
 func (helpRequest) Error() string { return "help" }
 
-// parse reads the arguments and returns the positional ones, one for each name. Flags may stand before, between and
-// behind them; after -- everything is positional.
+// parse reads the arguments and returns the positional ones, one for each name. A name that begins with -- is that of a
+// flag that must be given. Flags may stand before, between and behind the others; after -- everything is positional.
 func (c *call) parse(names ...string) ([]string, error) {
 	args, rest := c.given, []string(nil)
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -39,31 +40,50 @@ func (c *call) parse(names ...string) ([]string, error) {
 	}
 	var found []string
 	for len(args) > 0 {
-		if err := c.Parse(args); err != nil {
-			if err == flag.ErrHelp {
-				return nil, helpRequest{}
-			}
-			return nil, usage("%v", err)
+		if err := c.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, helpRequest{}
+		} else if err != nil {
+			return nil, usage("%w", err)
 		}
 		if args = c.Args(); len(args) > 0 {
 			found, args = append(found, args[0]), args[1:]
 		}
 	}
 	found = append(found, rest...)
-	switch {
-	case len(found) < len(names):
-		return nil, usage("%s is missing", names[len(found)])
-	case len(found) > len(names):
-		return nil, usage("unexpected argument %q", found[len(names)])
-	}
-	return found, nil
+	return found, c.complete(found, names)
 }
 
-// isSet reports whether the flag was given, with whatever value.
+// complete checks that everything named was given, and nothing else.
+func (c *call) complete(found, names []string) error {
+	n := 0
+	for _, name := range names {
+		flagName, isFlag := strings.CutPrefix(name, "--")
+		switch {
+		case isFlag && !c.isSet(flagName):
+			return usage("%s is missing", name)
+		case !isFlag && n == len(found):
+			return usage("%s is missing", name)
+		case !isFlag:
+			n++
+		}
+	}
+	if len(found) > n {
+		return usage("unexpected argument %q", found[n])
+	}
+	return nil
+}
+
+// isSet reports whether the flag was given, and not as an empty text.
 func (c *call) isSet(name string) bool {
 	given := false
-	c.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	c.Visit(func(f *flag.Flag) { given = given || f.Name == name && (f.Value.String() != "" || isFunc(f)) })
 	return given
+}
+
+// isFunc reports whether the flag's value is a function, which keeps no text.
+func isFunc(f *flag.Flag) bool {
+	_, isGetter := f.Value.(flag.Getter)
+	return !isGetter
 }
 
 // printHelp prints the usage of the command from its row in the table and the flags it declared.

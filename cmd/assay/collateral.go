@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,29 +27,15 @@ func readBundle(name string) ([]*collateral.Set, error) {
 
 // runCollateralFetch gets the collateral for one family of platforms, verifies it and adds it to a bundle.
 func runCollateralFetch(ctx context.Context, c *call) error {
-	fmspc := c.String("fmspc", "", "platform family, 12 `HEX` digits")
-	ca := c.String("ca", "", "`CA` that issued the platform's PCK certificate: processor or platform")
-	evaluation := c.String("evaluation", collateral.Standard, "TCB evaluation data number `N`, or standard or early")
+	choice := collateral.Choice{Evaluation: collateral.Standard}
+	var roots dcap.Roots
+	var client *http.Client
+	declareChoice(c, &choice)
+	c.rootsVar(&roots)
+	c.clientVar(&client, "tls-ca")
 	source := c.String("source", collateral.IntelPCS, "`URL` of a service that speaks Intel's protocol")
-	caFile := c.String("tls-ca", "", "trust the certificates in `FILE` for the connection, too")
-	root := c.String("trust-root", "", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root")
 	out := c.String("out", "", "`BUNDLE` to add to: a folder or a .tar.gz")
-	if _, err := c.parse(); err != nil {
-		return err
-	}
-	choice, err := readChoice(*fmspc, *ca, *evaluation)
-	if err != nil {
-		return err
-	}
-	if *out == "" {
-		return usage("--out is missing")
-	}
-	roots, err := c.roots(*root)
-	if err != nil {
-		return err
-	}
-	client, err := c.client(*caFile)
-	if err != nil {
+	if _, err := c.parse("--fmspc", "--ca", "--out"); err != nil {
 		return err
 	}
 	web, err := collateral.NewWeb(collateral.WebConfig{URL: *source, Client: client})
@@ -58,36 +46,41 @@ func runCollateralFetch(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.addVerified(*out, []*collateral.Set{set}, roots)
+	return c.addVerified(*out, []*collateral.Set{set}, dcap.NewVerifier(roots))
 }
 
-func readChoice(fmspc, ca, evaluation string) (choice collateral.Choice, err error) {
-	b, err := hex.DecodeString(fmspc)
-	if err != nil || len(b) != len(choice.FMSPC) {
-		return choice, usage("--fmspc %q: expected 12 hex digits", fmspc)
-	}
-	choice = collateral.Choice{FMSPC: dcap.FMSPC(b), CA: dcap.CAKind(ca), Evaluation: evaluation}
-	if choice.CA != dcap.Processor && choice.CA != dcap.Platform {
-		return choice, usage("--ca %q: expected processor or platform", ca)
-	}
-	if evaluation != collateral.Standard && evaluation != collateral.Early && strings.Trim(evaluation, "0123456789") != "" {
-		return choice, usage("--evaluation %q: expected a number, standard or early", evaluation)
-	}
-	return choice, nil
+// declareChoice declares the flags that say what to fetch.
+func declareChoice(c *call, choice *collateral.Choice) {
+	c.Func("fmspc", "platform family, 12 `HEX` digits", func(s string) error {
+		b, err := hex.DecodeString(s)
+		if err != nil || len(b) != len(choice.FMSPC) {
+			return errors.New("expected 12 hex digits")
+		}
+		choice.FMSPC = dcap.FMSPC(b)
+		return nil
+	})
+	c.Func("ca", "`CA` that issued the platform's PCK certificate: processor or platform", func(s string) error {
+		choice.CA = dcap.CAKind(s)
+		if choice.CA != dcap.Processor && choice.CA != dcap.Platform {
+			return errors.New("expected processor or platform")
+		}
+		return nil
+	})
+	c.Func("evaluation", "TCB evaluation data number `N`, or standard or early (default standard)", func(s string) error {
+		choice.Evaluation = s
+		if _, err := strconv.ParseUint(s, 10, 32); err != nil && s != collateral.Standard && s != collateral.Early {
+			return errors.New("expected a number, standard or early")
+		}
+		return nil
+	})
 }
 
-// runCollateralImport adds the sets of a bundle to another, if all of them are sound and in date.
+// runCollateralImport adds the sets of a bundle to another, if all of them are sound.
 func runCollateralImport(_ context.Context, c *call) error {
+	var roots dcap.Roots
+	c.rootsVar(&roots)
 	out := c.String("out", "", "`BUNDLE` to add to: a folder or a .tar.gz")
-	root := c.String("trust-root", "", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root")
-	pos, err := c.parse("BUNDLE")
-	if err != nil {
-		return err
-	}
-	if *out == "" {
-		return usage("--out is missing")
-	}
-	roots, err := c.roots(*root)
+	pos, err := c.parse("BUNDLE", "--out")
 	if err != nil {
 		return err
 	}
@@ -95,24 +88,24 @@ func runCollateralImport(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.addVerified(*out, sets, roots)
+	return c.addVerified(*out, sets, dcap.NewVerifier(roots))
 }
 
 // addVerified verifies the sets and, if they are sound, adds them to a bundle, named after what they hold. Dates do not
 // matter here: a baseline may be pinned, and who uses the bundle judges them.
-func (c *call) addVerified(out string, sets []*collateral.Set, roots dcap.Roots) error {
-	v := dcap.NewVerifier(roots)
+func (c *call) addVerified(out string, sets []*collateral.Set, v *dcap.Verifier) error {
 	report := reportCollateral(sets, v, time.Time{})
-	err := report.err()
-	if err == nil {
-		for _, s := range sets {
-			info := tcbInfoOf(s, v)
-			s.Name = fmt.Sprintf("sgx-%s-eval%d", info.Key, info.Evaluation)
-		}
-		err = addSets(out, sets)
-		report = reportCollateral(sets, v, time.Time{})
+	if err := report.err(); err != nil {
+		return c.tell(report, err)
 	}
-	return c.tellCollateral(report, err)
+	for _, s := range sets {
+		info := tcbInfoOf(s, v)
+		s.Name = fmt.Sprintf("sgx-%s-eval%d", info.Key, info.Evaluation)
+	}
+	if err := addSets(out, sets); err != nil {
+		return err
+	}
+	return c.tell(reportCollateral(sets, v, time.Time{}), nil)
 }
 
 // tcbInfoOf finds out what a set is for.
@@ -127,7 +120,7 @@ func tcbInfoOf(s *collateral.Set, v *dcap.Verifier) collateral.Status {
 
 // addSets writes the sets into a bundle, where those of the same name are replaced.
 func addSets(out string, sets []*collateral.Set) error {
-	all, err := collateral.ReadBundle(out)
+	all, err := readBundle(out)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, collateral.ErrAbsent) {
 		return err
 	}
@@ -142,17 +135,11 @@ func addSets(out string, sets []*collateral.Set) error {
 
 // runCollateralExport copies the sets for one platform family, or all, to a new bundle.
 func runCollateralExport(_ context.Context, c *call) error {
+	var roots dcap.Roots
+	c.rootsVar(&roots)
 	fmspc := c.String("fmspc", "", "only the sets for this platform family, 12 `HEX` digits")
-	root := c.String("trust-root", "", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root")
 	out := c.String("out", "", "`BUNDLE` to write: a folder or a .tar.gz")
-	pos, err := c.parse("BUNDLE")
-	if err != nil {
-		return err
-	}
-	if *out == "" {
-		return usage("--out is missing")
-	}
-	roots, err := c.roots(*root)
+	pos, err := c.parse("BUNDLE", "--out")
 	if err != nil {
 		return err
 	}
@@ -170,7 +157,7 @@ func runCollateralExport(_ context.Context, c *call) error {
 	if err := collateral.WriteBundle(*out, sets); err != nil {
 		return badFile(err)
 	}
-	return c.tellCollateral(reportCollateral(sets, v, time.Time{}), nil)
+	return c.tell(reportCollateral(sets, v, time.Time{}), nil)
 }
 
 // runCollateralVerify verifies the documents of a bundle and their dates.
@@ -179,7 +166,7 @@ func runCollateralVerify(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.tellCollateral(report, report.err())
+	return c.tell(report, report.err())
 }
 
 // runCollateralStatus shows the documents of a bundle, whatever is wrong with them.
@@ -188,22 +175,15 @@ func runCollateralStatus(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.tellCollateral(report, nil)
+	return c.tell(report, nil)
 }
 
 func (c *call) judgeBundle() (*collateralReport, error) {
-	root := c.String("trust-root", "", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root")
-	var text string
-	c.at(&text)
+	var roots dcap.Roots
+	var at time.Time
+	c.rootsVar(&roots)
+	c.timeVar(&at)
 	pos, err := c.parse("BUNDLE")
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.time(text)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := c.roots(*root)
 	if err != nil {
 		return nil, err
 	}

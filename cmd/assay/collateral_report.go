@@ -38,7 +38,10 @@ func reportCollateral(sets []*collateral.Set, v *dcap.Verifier, at time.Time) *c
 			r.add(status, at)
 		}
 	}
-	r.Sound = len(r.errs) == 0
+	if err := r.err(); err != nil {
+		r.Error = explain(err)
+	}
+	r.Sound = r.Error == nil
 	return r
 }
 
@@ -90,22 +93,6 @@ func (r *collateralReport) err() error {
 		missing = err
 	}
 	return missing
-}
-
-// tellCollateral shows the report as the result of a command that ends in err.
-func (c *call) tellCollateral(r *collateralReport, err error) error {
-	if err != nil {
-		r.Error = explain(err)
-	}
-	if c.json {
-		err = errors.Join(err, c.printJSON(r))
-	} else {
-		r.print(c.sheet(), err)
-	}
-	if err != nil {
-		return told{err}
-	}
-	return nil
 }
 
 func (r *collateralReport) print(s sheet, err error) {

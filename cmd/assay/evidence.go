@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,13 +25,7 @@ type appraisal struct {
 	sets     []*collateral.Set // one is used as it is, of several the one for the platform
 	options  dcap.Options
 	accept   []string // statuses that are good enough; empty: status does not decide
-	runtime  *runtimeData
-}
-
-// runtimeData is what the enclave must have put the hash of into its report data.
-type runtimeData struct {
-	bytes []byte
-	json  bool
+	runtime  runtimeData
 }
 
 // runEvidenceVerify verifies evidence against the collateral it is given (native.md section 1.3).
@@ -39,110 +34,54 @@ func runEvidenceVerify(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	report := evidenceReport{Type: in.kind}
-	err = in.verify(&report)
+	report := &evidenceReport{Type: in.kind}
+	err = in.verify(report)
 	report.finish(err)
-	if c.json {
-		err = errors.Join(err, c.printJSON(report))
-	} else {
-		report.print(c.sheet(), err)
-	}
-	if err != nil {
-		return told{err}
-	}
-	return nil
+	return c.tell(report, err)
 }
 
 // readAppraisal reads the flags of evidence verify and the files they name.
 func readAppraisal(c *call) (*appraisal, error) {
-	kind := c.String("type", "", "attestation type `T` of the evidence: sgx or openenclave")
+	in := &appraisal{}
+	c.typeVar(&in.kind)
+	c.rootsVar(&in.roots)
+	c.timeVar(&in.options.At)
+	c.runtimeVar(&in.runtime)
 	bundle := c.String("collateral", "", "`BUNDLE` to judge by: a folder, used as it is, or a .tar.gz")
-	root := c.String("trust-root", "", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root")
-	expiry := c.String("collateral-expiry", "enforce", "`WHICH` dates of the collateral count: enforce, pinned or ignore")
-	accept := c.String("accept-status", "", "refuse every TCB status that is not in this `LIST`")
-	data, dataType := declareRuntimeData(c)
-	var at string
-	c.at(&at)
-	pos, err := c.parse("FILE")
+	c.Func("collateral-expiry", "`WHICH` dates of the collateral count: enforce, pinned or ignore (default enforce)", in.setExpiry)
+	c.Func("accept-status", "refuse every TCB status that is not in this comma-separated `LIST`", in.setAccept)
+	pos, err := c.parse("FILE", "--type", "--collateral")
 	if err != nil {
 		return nil, err
 	}
-	in := &appraisal{}
-	return in, firstError(
-		func() (err error) { in.kind, err = evidenceType(*kind); return err },
-		func() (err error) { in.options.At, err = c.time(at); return err },
-		func() (err error) { in.options.Expiry, err = expiryNamed(*expiry); return err },
-		func() (err error) { in.accept, err = statuses(*accept); return err },
-		func() (err error) { in.runtime, err = c.runtimeData(*data, *dataType); return err },
-		func() (err error) { in.roots, err = c.roots(*root); return err },
-		func() (err error) { in.evidence, err = c.read(pos[0]); return err },
-		func() (err error) { in.sets, err = readCollateral(*bundle); return err },
-	)
+	if in.evidence, err = c.read(pos[0]); err != nil {
+		return nil, err
+	}
+	in.sets, err = readCollateral(*bundle)
+	return in, err
 }
 
-// firstError runs the steps until one fails.
-func firstError(steps ...func() error) error {
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return err
-		}
+func (in *appraisal) setExpiry(s string) error {
+	values := map[string]dcap.Expiry{"enforce": dcap.Enforce, "pinned": dcap.Pinned, "ignore": dcap.Ignore}
+	value, ok := values[s]
+	if !ok {
+		return errors.New("expected enforce, pinned or ignore")
 	}
+	in.options.Expiry = value
 	return nil
 }
 
-func declareRuntimeData(c *call) (file, kind *string) {
-	return c.String("runtime-data", "", "`FILE` whose SHA-256 the report data must begin with"),
-		c.String("runtime-type", "binary", "`KIND` of the runtime data: json or binary")
-}
-
-func (c *call) runtimeData(file, kind string) (*runtimeData, error) {
-	lower := strings.ToLower(kind)
-	switch {
-	case lower != "json" && lower != "binary":
-		return nil, usage("--runtime-type %q: expected json or binary", kind)
-	case file == "" && c.isSet("runtime-type"):
-		return nil, usage("--runtime-type says nothing without --runtime-data")
-	case file == "":
-		return nil, nil
-	}
-	b, err := c.read(file)
-	return &runtimeData{b, lower == "json"}, err
-}
-
-func evidenceType(s string) (evidence.Type, error) {
-	if s == "" {
-		return "", usage("--type is missing")
-	}
-	t, ok := evidence.ParseType(s)
-	if !ok {
-		return "", usage("type %q: expected sgx or openenclave", s)
-	}
-	return t, nil
-}
-
-func expiryNamed(s string) (dcap.Expiry, error) {
-	switch s {
-	case "enforce":
-		return dcap.Enforce, nil
-	case "pinned":
-		return dcap.Pinned, nil
-	case "ignore":
-		return dcap.Ignore, nil
-	}
-	return 0, usage("--collateral-expiry %q: expected enforce, pinned or ignore", s)
-}
-
-// statuses reads the list of accepted TCB statuses. A misspelt one would refuse good evidence, or seem to.
-func statuses(text string) ([]string, error) {
+// setAccept reads the list of accepted TCB statuses. A misspelt one would refuse good evidence, or seem to.
+func (in *appraisal) setAccept(text string) error {
 	known := []dcap.Status{dcap.UpToDate, dcap.SWHardeningNeeded, dcap.ConfigurationNeeded,
 		dcap.ConfigurationAndSWHardeningNeeded, dcap.OutOfDate, dcap.OutOfDateConfigurationNeeded, dcap.RevokedTCB}
-	words := list(text)
-	for _, w := range words {
-		if !slices.Contains(known, dcap.Status(w)) {
-			return nil, usage("--accept-status %q: expected some of %v", w, known)
+	in.accept = strings.Split(text, ",")
+	for _, status := range in.accept {
+		if !slices.Contains(known, dcap.Status(status)) {
+			return fmt.Errorf("%q is none of %v", status, known)
 		}
 	}
-	return words, nil
+	return nil
 }
 
 // verify climbs from the bytes to a verdict and notes in r what it learns. The error is the refusal.
@@ -182,7 +121,7 @@ func parseEvidence(kind evidence.Type, b []byte) (*sgx.Evidence, error) {
 
 // bound checks that the report data begins with the hash of the runtime data (api.md section 4.1).
 func (d *runtimeData) bound(reportData [64]byte, j *evidence.Journal) error {
-	if d == nil {
+	if d.bytes == nil {
 		j.Skip(evidence.RuntimeData, "no runtime data given")
 		return nil
 	}
@@ -232,9 +171,6 @@ func remedy(facts *sgx.Verified) string {
 
 // readCollateral reads a folder as it is, or the sets of a bundle.
 func readCollateral(name string) ([]*collateral.Set, error) {
-	if name == "" {
-		return nil, usage("--collateral is missing: evidence is verified offline against a stored bundle")
-	}
 	set, err := collateral.ReadSet(name)
 	if err == nil {
 		return []*collateral.Set{set}, nil

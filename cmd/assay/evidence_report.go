@@ -153,24 +153,22 @@ func claimRows(list []evidence.Claim) []row {
 type inspection struct {
 	Verified     bool          `json:"verified"` // false: nothing here is believed
 	Type         evidence.Type `json:"type"`
-	QuoteVersion uint16        `json:"quoteVersion"`
-	MRENCLAVE    string        `json:"mrenclave"`
-	MRSIGNER     string        `json:"mrsigner"`
+	QuoteVersion uint16        `json:"quoteVersion,omitzero"`
+	Trailing     int           `json:"trailingBytes"`
+	MRENCLAVE    string        `json:"mrenclave,omitzero"`
+	MRSIGNER     string        `json:"mrsigner,omitzero"`
 	ProductID    uint16        `json:"productId"`
 	SVN          uint16        `json:"svn"`
 	Debug        bool          `json:"debuggable"`
-	ReportData   string        `json:"reportData"`
-	Trailing     int           `json:"trailingBytes"`
+	ReportData   string        `json:"reportData,omitzero"`
+	Error        *problem      `json:"error,omitzero"`
 }
 
 // runEvidenceInspect shows the fields of evidence. Nothing is verified, so that forged evidence reads as well as real.
 func runEvidenceInspect(_ context.Context, c *call) error {
-	kind := c.String("type", "", "attestation type `T` of the evidence: sgx or openenclave")
-	pos, err := c.parse("FILE")
-	if err != nil {
-		return err
-	}
-	t, err := evidenceType(*kind)
+	i := &inspection{}
+	c.typeVar(&i.Type)
+	pos, err := c.parse("FILE", "--type")
 	if err != nil {
 		return err
 	}
@@ -178,35 +176,29 @@ func runEvidenceInspect(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	e, err := parseEvidence(t, b)
+	e, err := parseEvidence(i.Type, b)
 	if err != nil {
-		report := evidenceReport{Type: t}
-		report.finish(err)
-		if c.json {
-			return told{errors.Join(err, c.printJSON(report))}
-		}
-		report.print(c.sheet(), err)
-		return told{err}
+		i.Error = explain(err)
+	} else {
+		i.read(e)
 	}
-	i := inspect(t, e)
-	if c.json {
-		return c.printJSON(i)
-	}
-	i.print(c.sheet())
-	return nil
+	return c.tell(i, err)
 }
 
-func inspect(t evidence.Type, e *sgx.Evidence) *inspection {
+func (i *inspection) read(e *sgx.Evidence) {
 	r := &e.Report
-	return &inspection{
-		Type: t, QuoteVersion: e.Quote.Version,
-		MRENCLAVE: hex.EncodeToString(r.MRENCLAVE[:]), MRSIGNER: hex.EncodeToString(r.MRSIGNER[:]),
-		ProductID: r.ProdID, SVN: r.SVN, Debug: r.Debug(),
-		ReportData: hex.EncodeToString(r.ReportData[:]), Trailing: e.Quote.Trailing,
-	}
+	i.QuoteVersion, i.Trailing = e.Quote.Version, e.Quote.Trailing
+	i.MRENCLAVE, i.MRSIGNER = hex.EncodeToString(r.MRENCLAVE[:]), hex.EncodeToString(r.MRSIGNER[:])
+	i.ProductID, i.SVN, i.Debug = r.ProdID, r.SVN, r.Debug()
+	i.ReportData = hex.EncodeToString(r.ReportData[:])
 }
 
-func (i *inspection) print(s sheet) {
+func (i *inspection) print(s sheet, err error) {
+	if err != nil {
+		s.heading(red, "REFUSED", string(i.Type)+" evidence")
+		s.refusal(err)
+		return
+	}
 	s.heading(yellow, "UNVERIFIED", fmt.Sprintf("%s evidence, quote version %d: anybody can have written this", i.Type, i.QuoteVersion))
 	s.rows(row{"MRENCLAVE", i.MRENCLAVE}, row{"MRSIGNER", i.MRSIGNER}, row{"product id", fmt.Sprint(i.ProductID)},
 		row{"security version", fmt.Sprint(i.SVN)}, row{"debuggable", fmt.Sprint(i.Debug)},

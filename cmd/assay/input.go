@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/result"
 )
@@ -38,50 +40,77 @@ func (c *call) read(name string) ([]byte, error) {
 	return b, nil
 }
 
-// readIf reads the file if one is named.
-func (c *call) readIf(name string) ([]byte, error) {
-	if name == "" {
-		return nil, nil
+// The flags that several commands share. Each reads its value at once, so that a command finds it ready after parse.
+
+// fileVar declares a flag that names a file, and puts the content into b. It is not nil then, even of an empty file.
+func (c *call) fileVar(b *[]byte, name, help string) {
+	c.Func(name, help, func(file string) (err error) {
+		*b, err = c.read(file)
+		return err
+	})
+}
+
+// typeVar declares the flag for the type of evidence.
+func (c *call) typeVar(t *evidence.Type) {
+	c.Func("type", "attestation type `T` of the evidence: sgx or openenclave", func(s string) (err error) {
+		*t, err = evidenceType(s)
+		return err
+	})
+}
+
+func evidenceType(s string) (evidence.Type, error) {
+	t, ok := evidence.ParseType(s)
+	if !ok {
+		return "", usage("type %q: expected sgx or openenclave", s)
 	}
-	return c.read(name)
+	return t, nil
 }
 
-// at declares the flag for the time to judge at.
-func (c *call) at(text *string) {
-	c.StringVar(text, "at", "", "judge at `TIME` (RFC 3339) instead of now")
+// timeVar declares the flag for the time to judge at, and sets t to now.
+func (c *call) timeVar(t *time.Time) {
+	*t = c.now()
+	c.Func("at", "judge at `TIME` (RFC 3339) instead of now", func(s string) (err error) {
+		*t, err = c.time(s)
+		return err
+	})
 }
 
-// time reads the value of that flag.
+// time reads a time as flags give it; none means now.
 func (c *call) time(text string) (time.Time, error) {
 	if text == "" {
 		return c.now(), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, usage("--at %q: expected a time such as 2024-03-01T00:00:00Z", text)
+		return time.Time{}, usage("time %q: expected one such as 2024-03-01T00:00:00Z", text)
 	}
 	return t, nil
 }
 
-// roots reads the roots to trust: Intel's, or those of the certificates in the file.
-func (c *call) roots(name string) (dcap.Roots, error) {
-	if name == "" {
-		return dcap.IntelRoots(), nil
-	}
-	b, err := c.read(name)
-	if err != nil {
-		return dcap.Roots{}, err
-	}
-	roots, err := dcap.NewRoots(b)
-	if err != nil {
-		return dcap.Roots{}, badFile(fmt.Errorf("%s: %w", name, err))
-	}
-	return roots, nil
+// rootsVar declares the flag for the roots to trust, and sets roots to Intel's.
+func (c *call) rootsVar(roots *dcap.Roots) {
+	*roots = dcap.IntelRoots()
+	c.Func("trust-root", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root", func(file string) error {
+		b, err := c.read(file)
+		if err == nil {
+			*roots, err = dcap.NewRoots(b)
+		}
+		return err
+	})
 }
 
-// client makes an HTTP client that trusts the certificates in the file, if one is named, beside those of the system.
+// clientVar declares the flag for a CA of the service to call, and sets client to one that trusts the system's CAs.
+func (c *call) clientVar(client **http.Client, name string) {
+	*client = newClient(nil)
+	c.Func(name, "trust the certificates in `FILE` for the connection, too", func(file string) (err error) {
+		*client, err = c.client(file)
+		return err
+	})
+}
+
+// client makes an HTTP client that trusts the certificates in the file beside those of the system.
 func (c *call) client(caFile string) (*http.Client, error) {
-	pem, err := c.readIf(caFile)
+	pem, err := c.read(caFile)
 	if err != nil {
 		return nil, err
 	}
@@ -89,19 +118,35 @@ func (c *call) client(caFile string) (*http.Client, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	if caFile != "" && !pool.AppendCertsFromPEM(pem) {
+	if !pool.AppendCertsFromPEM(pem) {
 		return nil, badFile(fmt.Errorf("%s holds no PEM certificate", caFile))
 	}
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		Proxy:           http.ProxyFromEnvironment, DisableKeepAlives: true,
-	}
-	return &http.Client{Transport: transport, Timeout: time.Minute}, nil
+	return newClient(pool), nil
 }
 
-// list splits a comma-separated value.
-func list(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+// newClient makes an HTTP client that trusts pool, or the system's CAs without one.
+func newClient(pool *x509.CertPool) *http.Client {
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		Proxy:           http.ProxyFromEnvironment, DisableKeepAlives: true,
+	}}
+}
+
+// runtimeData is what an enclave puts the hash of into its report data.
+type runtimeData struct {
+	bytes []byte // nil: none given
+	json  bool
+}
+
+func (c *call) runtimeVar(d *runtimeData) {
+	c.fileVar(&d.bytes, "runtime-data", "`FILE` whose SHA-256 the report data begins with")
+	c.Func("runtime-type", "`KIND` of the runtime data: json or binary (default binary)", func(s string) error {
+		d.json = strings.EqualFold(s, "json")
+		if !d.json && !strings.EqualFold(s, "binary") {
+			return errors.New("expected json or binary")
+		}
+		return nil
+	})
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -25,10 +25,8 @@ func policyType(s string) (string, error) {
 		return "AzureGuest", nil
 	case "tpm", "vbs":
 		return "Tpm", nil
-	case "":
-		return "", usage("--type is missing")
 	}
-	return "", usage("--type %q: expected sgx, openenclave, snp, tdx, azureguest or tpm", s)
+	return "", errors.New("expected sgx, openenclave, snp, tdx, azureguest or tpm")
 }
 
 // policyReport is the result of policy check.
@@ -38,6 +36,7 @@ type policyReport struct {
 	Hash     string          `json:"hash"` // defined for texts that do not parse, too
 	Errors   []policyError   `json:"errors"`
 	Warnings []policyWarning `json:"warnings"`
+	file     string
 }
 
 type policyError struct {
@@ -56,12 +55,12 @@ type policyWarning struct {
 
 // runPolicyCheck checks a policy as the service does when one is set.
 func runPolicyCheck(_ context.Context, c *call) error {
-	kind := c.String("type", "", "attestation type `T` that the policy is for")
-	pos, err := c.parse("FILE")
-	if err != nil {
+	var kind string
+	c.Func("type", "attestation type `T` that the policy is for", func(s string) (err error) {
+		kind, err = policyType(s)
 		return err
-	}
-	name, err := policyType(*kind)
+	})
+	pos, err := c.parse("FILE", "--type")
 	if err != nil {
 		return err
 	}
@@ -69,21 +68,14 @@ func runPolicyCheck(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	report, err := checkPolicy(text, name)
-	if c.json {
-		err = errors.Join(err, c.printJSON(report))
-	} else {
-		report.print(c.sheet(), pos[0], err)
-	}
-	if err != nil {
-		return told{err}
-	}
-	return nil
+	report, err := checkPolicy(text, kind)
+	report.file = pos[0]
+	return c.tell(report, err)
 }
 
 // checkPolicy parses text and checks it for the attestation type. The error is the one that refuses it.
-func checkPolicy(text []byte, kind string) (policyReport, error) {
-	report := policyReport{Hash: policy.Hash(text), Errors: []policyError{}, Warnings: []policyWarning{}}
+func checkPolicy(text []byte, kind string) (*policyReport, error) {
+	report := &policyReport{Hash: policy.Hash(text), Errors: []policyError{}, Warnings: []policyWarning{}}
 	p, err := policy.Parse(text)
 	if err == nil {
 		major, minor := p.Version()
@@ -103,20 +95,20 @@ func checkPolicy(text []byte, kind string) (policyReport, error) {
 }
 
 // print prints errors as a compiler does, so that editors can jump to them.
-func (r *policyReport) print(s sheet, file string, err error) {
+func (r *policyReport) print(s sheet, err error) {
 	if err == nil {
-		s.heading(green, "VALID", file+", version "+r.Version)
+		s.heading(green, "VALID", r.file+", version "+r.Version)
 		s.rows(row{"hash", r.Hash})
 	} else {
-		s.heading(red, "REFUSED", file)
+		s.heading(red, "REFUSED", r.file)
 	}
 	var found policy.Errors
 	errors.As(err, &found)
 	for _, e := range found {
-		fmt.Fprintf(s.w, "%s:%s\n", plain(file), e.Detail())
+		fmt.Fprintf(s.w, "%s:%s\n", plain(r.file), e.Detail())
 	}
 	for _, w := range r.Warnings {
-		fmt.Fprintf(s.w, "%s:%d:%d: warning: %s\n", plain(file), w.Line, w.Column, plain(w.Message))
+		fmt.Fprintf(s.w, "%s:%d:%d: warning: %s\n", plain(r.file), w.Line, w.Column, plain(w.Message))
 	}
 }
 

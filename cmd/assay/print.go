@@ -26,6 +26,24 @@ func (c *call) printJSON(v any) error {
 	return err
 }
 
+// report is a result: its JSON form is its own, print shows it to a person. With err it is that of a refusal.
+type report interface {
+	print(s sheet, err error)
+}
+
+// tell shows the result of a command that ends in err.
+func (c *call) tell(r report, err error) error {
+	if c.json {
+		err = errors.Join(err, c.printJSON(r))
+	} else {
+		r.print(c.sheet(), err)
+	}
+	if err != nil {
+		return told{err}
+	}
+	return nil
+}
+
 // complain tells err, if the command has not told it itself, on standard error, and as JSON where that is wanted.
 func (c *call) complain(err error) {
 	if err == nil || errors.As(err, new(told)) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,16 +12,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/server"
 	"github.com/assay-attestation/assay/internal/servercert"
 )
 
-// Time limits of the listener. A body of attest_body bytes must fit into readTime on a slow line.
+// Time limits of the listener. A body of attest_body bytes must fit into readTime on a slow line; writeTime begins with
+// it, and leaves room for the collateral that the answer may have to wait for.
 const (
 	headerTime   = 10 * time.Second
 	readTime     = 60 * time.Second
-	writeTime    = 60 * time.Second
+	writeTime    = 100 * time.Second
 	idleTime     = 120 * time.Second
 	shutdownTime = 10 * time.Second
 )
@@ -35,6 +38,9 @@ func runServe(ctx context.Context, c *call) error {
 		return err
 	}
 	s, err := start(cfg, c.env)
+	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
+		return badFile(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -79,7 +85,7 @@ func serveConfig(c *call) (config.Config, error) {
 			return cfg, err
 		}
 	}
-	overlay(&cfg, flags)
+	overlay(&cfg, flags, c.isSet)
 	if err := cfg.Complete(); err != nil {
 		return cfg, usage("%w", err)
 	}
@@ -91,15 +97,15 @@ func addPolicy(cfg *config.Config, s string) error {
 	if !ok {
 		return errors.New("expected TYPE=FILE")
 	}
-	if cfg.Policies == nil {
-		cfg.Policies = map[string]string{}
+	t, err := evidenceType(name)
+	if err == nil {
+		cfg.SetPolicy(t, file)
 	}
-	cfg.Policies[name] = file
-	return nil
+	return err
 }
 
-// overlay lets every flag that was given win over the configuration file.
-func overlay(cfg *config.Config, flags config.Config) {
+// overlay lets every flag that was given win over the configuration file; a policy, over that for the same type.
+func overlay(cfg *config.Config, flags config.Config, given func(flag string) bool) {
 	set := func(to *string, from string) {
 		if from != "" {
 			*to = from
@@ -110,13 +116,17 @@ func overlay(cfg *config.Config, flags config.Config) {
 	set(&cfg.TLSCert, flags.TLSCert)
 	set(&cfg.TLSKey, flags.TLSKey)
 	set(&cfg.Data, flags.Data)
-	cfg.InsecureHTTP = cfg.InsecureHTTP || flags.InsecureHTTP
-	cfg.Dev = cfg.Dev || flags.Dev
+	if given("insecure-http") {
+		cfg.InsecureHTTP = flags.InsecureHTTP
+	}
+	if given("dev") {
+		cfg.Dev = flags.Dev
+	}
 	if len(flags.Collateral) > 0 {
 		cfg.Collateral = flags.Collateral
 	}
-	if len(flags.Policies) > 0 {
-		cfg.Policies = flags.Policies
+	for t, file := range flags.Policies {
+		cfg.SetPolicy(evidence.Type(t), file)
 	}
 	if !flags.At.IsZero() {
 		cfg.At = flags.At
@@ -144,7 +154,11 @@ func start(cfg config.Config, e *env) (*running, error) {
 	}
 	r := &running{cfg: cfg, listener: listener, log: slog.New(slog.NewJSONHandler(e.stderr, nil))}
 	if cfg.Dev && cfg.URL == "" {
-		r.cfg.URL = fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
+		scheme := "https"
+		if cfg.PlainHTTP() {
+			scheme = "http"
+		}
+		r.cfg.URL = fmt.Sprintf("%s://localhost:%d", scheme, listener.Addr().(*net.TCPAddr).Port)
 	}
 	if err := r.prepare(e); err != nil {
 		listener.Close()
@@ -174,7 +188,7 @@ func (r *running) prepare(e *env) error {
 	switch {
 	case r.cfg.TLSCert != "":
 		r.http.TLSConfig, err = servercert.Files(r.cfg.TLSCert, r.cfg.TLSKey)
-	case r.cfg.Dev && !r.cfg.InsecureHTTP:
+	case !r.cfg.PlainHTTP():
 		r.http.TLSConfig, r.caFile, err = servercert.Development(r.cfg.Data, e.now())
 	}
 	return err

@@ -22,66 +22,64 @@ const simulatedRuntimeData = `{"greeting":"hello from a simulated enclave"}`
 // runSim writes evidence of the simulated Intel, whose keys everybody has. Only a service in development mode, or a
 // command that is told so by --trust-root, accepts it.
 func runSim(_ context.Context, c *call) error {
-	out := c.String("out", "", "`DIR` to write to")
-	data := c.String("runtime-data", "", "`FILE` that the enclave vouches for; JSON")
-	debug := c.Bool("debug", false, "make the enclave debuggable")
-	var text string
-	c.at(&text)
-	pos, err := c.parse("TYPE")
+	sim := simulation{runtime: []byte(simulatedRuntimeData)}
+	c.StringVar(&sim.Dir, "out", "", "`DIR` to write to")
+	c.fileVar(&sim.runtime, "runtime-data", "`FILE` that the enclave vouches for, JSON (default: a greeting)")
+	c.BoolVar(&sim.debug, "debug", false, "make the enclave debuggable")
+	c.timeVar(&sim.at)
+	pos, err := c.parse("TYPE", "--out")
 	if err != nil {
 		return err
 	}
 	if t, err := evidenceType(pos[0]); err != nil || t != evidence.SgxEnclave {
 		return usage("type %q: only sgx is simulated; it writes an Open Enclave report, too", pos[0])
 	}
-	if *out == "" {
-		return usage("--out is missing")
-	}
-	at, err := c.time(text)
-	if err != nil {
+	if err := sim.write(); err != nil {
 		return err
 	}
-	runtime := []byte(simulatedRuntimeData)
-	if *data != "" {
-		if runtime, err = c.read(*data); err != nil {
-			return err
-		}
-	}
-	files, err := simulate(*out, at, runtime, *debug)
-	if err != nil {
-		return err
-	}
-	return c.tellSim(*out, files, runtime)
+	return c.tell(&sim, nil)
 }
 
-// simulate writes the files and returns their names.
-func simulate(dir string, at time.Time, runtime []byte, debug bool) ([]string, error) {
+// simulation is one run of sim, and its result.
+type simulation struct {
+	Dir         string   `json:"dir"`
+	Files       []string `json:"files"`
+	RuntimeHash string   `json:"runtimeDataHash"` // SHA-256, hex
+	at          time.Time
+	runtime     []byte
+	debug       bool
+}
+
+// write writes the files.
+func (sim *simulation) write() error {
 	intel := assaytest.WellKnownIntel()
-	scenario := intel.Scenario(at)
-	scenario.Enclave.Debug = debug
-	digest := sha256.Sum256(runtime)
+	scenario := intel.Scenario(sim.at)
+	scenario.Enclave.Debug = sim.debug
+	digest := sha256.Sum256(sim.runtime)
 	copy(scenario.Enclave.ReportData[:], digest[:])
+	sim.RuntimeHash = hex.EncodeToString(digest[:])
 	quote, err := scenario.Quote()
 	if err != nil {
-		return nil, fmt.Errorf("simulating a quote: %w", err)
+		return fmt.Errorf("simulating a quote: %w", err)
 	}
 	root, err := intel.RootPEM()
 	if err != nil {
-		return nil, fmt.Errorf("simulating a root: %w", err)
-	}
-	body, err := json.Marshal(attestBodyFor(evidence.SgxEnclave, quote, &runtimeData{runtime, true}))
-	if err != nil {
-		return nil, fmt.Errorf("writing a request: %w", err)
+		return fmt.Errorf("simulating a root: %w", err)
 	}
 	endorsements, err := scenario.Collateral()
 	if err != nil {
-		return nil, fmt.Errorf("simulating collateral: %w", err)
+		return fmt.Errorf("simulating collateral: %w", err)
 	}
-	if err := endorsements.WriteDir(filepath.Join(dir, "collateral")); err != nil {
-		return nil, badFile(err)
+	body, err := json.Marshal(attestBodyFor(evidence.SgxEnclave, quote, &runtimeData{sim.runtime, true}))
+	if err != nil {
+		return fmt.Errorf("writing a request: %w", err)
 	}
-	return writeFiles(dir, []file{
-		{"quote.bin", quote}, {"report.bin", assaytest.OpenEnclaveReport(quote)}, {"runtime.json", runtime},
+	if err := endorsements.WriteDir(filepath.Join(sim.Dir, "collateral")); err != nil {
+		return badFile(err)
+	}
+	sim.Files = []string{"collateral"}
+	return sim.writeFiles([]file{
+		{"quote.bin", quote}, {"report.bin", assaytest.OpenEnclaveReport(quote)}, {"runtime.json", sim.runtime},
 		{"root.pem", root}, {"request.json", body},
 	})
 }
@@ -91,33 +89,22 @@ type file struct {
 	content []byte
 }
 
-func writeFiles(dir string, files []file) ([]string, error) {
-	names := []string{"collateral"}
+func (sim *simulation) writeFiles(files []file) error {
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(dir, f.name), f.content, 0o644); err != nil {
-			return nil, badFile(err)
+		if err := os.WriteFile(filepath.Join(sim.Dir, f.name), f.content, 0o644); err != nil {
+			return badFile(err)
 		}
-		names = append(names, f.name)
+		sim.Files = append(sim.Files, f.name)
 	}
-	return names, nil
+	return nil
 }
 
-func (c *call) tellSim(dir string, files []string, runtime []byte) error {
-	digest := sha256.Sum256(runtime)
-	if c.json {
-		return c.printJSON(struct {
-			Dir         string   `json:"dir"`
-			Files       []string `json:"files"`
-			RuntimeHash string   `json:"runtimeDataHash"`
-		}{dir, files, hex.EncodeToString(digest[:])})
-	}
-	s := c.sheet()
-	s.heading(green, "WRITTEN", dir+": evidence of a simulated enclave, worth nothing outside development mode")
+func (sim *simulation) print(s sheet, _ error) {
+	s.heading(green, "WRITTEN", sim.Dir+": evidence of a simulated enclave, worth nothing outside development mode")
 	s.rows(row{"evidence", "quote.bin, report.bin (the same behind an Open Enclave header)"},
-		row{"runtime data", "runtime.json, SHA-256 " + hex.EncodeToString(digest[:])},
+		row{"runtime data", "runtime.json, SHA-256 " + sim.RuntimeHash},
 		row{"collateral", "collateral"}, row{"trusted root", "root.pem"}, row{"attest request", "request.json"})
 	s.section("Verify it:")
 	fmt.Fprintf(s.w, "  assay evidence verify --type sgx %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem\n",
-		strings.TrimSuffix(plain(dir), "/"))
-	return nil
+		strings.TrimSuffix(plain(sim.Dir), "/"))
 }

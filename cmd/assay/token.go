@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -56,29 +55,22 @@ func unverified(text string) (*tokenReport, error) {
 
 // runTokenVerify verifies a token as a relying party does (native.md section 1.5).
 func runTokenVerify(ctx context.Context, c *call) error {
-	issuer := c.String("issuer", "", "`URL` of the issuer to trust; never taken from the token")
-	jwks := c.String("jwks", "", "take the issuer's keys from `FILE` instead of its URL")
-	caFile := c.String("ca", "", "trust the certificates in `FILE` for the connection, too")
-	var at string
-	c.at(&at)
+	var p party
 	var requirements []relyingparty.Requirement
+	c.StringVar(&p.issuer, "issuer", "", "`URL` of the issuer to trust; never taken from the token")
+	c.fileVar(&p.jwks, "jwks", "take the issuer's keys from `FILE` instead of its URL")
+	c.clientVar(&p.client, "ca")
+	c.timeVar(&p.at)
 	c.Func("require", "`NAME=VALUE` that a claim must have; repeatable", func(s string) error {
 		claim, err := relyingparty.ParseClaim(s)
 		requirements = append(requirements, claim)
 		return err
 	})
-	pos, err := c.parse("TOKEN")
+	pos, err := c.parse("TOKEN", "--issuer")
 	if err != nil {
 		return err
 	}
-	if *issuer == "" {
-		return usage("--issuer is missing: whom to trust is never taken from the token")
-	}
-	client, err := c.client(*caFile)
-	if err != nil {
-		return err
-	}
-	verifier, err := c.relyingParty(party{*issuer, *jwks, at, client})
+	verifier, err := c.relyingParty(p)
 	if err != nil {
 		return err
 	}
@@ -90,30 +82,29 @@ func runTokenVerify(ctx context.Context, c *call) error {
 	return c.tellToken(report, err)
 }
 
-// party is the issuer to trust, the file of its keys if they are not to be fetched, and the time to judge at.
+// party is what a relying party knows.
 type party struct {
-	issuer, jwks, at string
-	client           *http.Client
+	issuer string
+	jwks   []byte // the issuer's keys; nil: fetch them
+	client *http.Client
+	at     time.Time // zero: now
 }
 
-// relyingParty makes a verifier for the tokens of an issuer. Tokens of development mode pass, and are marked as such.
+// relyingParty makes a verifier for the tokens of the issuer. Tokens of development mode pass, and are marked as such.
 func (c *call) relyingParty(p party) (*relyingparty.Verifier, error) {
-	at, err := c.time(p.at)
-	if err != nil {
-		return nil, err
+	if p.at.IsZero() {
+		p.at = c.now()
 	}
 	cfg := relyingparty.Config{
 		Issuer: p.issuer, AllowLoopbackHTTP: true, AllowDevelopment: true,
-		Clock: func() time.Time { return at }, HTTPClient: p.client,
+		HTTPClient: p.client, Clock: func() time.Time { return p.at },
 	}
-	if p.jwks != "" {
-		b, err := c.read(p.jwks)
+	if p.jwks != nil {
+		keys, err := result.ParseKeySet(p.jwks)
 		if err != nil {
 			return nil, err
 		}
-		if cfg.Keys, err = result.ParseKeySet(b); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.jwks, err)
-		}
+		cfg.Keys = keys
 	}
 	v, err := relyingparty.New(cfg)
 	if err != nil {
@@ -151,15 +142,7 @@ func (c *call) tellToken(r *tokenReport, err error) error {
 	if err != nil {
 		r.Error = explain(err)
 	}
-	if c.json {
-		err = errors.Join(err, c.printJSON(r))
-	} else {
-		r.print(c.sheet(), err)
-	}
-	if err != nil {
-		return told{err}
-	}
-	return nil
+	return c.tell(r, err)
 }
 
 func (r *tokenReport) print(s sheet, err error) {

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// outcome is what a run of the program left behind.
+type outcome struct {
+	status         int
+	stdout, stderr string
+}
+
+// world is what a test changes of the world around the program.
+type world struct {
+	stdin    string
+	now      time.Time
+	terminal bool
+	vars     map[string]string
+}
+
+// assay runs the program in this process.
+func assay(t *testing.T, args ...string) outcome {
+	t.Helper()
+	return world{}.assay(t, args...)
+}
+
+func (w world) assay(t *testing.T, args ...string) outcome {
+	t.Helper()
+	if w.now.IsZero() {
+		w.now = time.Now()
+	}
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), &env{
+		args: args, stdin: strings.NewReader(w.stdin), stdout: &stdout, stderr: &stderr,
+		terminal: w.terminal, getenv: func(name string) string { return w.vars[name] },
+		now: func() time.Time { return w.now },
+	})
+	return outcome{status, stdout.String(), stderr.String()}
+}
+
+// want checks the exit status, and that standard output and standard error hold the texts given.
+func (o outcome) want(t *testing.T, status int, stdout, stderr string) {
+	t.Helper()
+	if o.status != status {
+		t.Errorf("exit status: got %d, want %d", o.status, status)
+	}
+	if !strings.Contains(o.stdout, stdout) {
+		t.Errorf("standard output: want it to hold %q", stdout)
+	}
+	if !strings.Contains(o.stderr, stderr) {
+		t.Errorf("standard error: want it to hold %q", stderr)
+	}
+	if t.Failed() {
+		t.Logf("standard output:\n%s\nstandard error:\n%s", o.stdout, o.stderr)
+	}
+}
+
+// read decodes the one JSON line on standard output.
+func (o outcome) read(t *testing.T, v any) {
+	t.Helper()
+	if strings.Count(o.stdout, "\n") != 1 {
+		t.Errorf("want one line of JSON, got:\n%s", o.stdout)
+	}
+	if err := json.Unmarshal([]byte(o.stdout), v); err != nil {
+		t.Fatalf("standard output is not JSON: %v\n%s\n%s", err, o.stdout, o.stderr)
+	}
+}
+
+// tempFile writes a file in a folder of the test and returns its path.
+func tempFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// simulatedDir is a folder that sim wrote at the time given.
+func simulatedDir(t *testing.T, at time.Time) string {
+	t.Helper()
+	dir := t.TempDir()
+	if o := (world{now: at}).assay(t, "sim", "sgx", "--out", dir); o.status != exitOK {
+		t.Fatalf("sim: exit status %d: %s", o.status, o.stderr)
+	}
+	return dir
+}
+
+func TestHelpGoesToStandardOutputAndShowsExamples(t *testing.T) {
+	for _, ask := range []string{"--help", "-h", "help"} {
+		assay(t, ask).want(t, exitOK, "evidence verify", "")
+	}
+	o := assay(t, "token", "--help")
+	o.want(t, exitOK, "token inspect", "")
+	if strings.Contains(o.stdout, "policy check") {
+		t.Errorf("help of one group lists another:\n%s", o.stdout)
+	}
+	for _, c := range commands() {
+		o := assay(t, append(strings.Fields(c.name), "--help")...)
+		o.want(t, exitOK, "Usage: assay "+c.name, "")
+		for _, want := range append(slices.Clone(c.examples), "--json", c.summary) {
+			if !strings.Contains(o.stdout, want) {
+				t.Errorf("assay %s --help: want it to hold %q, got\n%s", c.name, want, o.stdout)
+			}
+		}
+	}
+}
+
+// Examples must not rot: every flag in one is a flag of its command.
+func TestExamplesUseFlagsThatExist(t *testing.T) {
+	for _, c := range commands() {
+		help := assay(t, append(strings.Fields(c.name), "--help")...).stdout
+		for _, example := range c.examples {
+			words := strings.Fields(example)
+			if words[0] != "assay" {
+				t.Errorf("example %q is not of this program", example)
+			}
+			for _, w := range words {
+				if strings.HasPrefix(w, "--") && strings.HasPrefix(example, "assay "+c.name) && !strings.Contains(help, "  "+w) {
+					t.Errorf("example %q: %s has no flag %s", example, c.name, w)
+				}
+			}
+		}
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	present := tempFile(t, "present", "x")
+	folder := t.TempDir()
+	for _, test := range []struct {
+		args   string // PRESENT and FOLDER stand for paths
+		stderr string
+	}{
+		{"", "no command given"},
+		{"frobnicate", `unknown command "frobnicate"`},
+		{"evidence", "evidence what?"},
+		{"evidence forge x", `unknown command "evidence forge"`},
+		{"version extra", `unexpected argument "extra"`},
+		{"version --verbose", "flag provided but not defined"},
+		{"evidence inspect PRESENT", "--type is missing"},
+		{"evidence inspect --type sgx", "FILE is missing"},
+		{"evidence inspect --type=", "expected sgx or openenclave"},
+		{"evidence inspect --type toaster PRESENT", "expected sgx or openenclave"},
+		{"evidence inspect --type sgx absent", "no such file"},
+		{"evidence inspect --type sgx FOLDER", "is a directory"},
+		{"evidence inspect --type sgx PRESENT PRESENT", "unexpected argument"},
+		{"evidence verify --type sgx PRESENT", "--collateral is missing"},
+		{"evidence verify --type sgx PRESENT --collateral absent", "absent"},
+		{"evidence verify --type sgx absent --collateral FOLDER", "no such file"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --trust-root PRESENT", "trusted root"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --trust-root absent", "no such file"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --at yesterday", "2024-03-01T00:00:00Z"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --collateral-expiry never", "enforce, pinned or ignore"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --accept-status Uptodate", `"Uptodate" is none of`},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --runtime-type yaml", "json or binary"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --runtime-data absent", "no such file"},
+		{"token inspect", "TOKEN is missing"},
+		{"token inspect absent", "no such file"},
+		{"token verify PRESENT", "--issuer is missing"},
+		{"token verify PRESENT --issuer=", "--issuer is missing"},
+		{"token verify PRESENT --issuer http://attest.example", "http is for this machine only"},
+		{"token verify PRESENT --issuer https://attest.example --jwks absent", "no such file"},
+		{"token verify PRESENT --issuer https://attest.example --ca PRESENT", "no PEM certificate"},
+		{"token verify PRESENT --issuer https://attest.example --require x", "NAME=VALUE"},
+		{"policy check PRESENT", "--type is missing"},
+		{"policy check --type toaster PRESENT", "expected sgx"},
+		{"policy check --type sgx absent", "no such file"},
+		{"policy hash", "FILE is missing"},
+		{"policy hash absent", "no such file"},
+		{"collateral fetch --ca processor --out x", "--fmspc is missing"},
+		{"collateral fetch --fmspc 00906ED50000 --out x", "--ca is missing"},
+		{"collateral fetch --fmspc 00906ED50000 --ca processor", "--out is missing"},
+		{"collateral fetch --fmspc 906ED50000 --ca processor --out x", "12 hex digits"},
+		{"collateral fetch --fmspc 00906ED50000 --ca root --out x", "processor or platform"},
+		{"collateral fetch --fmspc 00906ED50000 --ca processor --evaluation newest --out x", "standard or early"},
+		{"collateral fetch --fmspc 00906ED50000 --ca processor --source ftp://x --out x", "--source"},
+		{"collateral verify absent", "no such file"},
+		{"collateral status", "BUNDLE is missing"},
+		{"collateral import FOLDER", "--out is missing"},
+		{"collateral export FOLDER", "--out is missing"},
+		{"sim sgx", "--out is missing"},
+		{"sim tdx --out FOLDER", "only sgx is simulated"},
+		{"sim sgx --out PRESENT", "not a directory"},
+		{"attest sgx PRESENT", "--endpoint is missing"},
+		{"attest toaster PRESENT --endpoint https://attest.example", "expected sgx or openenclave"},
+		{"attest sgx absent --endpoint https://attest.example", "no such file"},
+		{"attest sgx PRESENT --endpoint http://attest.example", "http is for this machine only"},
+		{"attest sgx PRESENT --endpoint https://attest.example --token-file absent", "no such file"},
+		{"attest sgx PRESENT --endpoint https://attest.example --token-command false", "--token-command"},
+		{"attest sgx PRESENT --endpoint https://attest.example --draft-policy absent", "no such file"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			line := strings.NewReplacer("PRESENT", present, "FOLDER", folder).Replace(test.args)
+			o := assay(t, strings.Fields(line)...)
+			o.want(t, exitUsage, "", test.stderr)
+			if o.stdout != "" {
+				t.Errorf("a usage error wrote to standard output: %s", o.stdout)
+			}
+		})
+	}
+}
+
+func TestErrorsAreJSONWhereThatIsWanted(t *testing.T) {
+	var got struct {
+		Error struct{ Message string }
+	}
+	o := assay(t, "policy", "hash", "absent", "--json")
+	o.want(t, exitUsage, "", "absent")
+	if o.read(t, &got); !strings.Contains(got.Error.Message, "absent") {
+		t.Errorf("got message %q, want it to name the file", got.Error.Message)
+	}
+}
+
+func TestFlagsMayStandAnywhere(t *testing.T) {
+	policy := tempFile(t, "-policy", "version=1.0;authorizationrules{=>permit();};")
+	dir, name := filepath.Split(policy)
+	t.Chdir(dir)
+	for _, args := range [][]string{
+		{"policy", "check", "--type", "sgx", policy, "--json"},
+		{"policy", "check", policy, "--json", "-type=sgx"},
+		{"policy", "check", "--json", "--type", "sgx", "--", name},
+	} {
+		assay(t, args...).want(t, exitOK, `"valid":true`, "")
+	}
+}
+
+func TestFilesLongerThanTheLimitAreRefused(t *testing.T) {
+	path := tempFile(t, "long", "")
+	if err := os.Truncate(path, maxInput); err != nil {
+		t.Fatal(err)
+	}
+	assay(t, "policy", "hash", path).want(t, exitOK, "", "")
+	if err := os.Truncate(path, maxInput+1); err != nil {
+		t.Fatal(err)
+	}
+	assay(t, "policy", "hash", path).want(t, exitUsage, "", "longer than")
+}
+
+func TestColoursOnlyOnTerminalsAndNeverWithNO_COLOR(t *testing.T) {
+	policy := tempFile(t, "policy", "version=1.0;authorizationrules{=>permit();};")
+	for _, test := range []struct {
+		world world
+		want  bool
+	}{
+		{world{}, false},
+		{world{terminal: true}, true},
+		{world{terminal: true, vars: map[string]string{"NO_COLOR": "1"}}, false},
+	} {
+		o := test.world.assay(t, "policy", "check", "--type", "sgx", policy)
+		if got := strings.Contains(o.stdout, "\x1b["); got != test.want {
+			t.Errorf("terminal %v, %v: colours %v, want %v", test.world.terminal, test.world.vars, got, test.want)
+		}
+	}
+}
+
+func TestNothingThatATerminalObeysIsPrinted(t *testing.T) {
+	for _, test := range []struct{ in, want string }{
+		{"plain text, ü and 漢", "plain text, ü and 漢"},
+		{"\x1b[2Jgone", `\x1b[2Jgone`},
+		{"two\nlines", `two\nlines`},
+		{"\u202egnitirw", `\u202egnitirw`},
+		{"a \"quote\"\a", `a "quote"\a`},
+		{"\xff", `\xff`},
+	} {
+		if got := plain(test.in); got != test.want {
+			t.Errorf("plain(%q) = %q, want %q", test.in, got, test.want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	assay(t, "version").want(t, exitOK, "assay ", "")
+	var got struct{ Version, Go string }
+	if assay(t, "version", "--json").read(t, &got); got.Version == "" || got.Go == "" {
+		t.Errorf("got %+v, want both members", got)
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/assay-attestation/assay/internal/vectortest"
+)
+
+// policyVector is an entry of vectors/policies/index.json.
+type policyVector struct {
+	Kind, Version, Code string
+	AttestationType     string `json:"attestation_type"`
+	PolicyHash          string `json:"policy_hash"`
+	Parses              bool
+	Line                int
+	Column              any // a number, or a list of numbers of which any is right
+}
+
+func (v *policyVector) columns() []int {
+	switch column := v.Column.(type) {
+	case float64:
+		return []int{int(column)}
+	case []any:
+		var list []int
+		for _, c := range column {
+			list = append(list, int(c.(float64)))
+		}
+		return list
+	}
+	return nil
+}
+
+func TestPolicyCommandsOnEveryVector(t *testing.T) {
+	var index map[string]policyVector
+	vectortest.ReadJSON(t, "policies/index.json", &index)
+	for name, v := range index {
+		if v.Kind != "text" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			file := vectortest.Path(t, path.Join("policies", name))
+			assay(t, "policy", "hash", file).want(t, exitOK, v.PolicyHash+"\n", "")
+			v.check(t, file)
+		})
+	}
+}
+
+// check runs policy check. Version 1.2 is not supported yet, so that its policies are refused.
+func (v *policyVector) check(t *testing.T, file string) {
+	kind := v.AttestationType
+	if kind == "any" {
+		kind = "SgxEnclave"
+	}
+	o := assay(t, "policy", "check", file, "--type", kind, "--json")
+	var got struct {
+		Valid  bool
+		Hash   string
+		Errors []struct {
+			Line, Column int
+			Message      string
+		}
+	}
+	o.read(t, &got)
+	want := v.Parses && v.Version != "1.2"
+	if got.Valid != want || (o.status == exitOK) != want || got.Hash != v.PolicyHash {
+		t.Errorf("exit status %d, %+v; want valid %v, hash %s", o.status, got, want, v.PolicyHash)
+	}
+	if want || v.Version == "1.2" {
+		return
+	}
+	first := got.Errors[0]
+	if first.Line != v.Line || !slices.Contains(v.columns(), first.Column) || first.Message == "" {
+		t.Errorf("first error %+v, want line %d, column among %v", first, v.Line, v.columns())
+	}
+}
+
+func TestPolicyErrorsAreShownWithTheirPlace(t *testing.T) {
+	file := tempFile(t, "policy.txt", "version=1.0;\nauthorizationrules { => permit() };\n")
+	o := assay(t, "policy", "check", "--type", "sgx", file)
+	o.want(t, exitRefused, file+":2:", "")
+	lines := strings.Split(o.stdout, "\n")
+	caret := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, "^") })
+	if caret < 1 || lines[caret-1][len(lines[caret])-1] != '}' {
+		t.Errorf("want a caret below the brace:\n%s", o.stdout)
+	}
+}
+
+func TestPolicyWarningsDoNotRefuse(t *testing.T) {
+	digest := strings.Repeat("AB", 32)
+	file := tempFile(t, "policy.txt", `version=1.0; authorizationrules { [type=="x-ms-sgx-mrsigner", value=="`+digest+`"] => permit(); };`)
+	assay(t, "policy", "check", "--type", "sgx", file).want(t, exitOK, "warning: ", "")
+	var got struct {
+		Valid    bool
+		Warnings []struct {
+			Line, Column int
+			Message      string
+		}
+	}
+	if assay(t, "policy", "check", "--type", "sgx", file, "--json").read(t, &got); !got.Valid || len(got.Warnings) != 1 {
+		t.Errorf("got %+v, want a valid policy with one warning", got)
+	}
+}
