@@ -106,16 +106,17 @@ func (l *lexer) skipSpace() {
 
 // quoted reads a string. Of the escapes only \" and \\ stand for one character; a backslash before any other is kept.
 func (l *lexer) quoted(rest string) token {
-	line := rest[:lineLength(rest)]
-	for i := 1; i < len(line); i++ {
-		switch line[i] {
-		case '\\':
+	i := 1
+	for i < len(rest) && rest[i] != '\r' && rest[i] != '\n' {
+		switch {
+		case rest[i] == '"':
+			return l.take(token{name: stringToken, raw: rest[:i+1], text: unescape(rest[1:i])})
+		case rest[i] == '\\' && i+1 < len(rest) && rest[i+1] != '\r' && rest[i+1] != '\n':
 			i++
-		case '"':
-			return l.take(token{name: stringToken, raw: line[:i+1], text: unescape(line[1:i])})
 		}
+		i++
 	}
-	return l.take(token{name: stringToken, raw: line, problem: unclosed(line)})
+	return l.take(token{name: stringToken, raw: rest[:i], problem: unclosed(rest[:i])})
 }
 
 func unescape(s string) string {

@@ -92,7 +92,7 @@ func TestStepLimitHoldsAtItsEdge(t *testing.T) {
 		steps              int
 	}{
 		{"one for a comparison", auth(`[type=="b"] => deny(); => permit();`), "a=1 a=2 a=3", 3},
-		{"none after the first that fails", auth(`[type=="b", value==1, value==2] => deny(); => permit();`), "a=1", 1},
+		{"none after the first that fails", auth(`[type=="b", value==1, value==2] => deny(); [type=="a"] => permit();`), "a=1", 2},
 		{"a long string costs by its length", auth(`[value=="b"] => deny(); => permit();`), "a=" + strings.Repeat("x", 640), 11},
 		{"sixteen for a claim made", issuance(`=> add(type="a", value=1);`), "", 16},
 		{"sixteen for each member of a label", issuance(`c:[type=="a"] => issue(type="b", value=c.value);`), "a=1 a=2", 2 + 2*16 + 2*16},
@@ -115,7 +115,7 @@ func TestStepLimitHoldsAtItsEdge(t *testing.T) {
 
 // TestHostileTextIsRefusedWithoutWork counts allocations: they must not grow with the text.
 func TestHostileTextIsRefusedWithoutWork(t *testing.T) {
-	const few = 60_000 // what a policy of the largest number of rules may need; a million rules would take far more
+	const few = 70_000 // what a policy of the largest number of rules may need; a million rules would take far more
 	for name, text := range map[string]string{
 		"a million rules":            auth(strings.Repeat("=>permit();", 1_000_000)),
 		"as many rules as fit":       auth(strings.Repeat("=>permit();", 90_000)),
@@ -157,8 +157,8 @@ func TestHostilePoliciesRunOutOfSteps(t *testing.T) {
 	}{
 		{"every rule looks at every claim", auth(conditions(`[value!=c.value]`)), claims},
 		{"many rules", auth(strings.Repeat(`[value==-1]=>permit();`, policy.MaxRules)), claims},
-		{"many tests in one condition", auth(`c:[type=="a"] && [` + strings.Repeat(`value!="a",`, 80_000) + `value==1] => permit();`), claims},
-		{"many sets in one condition", auth(`c:[type=="a"] && [` + strings.Repeat(`value==c.value,`, 60_000) + `value==1] => permit();`), claims},
+		{"many tests in one condition", auth(`c:[type=="a"] && [` + strings.Repeat(`value!="a",`, 80_000) + `value==-1] => permit();`), claims},
+		{"many sets in one condition", auth(`c:[type=="a"] && [` + strings.Repeat(`value==c.value,`, 60_000) + `value==-1] => permit();`), claims},
 		{"the product of types and values", issuance(`c:[type=="a"] => add(type="t", value=c.value); ` + strings.Repeat(`c:[type=="t"] => add(type=c.type, value=c.value);`, 4000)), claims[:40_000]},
 		{"long strings", auth(conditions(`[value==c.value]`)), []policy.Claim{long, {Type: "b", Value: long.Value}}},
 	}

@@ -1,8 +1,6 @@
 package policy
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // machine is the state of one evaluation.
 type machine struct {

@@ -1,0 +1,135 @@
+package policy_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/assay-attestation/assay/policy"
+)
+
+// FuzzParse holds for every text: no panic; a policy parses from its own text again; errors are in order and lie
+// inside the text.
+func FuzzParse(f *testing.F) {
+	for name := range readIndex(f) {
+		f.Add(readPolicy(f, name))
+	}
+	f.Add(policy.DefaultSGX())
+	f.Add([]byte("\uFEFFversion=1.1;\r\rauthorizationrules{\x00};"))
+	f.Add([]byte(auth(`!c:[type="a\"", value>=-c.value] && [value==f(1, "b")] => issue(claim==c)`)))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := policy.Parse(text)
+		if err != nil {
+			checkErrors(t, text, err)
+			return
+		}
+		again, err := policy.Parse(p.Text())
+		if err != nil || again.Hash() != policy.Hash(text) || !reflect.DeepEqual(again, p) {
+			t.Errorf("%q parsed, but not a second time: %v", text, err)
+		}
+		for _, w := range p.Warnings() {
+			checkPlace(t, text, w.Line, w.Column)
+		}
+		if err := p.CheckFor("SgxEnclave"); err != nil {
+			checkErrors(t, text, err)
+		}
+	})
+}
+
+func checkErrors(t *testing.T, text []byte, err error) {
+	t.Helper()
+	errs, _ := errors.AsType[policy.Errors](err)
+	if len(errs) == 0 || len(errs) > policy.MaxErrors {
+		t.Fatalf("%q: %d errors: %v", text, len(errs), err)
+	}
+	last := policy.Error{}
+	for _, e := range errs {
+		checkPlace(t, text, e.Line, e.Column)
+		if e.Line < last.Line || e.Line == last.Line && e.Column <= last.Column {
+			t.Errorf("%q: error at %d:%d after one at %d:%d", text, e.Line, e.Column, last.Line, last.Column)
+		}
+		if e.Failure == "" || !strings.HasPrefix(e.Rule, "policy") || !utf8.ValidString(e.Error()) || strings.Contains(e.Error(), "\n") {
+			t.Errorf("%q: %#v", text, e)
+		}
+		if lines := strings.Split(e.Detail(), "\n"); len(lines) != 4 || !strings.HasSuffix(lines[2], "^") {
+			t.Errorf("%q: detail %q", text, e.Detail())
+		}
+		last = *e
+	}
+}
+
+// checkPlace fails if a place is not in the text or right behind the end of one of its lines.
+func checkPlace(t *testing.T, text []byte, line, column int) {
+	t.Helper()
+	unix := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(text), "\uFEFF"))
+	lines := strings.Split(unix, "\n")
+	if line < 1 || line > len(lines) || column < 1 || column > utf8.RuneCountInString(lines[line-1])+1 {
+		t.Errorf("%q: place %d:%d is outside", text, line, column)
+	}
+}
+
+// FuzzEvaluate holds for every policy and claims: no panic; two evaluations give the same; what is issued is grouped
+// without repetition.
+func FuzzEvaluate(f *testing.F) {
+	for name, v := range readIndex(f) {
+		for _, when := range v.ExpectedWhen {
+			f.Add(readPolicy(f, name), []byte(when.Claims))
+		}
+	}
+	f.Add([]byte(issuance(`c:[type!="x"] && d:[value>=c.value] => issue(type=c.type, value=d.issuer); => issue(claim=e);`)),
+		[]byte(`[{"type":"a","value":1},{"type":"a","value":true},{"type":"b","value":"c","issuer":"CustomClaim"}]`))
+	f.Fuzz(func(t *testing.T, text, claimsFile []byte) {
+		p, err := policy.Parse(text)
+		if err != nil {
+			return
+		}
+		claims, err := policy.ParseClaims(claimsFile)
+		if err != nil {
+			return
+		}
+		first, again := describe(p, claims), describe(p, claims)
+		if first != again || strings.HasPrefix(first, "repeated: ") {
+			t.Errorf("%q on %q: %s, then %s", text, claimsFile, first, again)
+		}
+	})
+}
+
+// describe evaluates with a small budget and says all that came out.
+func describe(p *policy.Policy, claims []policy.Claim) string {
+	configuration, err := p.Configure("SgxEnclave")
+	if err != nil {
+		return err.Error()
+	}
+	o, err := p.Evaluate(claims, policy.Budget{Claims: 1000, Steps: 100_000})
+	if err != nil {
+		return verdictOf(err) + err.Error()
+	}
+	for _, groups := range [][]policy.Group{o.Issued(), o.Properties()} {
+		if repeated := repetition(groups); repeated != "" {
+			return "repeated: " + repeated
+		}
+	}
+	return fmt.Sprint(o.PermittedBy(), groupText(o.Issued()), groupText(o.Properties()), groupText(configuration.Properties()))
+}
+
+// repetition returns a type or a value that is there twice, or "".
+func repetition(groups []policy.Group) string {
+	types := map[string]bool{}
+	for _, g := range groups {
+		values := map[policy.Value]bool{}
+		for _, v := range g.Values {
+			if values[v] {
+				return g.Type + " " + v.String()
+			}
+			values[v] = true
+		}
+		if types[g.Type] || len(values) == 0 {
+			return g.Type
+		}
+		types[g.Type] = true
+	}
+	return ""
+}
