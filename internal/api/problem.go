@@ -36,6 +36,9 @@ const (
 // defaultRetry is told to clients when nobody knows better when a fault of ours or of an upstream will have passed.
 const defaultRetry = 30 * time.Second
 
+// maxMessage bounds the message of an answer. The errors of a policy that is wrong all over stay below it.
+const maxMessage = 16 << 10
+
 // problem is an error as the client sees it (api.md section 6.3). As an error it is a refusal by this package.
 type problem struct {
 	status  int
@@ -119,18 +122,15 @@ func refusal(r *evidence.Refusal) *problem {
 
 // policyProblem maps the three ways in which a policy can say no, or gives nil.
 func policyProblem(err error) *problem {
-	code := ""
-	if _, ok := errors.AsType[policy.Errors](err); ok {
-		code = codePolicyParsing
-	} else if _, ok := errors.AsType[*policy.Denied](err); ok {
-		code = codePolicyEvaluation
-	} else if _, ok := errors.AsType[*policy.EvaluationError](err); ok {
-		code = codePolicyEvaluation
+	if errs, ok := errors.AsType[policy.Errors](err); ok {
+		return &problem{status: http.StatusBadRequest, code: codePolicyParsing, message: "Policy Parser Exception Thrown: " + errs.Error()}
 	}
-	if code == "" {
-		return nil
+	_, denied := errors.AsType[*policy.Denied](err)
+	_, failed := errors.AsType[*policy.EvaluationError](err)
+	if denied || failed {
+		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error()}
 	}
-	return &problem{status: http.StatusBadRequest, code: code, message: err.Error()}
+	return nil
 }
 
 type errorBody struct {
@@ -149,7 +149,7 @@ type innerError struct {
 // write answers with the problem in the shape that all clients read.
 func (p *problem) write(w http.ResponseWriter) {
 	var b errorBody
-	message := strings.ToValidUTF8(p.message, "\uFFFD") // it may quote what the caller sent
+	message := strings.ToValidUTF8(shorten(p.message, maxMessage), "\uFFFD") // it may quote what the caller sent
 	b.Error.Code, b.Error.Message = p.code, message
 	b.Error.Inner = innerError{p.code, message}
 	if p.inner != "" {
