@@ -129,12 +129,16 @@ func (r *Refusal) Because(err error) *Refusal {
 	return r
 }
 
-// Error gives the check and one or two sentences.
+// maxCause is how many characters of a cause a refusal quotes. It may quote the evidence in its turn, which says what
+// its sender likes at any length.
+const maxCause = 500
+
+// Error gives the check and one or two sentences on one line.
 func (r *Refusal) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", r.Check, r.Problem)
 	if r.Err != nil {
-		fmt.Fprintf(&b, ": %v", r.Err)
+		fmt.Fprintf(&b, ": %.*s", maxCause, strings.ReplaceAll(r.Err.Error(), "\n", "; "))
 	}
 	if r.Expected != "" || r.Found != "" {
 		fmt.Fprintf(&b, " (expected %s, found %s)", r.Expected, r.Found)

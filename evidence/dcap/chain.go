@@ -47,16 +47,13 @@ const (
 type Verifier struct {
 	roots  Roots
 	chains *lru.Cache[[sha256.Size]byte, *chain]
-	cas    *lru.Cache[caKey, *CA]
+	cas    *lru.Cache[[sha256.Size]byte, *CA]
 }
-
-// caKey is the SHA-256 of the certificate of a PCK CA and of that of its root.
-type caKey [2][sha256.Size]byte
 
 // NewVerifier makes a verifier that trusts roots.
 func NewVerifier(roots Roots) *Verifier {
 	chains, err := lru.New[[sha256.Size]byte, *chain](cachedChains)
-	cas, err2 := lru.New[caKey, *CA](cachedCAs)
+	cas, err2 := lru.New[[sha256.Size]byte, *CA](cachedCAs)
 	if err := errors.Join(err, err2); err != nil {
 		panic("dcap: cache size: " + err.Error())
 	}
@@ -142,16 +139,15 @@ func (v *Verifier) chain(pemChain []byte) (*chain, *evidence.Refusal) {
 }
 
 func (v *Verifier) checkChain(pemChain []byte) (*chain, *evidence.Refusal) {
-	ders, err := splitPEM(pemChain)
-	if err != nil || len(ders) != 3 {
-		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate chain is not readable").Because(err).
-			Want("three certificates in PEM", fmt.Sprintf("%d", len(ders)))
+	der, issuers, err := cutPEM(pemChain)
+	if err != nil {
+		return nil, unreadable(err)
 	}
-	ca, refusal := v.ca(ders[1], ders[2])
+	ca, refusal := v.ca(issuers)
 	if refusal != nil {
 		return nil, refusal
 	}
-	leaf, err := x509.ParseCertificate(ders[0])
+	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate cannot be parsed").Because(err)
 	}
@@ -165,22 +161,30 @@ func (v *Verifier) checkChain(pemChain []byte) (*chain, *evidence.Refusal) {
 	return &chain{leaf, ca, ext}, nil
 }
 
-// ca returns the PCK CA whose certificate and root have the given DER, from memory if the same two were checked before.
-func (v *Verifier) ca(cert, root []byte) (*CA, *evidence.Refusal) {
-	key := caKey{sha256.Sum256(cert), sha256.Sum256(root)}
+func unreadable(err error) *evidence.Refusal {
+	return evidence.Refuse(evidence.PCKChain, "the PCK certificate chain is not three certificates in PEM: leaf, CA, root").Because(err)
+}
+
+// ca returns the PCK CA of a PEM text, CA and root, from memory if the same text was checked before.
+func (v *Verifier) ca(issuers []byte) (*CA, *evidence.Refusal) {
+	key := sha256.Sum256(issuers)
 	if ca, ok := v.cas.Get(key); ok {
 		return ca, nil
 	}
-	ca, refusal := v.checkCA(cert, root)
+	ca, refusal := v.checkCA(issuers)
 	if refusal == nil {
 		v.cas.Add(key, ca)
 	}
 	return ca, refusal
 }
 
-func (v *Verifier) checkCA(certDER, rootDER []byte) (*CA, *evidence.Refusal) {
-	cert, err := x509.ParseCertificate(certDER)
-	root, err2 := x509.ParseCertificate(rootDER)
+func (v *Verifier) checkCA(issuers []byte) (*CA, *evidence.Refusal) {
+	ders, err := splitPEM(issuers, 2)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	cert, err := x509.ParseCertificate(ders[0])
+	root, err2 := x509.ParseCertificate(ders[1])
 	if err := errors.Join(err, err2); err != nil {
 		return nil, evidence.Refuse(evidence.PCKChain, "a certificate above the PCK certificate cannot be parsed").Because(err)
 	}
@@ -222,8 +226,9 @@ func named(cert *x509.Certificate, cn string) error {
 	if s.CommonName != cn {
 		return fmt.Errorf("expected the name %q, found %q", cn, s.CommonName)
 	}
-	if !only(s.Organization, "Intel Corporation") || !only(s.Locality, "Santa Clara") || !only(s.Province, "CA") || !only(s.Country, "US") {
-		return fmt.Errorf("%q is not named as Intel names its certificates: %s", s.CommonName, s)
+	if len(s.Names) != 5 || !only(s.Organization, "Intel Corporation") || !only(s.Locality, "Santa Clara") ||
+		!only(s.Province, "CA") || !only(s.Country, "US") {
+		return fmt.Errorf("%q is not named as Intel names its certificates: %q", s.CommonName, s)
 	}
 	if _, ok := p256(cert); !ok {
 		return fmt.Errorf("%q has no P-256 key", s.CommonName)
@@ -283,24 +288,36 @@ func (c *chain) inForce(at time.Time) *evidence.Refusal {
 	return nil
 }
 
-// splitPEM takes a chain apart into the DER of its certificates. Nothing but white space may stand between them; a
-// NUL byte may end the chain.
-func splitPEM(b []byte) ([][]byte, error) {
-	if len(b) > maxDocument {
-		return nil, fmt.Errorf("certificate chain of %d bytes, at most %d are read", len(b), maxDocument)
+// splitPEM takes a chain of n certificates apart into their DER.
+func splitPEM(b []byte, n int) (ders [][]byte, err error) {
+	for i := range n {
+		var der []byte
+		if der, b, err = cutPEM(b); err != nil {
+			return nil, fmt.Errorf("certificate %d of %d: %w", i+1, n, err)
+		}
+		ders = append(ders, der)
 	}
-	var ders [][]byte
-	for rest := bytes.TrimRight(b, padding); len(rest) > 0; {
-		rest = bytes.TrimLeft(rest, " \r\n\t")
-		if !bytes.HasPrefix(rest, []byte("-----BEGIN CERTIFICATE-----")) {
-			return ders, errors.New("expected a PEM certificate, found something else")
-		}
-		block, next := pem.Decode(rest)
-		// Decode looks past a damaged block for the next sound one, so what it read may be more than one block.
-		if block == nil || len(block.Headers) > 0 || bytes.Count(rest[:len(rest)-len(next)], []byte("-----BEGIN ")) != 1 {
-			return ders, errors.New("a PEM certificate is damaged")
-		}
-		ders, rest = append(ders, block.Bytes), next
+	if len(b) > 0 {
+		return nil, fmt.Errorf("expected %d certificates, found more", n)
 	}
 	return ders, nil
+}
+
+// cutPEM takes the first certificate off a chain and returns its DER and what follows it. Nothing but white space may
+// stand before it; padding at the end of the chain is cut off.
+func cutPEM(b []byte) (der, rest []byte, err error) {
+	const space = " \r\n\t"
+	if len(b) > maxDocument {
+		return nil, nil, fmt.Errorf("certificate chain of %d bytes, at most %d are read", len(b), maxDocument)
+	}
+	b = bytes.TrimLeft(b, space)
+	if !bytes.HasPrefix(b, []byte("-----BEGIN CERTIFICATE-----")) {
+		return nil, nil, errors.New("expected a PEM certificate, found something else or nothing")
+	}
+	block, next := pem.Decode(b)
+	// Decode looks past a damaged block for the next sound one, so what it read may be more than one block.
+	if block == nil || len(block.Headers) > 0 || bytes.Count(b[:len(b)-len(next)], []byte("-----BEGIN ")) != 1 {
+		return nil, nil, errors.New("the PEM is damaged")
+	}
+	return block.Bytes, bytes.TrimRight(bytes.TrimLeft(next, space), padding), nil
 }

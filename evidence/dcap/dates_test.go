@@ -47,7 +47,7 @@ func certificateWithin(role assaytest.Role, v span) func(*assaytest.Scenario) {
 }
 
 func TestDatesOfDocuments(t *testing.T) {
-	const second, skew, grace = time.Second, dcap.ClockSkew, 2 * time.Hour
+	const second, skew, grace = time.Second, 5 * time.Minute, 2 * time.Hour
 	type rules struct {
 		expiry dcap.Expiry
 		grace  time.Duration
@@ -135,7 +135,11 @@ func TestDatesOfCertificatesInTheQuote(t *testing.T) {
 			{"a second past its end", span{-day, -second}, []evidence.Check{evidence.PCKExpired}},
 		} {
 			s := l.scenario(certificateWithin(role, tt.dates))
-			for _, expiry := range []dcap.Expiry{dcap.Enforce, dcap.Pinned, dcap.Ignore} {
+			modes := []dcap.Expiry{dcap.Enforce, dcap.Pinned, dcap.Ignore}
+			if role == assaytest.Root { // which has issued the TCB signer too, and pinned judges that at another time
+				modes = modes[:1]
+			}
+			for _, expiry := range modes {
 				_, err := l.verifyWith(s, dcap.Options{At: today(), Expiry: expiry})
 				expect(t, fmt.Sprintf("%s %s, expiry %d", role, tt.what, expiry), err, tt.want...)
 			}

@@ -2,14 +2,15 @@ package dcap_test
 
 import (
 	"bytes"
+	"encoding/pem"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
-	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
 // edited is a change of a document and whether it is still one.
@@ -42,8 +43,8 @@ func commonEdits() []edited {
 		{"a duplicate written with an escape", `"issueDate"`, `"\u0069ssueDate":"2020-01-01T00:00:00Z","issueDate"`, false},
 		{"a name in other case", `"issueDate"`, `"IssueDate"`, false},
 		{"two names that differ in case", `"issueDate"`, `"ISSUEDATE":1,"issueDate"`, true},
-		{"as deep as JSON may be", `"issueDate"`, deep(strictjson.MaxDepth - 2), true},
-		{"one deeper", `"issueDate"`, deep(strictjson.MaxDepth - 1), false},
+		{"as deep as JSON may be", `"issueDate"`, deep(32 - 2), true},
+		{"one deeper", `"issueDate"`, deep(32 - 1), false},
 		{"date null", `"issueDate":"2030-06-14T12:00:00Z"`, `"issueDate":null`, false},
 		{"date a number", `"issueDate":"2030-06-14T12:00:00Z"`, `"issueDate":1907755200`, false},
 		{"date with an offset", `2030-06-14T12:00:00Z`, `2030-06-14T12:00:00+00:00`, false},
@@ -69,6 +70,7 @@ func commonEdits() []edited {
 		{"status in other case", `"tcbStatus":"UpToDate"`, `"tcbStatus":"uptodate"`, false},
 		{"no advisories", `"tcbStatus":"UpToDate"`, `"tcbStatus":"UpToDate","advisoryIDs":[]`, true},
 		{"advisories a string", `"tcbStatus":"UpToDate"`, `"tcbStatus":"UpToDate","advisoryIDs":"INTEL-SA-1"`, false},
+		{"an advisory null", `"tcbStatus":"UpToDate"`, `"tcbStatus":"UpToDate","advisoryIDs":[null]`, false},
 		{"invalid UTF-8", `"issueDate"`, "\"x\":\"\xff\",\"issueDate\"", false},
 	}
 }
@@ -90,7 +92,7 @@ func TestTCBInfoSchema(t *testing.T) {
 			{"PCESVN null", `"pcesvn":13`, `"pcesvn":null`, false},
 			{"PCESVN negative", `"pcesvn":13`, `"pcesvn":-1`, false},
 			{"PCESVN too great", `"pcesvn":13`, `"pcesvn":65536`, false},
-			{"two equal levels", `"pcesvn":12`, `"pcesvn":13`, true}, // components differ
+			{"the PCESVN of another level", `"pcesvn":12`, `"pcesvn":13`, true},
 		}...))
 	}
 	l.run(assaytest.TCBInfoBody, 3, evidence.TCBInfoFormat, []edited{
@@ -124,7 +126,7 @@ func TestQEIdentitySchema(t *testing.T) {
 		{"version 3", `"version":2`, `"version":3`, false},
 		{"id missing", `"id":"QE",`, ``, false},
 		{"id unknown", `"id":"QE"`, `"id":"XE"`, false},
-		{"MRSIGNER too short", `"mrsigner":"8c`, `"mrsigner":"`, false},
+		{"MRSIGNER too short", `"mrsigner":"8C`, `"mrsigner":"`, false},
 		{"MISCSELECT missing", `"miscselect":`, `"x":`, false},
 		{"mask null", `"miscselectMask":`, `"miscselectMask":null,"x":`, false},
 		{"attributes too long", `"attributes":"11`, `"attributes":"1100`, false},
@@ -188,6 +190,46 @@ func TestEnvelope(t *testing.T) {
 			_, err := l.verify(l.scenario(edit(d.document, tt.change)))
 			expect(t, string(d.document)+", "+tt.what, err, tt.want...)
 		}
+	}
+}
+
+func TestIssuerChain(t *testing.T) {
+	l := newLab(t)
+	again := func(b []byte) []byte { return append(b, b...) }
+	for _, chain := range []assaytest.Part{assaytest.TCBInfoChain, assaytest.QEIdentityChain} {
+		for _, tt := range []struct {
+			what   string
+			change func([]byte) []byte
+			want   []evidence.Check
+		}{
+			{"a NUL byte at the end", func(b []byte) []byte { return append(b, 0) }, nil},
+			{"CRLF", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }, nil},
+			{"twice", again, []evidence.Check{evidence.TCBSigningChain}},
+			{"nothing", func([]byte) []byte { return []byte{} }, []evidence.Check{evidence.TCBSigningChain}},
+			{"text in front", func(b []byte) []byte { return append([]byte("TCB signer:\n"), b...) }, []evidence.Check{evidence.TCBSigningChain}},
+			{"URL-encoded", func(b []byte) []byte { return []byte(url.PathEscape(string(b))) }, []evidence.Check{evidence.TCBSigningChain}},
+			{"root with a damaged signature", lastCertificate(t, func(der []byte) { der[len(der)-1] ^= 1 }), []evidence.Check{evidence.TCBSigningChain}},
+			{"root with another key", lastCertificate(t, func(der []byte) {
+				i := bytes.Index(der, []byte{0x03, 0x42, 0x00, 0x04}) + 4 // the public key
+				der[i] ^= 1
+			}), []evidence.Check{evidence.TCBSigningChain, evidence.UntrustedRoot}},
+		} {
+			_, err := l.verify(l.scenario(edit(chain, tt.change)))
+			expect(t, string(chain)+", "+tt.what, err, tt.want...)
+		}
+	}
+}
+
+// lastCertificate changes the DER of the second certificate of a chain.
+func lastCertificate(t *testing.T, change func(der []byte)) func([]byte) []byte {
+	return func(chain []byte) []byte {
+		_, rest := pem.Decode(chain)
+		block, _ := pem.Decode(rest)
+		if block == nil {
+			t.Fatalf("no second certificate in %s", chain)
+		}
+		change(block.Bytes)
+		return append(chain[:len(chain)-len(rest):len(chain)-len(rest)], pem.EncodeToMemory(block)...)
 	}
 }
 

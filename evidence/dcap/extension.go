@@ -8,8 +8,25 @@ import (
 	"slices"
 )
 
-// sgxExtension is the arc of Intel's SGX extension of PCK certificates (sgx-tdx.md section 4.3).
-const sgxExtension = "1.2.840.113741.1.13.1"
+// The OID of Intel's SGX extension of PCK certificates, 1.2.840.113741.1.13.1, as text and as the content of a DER
+// OBJECT IDENTIFIER (sgx-tdx.md section 4.3).
+const (
+	sgxExtension = "1.2.840.113741.1.13.1"
+	sgxArc       = "\x2a\x86\x48\x86\xf8\x4d\x01\x0d\x01"
+	tcbArc       = sgxArc + "\x02"
+)
+
+// Numbers of the elements, the last ones of their OIDs.
+const (
+	elementPPID    = 1
+	elementTCB     = 2
+	elementPCEID   = 3
+	elementFMSPC   = 4
+	elementSGXType = 5
+	// Below the TCB the components are 1 to 16.
+	elementPCESVN = 17
+	elementCPUSVN = 18
+)
 
 // components is the number of component SVNs of a TCB.
 const components = 16
@@ -31,112 +48,109 @@ type PCKExtension struct {
 	SGXType int
 }
 
-// element is one {OID, value} pair of the extension.
-type element struct {
-	ID    asn1.ObjectIdentifier
-	Value asn1.RawValue
+// parsePCKExtension reads the SGX extension of a PCK certificate.
+func parsePCKExtension(leaf *x509.Certificate) (PCKExtension, error) {
+	oid := asn1.ObjectIdentifier{1, 2, 840, 113741, 1, 13, 1}
+	i := slices.IndexFunc(leaf.Extensions, func(x pkixExtension) bool { return x.Id.Equal(oid) })
+	if i < 0 {
+		return PCKExtension{}, errors.New("no SGX extension (OID " + sgxExtension + ")")
+	}
+	return readPCKExtension(leaf.Extensions[i].Value)
 }
 
-// parsePCKExtension reads the SGX extension of a PCK certificate. Its elements may come in any order, unknown ones are
-// ignored; duplicates and missing ones are errors.
-func parsePCKExtension(leaf *x509.Certificate) (PCKExtension, error) {
+// readPCKExtension reads the value of the extension. Its elements may come in any order, unknown ones are ignored;
+// duplicates and missing ones are errors.
+func readPCKExtension(der []byte) (PCKExtension, error) {
 	var e PCKExtension
-	i := slices.IndexFunc(leaf.Extensions, func(x pkixExtension) bool { return x.Id.String() == sgxExtension })
-	if i < 0 {
-		return e, errors.New("no SGX extension (OID " + sgxExtension + ")")
-	}
-	top, err := readElements(leaf.Extensions[i].Value, sgxExtension)
+	top, err := readElements(der, sgxArc)
 	if err != nil {
 		return e, err
 	}
-	tcb, err := readElements(top[2].FullBytes, sgxExtension+".2")
+	tcb, err := readElements(top[elementTCB].whole, tcbArc)
 	if err != nil {
-		return e, err
+		return e, fmt.Errorf("element %d (TCB): %w", elementTCB, err)
 	}
-	var sgxType asn1.Enumerated
 	err = errors.Join(
-		octets(top, 1, e.PPID[:]), octets(top, 3, e.PCEID[:]), octets(top, 4, e.FMSPC[:]),
-		read(top, 5, &sgxType), octets(tcb, 18, e.TCB.CPUSVN[:]), e.TCB.read(tcb),
-	)
-	e.SGXType = int(sgxType)
+		top.octets(elementPPID, e.PPID[:]), top.octets(elementPCEID, e.PCEID[:]), top.octets(elementFMSPC, e.FMSPC[:]),
+		tcb.octets(elementCPUSVN, e.TCB.CPUSVN[:]), e.TCB.read(tcb))
+	if err != nil {
+		return e, err
+	}
+	e.SGXType, err = top.number(elementSGXType, tagEnumerated, 127)
 	return e, err
 }
 
 // read fills in the component SVNs and the PCESVN.
-func (t *TCB) read(tcb map[int]asn1.RawValue) error {
+func (t *TCB) read(tcb elements) error {
 	for i := range t.Components {
-		n, err := integer(tcb, i+1, 255)
+		n, err := tcb.number(i+1, tagInteger, 255)
 		if err != nil {
 			return err
 		}
 		t.Components[i] = uint8(n)
 	}
-	n, err := integer(tcb, 17, 65535)
+	n, err := tcb.number(elementPCESVN, tagInteger, 65535)
 	t.PCESVN = uint16(n)
 	return err
 }
 
-// readElements reads SEQUENCE OF {OID, value} and returns the values by the last number of their OID, which must
-// stand directly below arc.
-func readElements(der []byte, arc string) (map[int]asn1.RawValue, error) {
-	var list []element
-	rest, err := asn1.Unmarshal(der, &list)
-	if err != nil || len(rest) > 0 {
-		return nil, fmt.Errorf("SGX extension %s: not a sequence of OID and value: %w", arc, errors.Join(err, trailing(rest)))
+// elements are the values of a SEQUENCE OF {OID, value} by the last number of their OID.
+type elements [elementCPUSVN + 1]derValue
+
+// readElements reads such a sequence. Elements whose OID is not arc and one more number are ignored, those with a
+// number that nothing here asks for too.
+func readElements(der []byte, arc string) (values elements, err error) {
+	list, rest, err := cutDER(der)
+	if err != nil || list.tag != tagSequence || len(rest) > 0 {
+		return values, errors.New("SGX extension: expected one SEQUENCE")
 	}
-	values := make(map[int]asn1.RawValue, len(list))
-	for _, e := range list {
-		last := e.ID[len(e.ID)-1]
-		if e.ID[:len(e.ID)-1].String() != arc {
+	for rest = list.content; len(rest) > 0; {
+		var pair, id, value derValue
+		pair, rest, err = cutDER(rest)
+		if err != nil || pair.tag != tagSequence {
+			return values, errors.New("SGX extension: an element is not a SEQUENCE")
+		}
+		id, inner, err := cutDER(pair.content)
+		value, inner, err2 := cutDER(inner)
+		if err != nil || err2 != nil || id.tag != tagOID || len(inner) > 0 {
+			return values, errors.New("SGX extension: an element is not an OID and a value")
+		}
+		n, ok := below(arc, id.content)
+		if !ok {
 			continue
 		}
-		if _, twice := values[last]; twice {
-			return nil, fmt.Errorf("SGX extension %s.%d: occurs twice", arc, last)
+		if values[n].whole != nil {
+			return values, fmt.Errorf("SGX extension: element %d occurs twice", n)
 		}
-		values[last] = e.Value
+		values[n] = value
 	}
 	return values, nil
 }
 
-func trailing(rest []byte) error {
-	if len(rest) > 0 {
-		return fmt.Errorf("%d bytes left over", len(rest))
+// below returns the number that oid has below arc, if it is one that elements can hold.
+func below(arc string, oid []byte) (int, bool) {
+	if len(oid) != len(arc)+1 || string(oid[:len(arc)]) != arc {
+		return 0, false
 	}
+	n := int(oid[len(arc)])
+	return n, n < len(elements{})
+}
+
+// octets copies an OCTET STRING of exactly len(dst) bytes into dst.
+func (e *elements) octets(n int, dst []byte) error {
+	if v := e[n]; v.tag != tagOctets || len(v.content) != len(dst) {
+		return fmt.Errorf("SGX extension: element %d: expected an OCTET STRING of %d bytes, found %s", n, len(dst), v)
+	}
+	copy(dst, e[n].content)
 	return nil
 }
 
-// read decodes the element numbered n into v.
-func read(values map[int]asn1.RawValue, n int, v any) error {
-	raw, ok := values[n]
-	if !ok {
-		return fmt.Errorf("SGX extension: element %d is missing", n)
+// number reads an INTEGER or ENUMERATED in 0…highest, which is at most 65535.
+func (e *elements) number(n int, tag byte, highest int) (int, error) {
+	v := e[n]
+	value, ok := v.unsigned()
+	if v.tag != tag || !ok || value > highest {
+		return 0, fmt.Errorf("SGX extension: element %d: expected a number from 0 to %d, found %s", n, highest, v)
 	}
-	if _, err := asn1.Unmarshal(raw.FullBytes, v); err != nil {
-		return fmt.Errorf("SGX extension: element %d: %w", n, err)
-	}
-	return nil
-}
-
-// octets decodes an OCTET STRING of exactly len(dst) bytes into dst.
-func octets(values map[int]asn1.RawValue, n int, dst []byte) error {
-	var b []byte
-	if err := read(values, n, &b); err != nil {
-		return err
-	}
-	if copy(dst, b) != len(b) || len(b) != len(dst) {
-		return fmt.Errorf("SGX extension: element %d: expected %d bytes, found %d", n, len(dst), len(b))
-	}
-	return nil
-}
-
-// integer decodes an INTEGER in 0…highest.
-func integer(values map[int]asn1.RawValue, n, highest int) (int, error) {
-	var v int
-	if err := read(values, n, &v); err != nil {
-		return 0, err
-	}
-	if v < 0 || v > highest {
-		return 0, fmt.Errorf("SGX extension: element %d: expected 0 to %d, found %d", n, highest, v)
-	}
-	return v, nil
+	return value, nil
 }

@@ -3,6 +3,8 @@ package dcap_test
 import (
 	"bytes"
 	"errors"
+	"os"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -142,5 +144,22 @@ func replace(t testing.TB, old, new string) func([]byte) []byte {
 			t.Errorf("the document has no %q to replace: %s", old, b)
 		}
 		return bytes.Replace(b, []byte(old), []byte(new), 1)
+	}
+}
+
+// allocated is about how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// none fails a test that found no such vector, unless it looks at vectors of somebody's own choice.
+func none(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("ASSAY_VECTORS") == "" {
+		t.Errorf("no %s among the vectors", what)
 	}
 }

@@ -128,7 +128,7 @@ func (q *QEIdentity) matches(tee TEE, r *EnclaveReport) *evidence.Refusal {
 	binary.LittleEndian.PutUint32(misc[:], r.MiscSelect)
 	switch {
 	case q.id != id:
-		return differ("kind of identity", id, q.id)
+		return differ("kind of identity", id, q.id).Blame(evidence.OfEndorsement)
 	case !maskedEqual(misc[:], q.miscSelect[:], q.miscMask[:]):
 		return differ("MISCSELECT under its mask", fmt.Sprintf("%x", q.miscSelect), fmt.Sprintf("%x", misc))
 	case !maskedEqual(r.Attributes[:], q.attributes[:], q.attributesMask[:]):

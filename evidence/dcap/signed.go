@@ -107,12 +107,9 @@ func (v *Verifier) signerChain(d *document, issuerChain []byte) *evidence.Refusa
 	bad := func(err error) *evidence.Refusal {
 		return endorsement(evidence.TCBSigningChain, "the issuer chain of the %s is not Intel's", d.name).Because(err)
 	}
-	ders, err := splitPEM(issuerChain)
+	ders, err := splitPEM(issuerChain, 2)
 	if err != nil {
 		return bad(err)
-	}
-	if len(ders) != 2 {
-		return bad(fmt.Errorf("expected two certificates, found %d", len(ders)))
 	}
 	signer, err := x509.ParseCertificate(ders[0])
 	root, err2 := x509.ParseCertificate(ders[1])
@@ -120,8 +117,11 @@ func (v *Verifier) signerChain(d *document, issuerChain []byte) *evidence.Refusa
 		return bad(err)
 	}
 	anchor, refusal := v.anchor(root)
-	if refusal != nil {
+	switch {
+	case refusal != nil && refusal.Check == evidence.UntrustedRoot:
 		return refusal.Blame(evidence.OfEndorsement)
+	case refusal != nil:
+		return bad(refusal)
 	}
 	if err := errors.Join(named(signer, tcbSignerName), notCA(signer), issuedBy(signer, root)); err != nil {
 		return bad(err)

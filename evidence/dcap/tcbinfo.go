@@ -203,5 +203,8 @@ func (w *wireRating) read(known []Status) (rating, error) {
 	if !slices.Contains(known, Status(w.Status)) {
 		return rating{}, fmt.Errorf("tcbStatus: unknown word %q", w.Status)
 	}
+	if slices.Contains(w.Advisories, "") {
+		return rating{}, errors.New("advisoryIDs: one is empty or null")
+	}
 	return rating{Status(w.Status), date, w.Advisories}, nil
 }

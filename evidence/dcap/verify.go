@@ -2,6 +2,7 @@ package dcap
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"time"
 
@@ -170,14 +171,16 @@ func (r *verification) tcbInfo() *evidence.Refusal {
 	}
 	r.dates(&t.document, evidence.TCBInfoExpired)
 	pck := r.o.PCK()
-	differ := evidence.Refuse(evidence.TCBInfoMismatch, "the TCB info is of another platform")
+	differ := func(expected, found any) *evidence.Refusal {
+		return endorsement(evidence.TCBInfoMismatch, "the TCB info is of another platform").Want(expected, found)
+	}
 	switch {
 	case t.tee != r.o.quote.TEE:
-		return differ.Want(r.o.quote.TEE, t.tee)
+		return differ(r.o.quote.TEE, t.tee)
 	case t.fmspc != pck.FMSPC:
-		return differ.Want("FMSPC "+pck.FMSPC.String(), t.fmspc)
+		return differ("FMSPC "+pck.FMSPC.String(), "FMSPC "+t.fmspc.String())
 	case t.pceID != pck.PCEID:
-		return differ.Want(pck.PCEID, t.pceID)
+		return differ(fmt.Sprintf("PCEID %x", pck.PCEID), fmt.Sprintf("PCEID %x", t.pceID))
 	}
 	r.j.Pass(evidence.TCBInfoMismatch, "FMSPC "+pck.FMSPC.String())
 	return nil

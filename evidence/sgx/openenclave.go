@@ -101,7 +101,9 @@ func parseExact(quote, raw []byte) (*Evidence, error) {
 	return fromQuote(q, raw)
 }
 
-// parseWithClaims reads a quote with the custom-claims buffer behind it, to whose SHA-256 the report data is bound.
+// parseWithClaims reads a quote with the custom-claims buffer behind it, to whose SHA-256 the report data is bound. The
+// buffer is the enclave's own: Open Enclave offers a layout for it but takes any bytes, and nothing in it becomes a
+// claim, so it is not looked into.
 func parseWithClaims(data, raw []byte) (*Evidence, error) {
 	q, err := dcap.ParseQuote(data)
 	if err != nil {

@@ -81,7 +81,7 @@ func load(v *dcap.Verifier, o *dcap.Origin, files map[string][]byte) (c dcap.Col
 
 func refused(t *testing.T, err error, reasons []string) {
 	t.Helper()
-	r, ok := errors.AsType[*evidence.Refusal](err)
+	r, ok := refusal(err)
 	if !ok || !slices.Contains(reasons, string(r.Check)) {
 		t.Errorf("got %v, want a refusal for one of %v", err, reasons)
 	}
@@ -102,3 +102,5 @@ func accepted(t *testing.T, v *sgx.Verified, c vectortest.DCAPCase) {
 		t.Errorf("evaluation number: got %d, want %d", v.EvaluationNumber, slices.Min(c.Evaluations))
 	}
 }
+
+func refusal(err error) (*evidence.Refusal, bool) { return errors.AsType[*evidence.Refusal](err) }

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -133,7 +135,7 @@ func (s *service) call(r *http.Request, w http.ResponseWriter, e *event) (answer
 func (s *service) find(r *http.Request, h http.Header) (operation, error) {
 	methods, ok := s.operations[strings.ToLower(r.URL.Path)]
 	if !ok {
-		return operation{}, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", r.URL.Path)
+		return operation{}, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
 	}
 	method := r.Method
 	if method == http.MethodHead {
@@ -141,12 +143,19 @@ func (s *service) find(r *http.Request, h http.Header) (operation, error) {
 	}
 	op, ok := methods[method]
 	if !ok {
-		for allowed := range methods {
-			h.Add("Allow", allowed)
-		}
-		return op, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", r.Method, r.URL.Path)
+		h.Set("Allow", allowed(methods))
+		return op, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", shorten(r.Method, maxQuoted), r.URL.Path)
 	}
 	return op, nil
+}
+
+// allowed lists methods for the header Allow; what can be read can be asked about by HEAD.
+func allowed(methods map[string]operation) string {
+	names := slices.Sorted(maps.Keys(methods))
+	if slices.Contains(names, http.MethodGet) {
+		names = append(names, http.MethodHead)
+	}
+	return strings.Join(names, ", ")
 }
 
 func checkVersion(r *http.Request) error {
@@ -155,7 +164,7 @@ func checkVersion(r *http.Request) error {
 		return refuse(http.StatusBadRequest, codeInvalidParameter, "The query parameter api-version is missing; send one of %s.", strings.Join(versions(), ", "))
 	}
 	if !slices.Contains(versions(), strings.ToLower(version)) {
-		return refuse(http.StatusBadRequest, codeUnsupportedVersion, "The api-version %s is not supported; send one of %s.", version, strings.Join(versions(), ", "))
+		return refuse(http.StatusBadRequest, codeUnsupportedVersion, "The api-version %s is not supported; send one of %s.", shorten(version, maxQuoted), strings.Join(versions(), ", "))
 	}
 	return nil
 }
@@ -182,6 +191,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // the client may be gone; there is nobody to tell
 }

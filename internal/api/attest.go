@@ -2,9 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"reflect"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -39,7 +43,7 @@ func (s *service) attest(t evidence.Type) func(context.Context, []byte) (any, er
 	return func(ctx context.Context, body []byte) (any, error) {
 		var b attestBody
 		if err := strictjson.Folded(body, &b); err != nil {
-			return nil, bad("The request body is not the JSON object it should be: %v.", err)
+			return nil, unreadable(err)
 		}
 		request, err := b.request(t)
 		if err != nil {
@@ -56,6 +60,37 @@ func (s *service) attest(t evidence.Type) func(context.Context, []byte) (any, er
 		token, err := s.Keys.Mint(permit, s.Clock())
 		return attestAnswer{token}, err
 	}
+}
+
+// unreadable refuses a body that is not JSON, or has a member of the wrong type.
+func unreadable(err error) error {
+	wrong, ok := errors.AsType[*json.SemanticError](err)
+	if !ok || wrong.GoType == nil {
+		return bad("The request body is not JSON as it should be (expected one JSON object): %v.", err)
+	}
+	where, expected := "The request body", "an object"
+	if wrong.JSONPointer != "" {
+		where = "The member " + shorten(strings.ReplaceAll(string(wrong.JSONPointer[1:]), "/", "."), maxQuoted)
+	}
+	if wrong.GoType.Kind() == reflect.String {
+		expected = "a string"
+	}
+	return bad("%s has the wrong type: expected %s, found %s.", where, expected, kindName(wrong.JSONKind))
+}
+
+// kindName names a kind of JSON value for a person.
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case jsontext.KindBeginObject:
+		return "an object"
+	case jsontext.KindBeginArray:
+		return "an array"
+	case jsontext.KindNumber:
+		return "a number"
+	case jsontext.KindString:
+		return "a string"
+	}
+	return "true, false or null"
 }
 
 // rehearse answers a request with a draft policy, by an unsigned token (policy.md section 11).
@@ -111,7 +146,7 @@ func (d *dataBody) read(member string) (*verifier.Data, error) {
 		case "json":
 			out.JSON = true
 		default:
-			return nil, bad("The member %s.dataType is %q; it must be Binary or JSON.", member, shorten(*d.DataType))
+			return nil, bad("The member %s.dataType is %q; it must be Binary or JSON.", member, shorten(*d.DataType, maxQuoted))
 		}
 	}
 	var err error
@@ -135,7 +170,7 @@ func readNonce(v jsontext.Value) (*string, error) {
 		text = string(b)
 	case '0':
 		if text = string(v); strings.Trim(text, "0123456789") != "" {
-			return nil, bad("The member \"nonce\" is %s; it must be a string or a whole number.", shorten(text))
+			return nil, bad("The member \"nonce\" is %s; it must be a string or a whole number.", shorten(text, maxQuoted))
 		}
 	default:
 		return nil, bad("The member \"nonce\" must be a string or a whole number.")
@@ -143,13 +178,18 @@ func readNonce(v jsontext.Value) (*string, error) {
 	return &text, nil
 }
 
-// shorten keeps what a caller sent from filling the answer.
-func shorten(s string) string {
-	const most = 40
-	if len(s) > most {
-		return s[:most] + "…"
+// maxQuoted bounds what an answer quotes of a request, in bytes.
+const maxQuoted = 64
+
+// shorten cuts s to most bytes or a little less, between characters.
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
 	}
-	return s
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + "…"
 }
 
 // unsupported answers for a type that the API knows and this service does not.

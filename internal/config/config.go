@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"strings"
@@ -91,10 +92,16 @@ func Read(name string) (Config, error) {
 	if len(b) > maxFile {
 		return c, fmt.Errorf("%s: larger than %d bytes", name, maxFile)
 	}
-	if err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict()); err != nil {
+	if err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict(), yaml.CustomUnmarshaler(readTime)); err != nil {
 		return c, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
+}
+
+// readTime reads a time in RFC 3339. By itself the decoder takes what it cannot read for no time at all.
+func readTime(t *time.Time, b []byte) (err error) {
+	*t, err = time.Parse(time.RFC3339, strings.Trim(strings.TrimSpace(string(b)), `"'`))
+	return err
 }
 
 // Complete fills in the defaults that need no running service, and reports what contradicts itself or the rules of
@@ -122,9 +129,14 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("insecure_http: %s is not a loopback address", c.Listen)
 	case strings.HasSuffix(c.URL, "/"):
 		return errors.New("url must not end in a slash")
+	case c.AttestBody < 0:
+		return fmt.Errorf("attest_body: expected a number of bytes, found %d", c.AttestBody)
 	}
 	return nil
 }
+
+// PlainHTTP reports whether the listener speaks HTTP without TLS.
+func (c *Config) PlainHTTP() bool { return c.InsecureHTTP && c.TLSCert == "" }
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
@@ -142,6 +154,9 @@ func (s *Settings) Baseline() (verifier.Baseline, error) {
 		CollateralGrace:     s.CollateralGrace,
 		MinEvaluationNumber: s.TCBMinEvaluationNumber,
 		RefusedAdvisories:   s.TCBRefusedAdvisories,
+	}
+	if s.CollateralGrace < 0 {
+		return b, fmt.Errorf("collateral_grace: expected a duration such as 24h, found %v", s.CollateralGrace)
 	}
 	var err error
 	if b.Expiry, err = s.expiry(); err != nil {
@@ -190,13 +205,28 @@ func date(key, s string) (time.Time, error) {
 	return t, nil
 }
 
-// PolicyFiles gives the files of Policies by attestation type.
+// SetPolicy names the file of the policy for an attestation type, in the place of any other.
+func (c *Config) SetPolicy(t evidence.Type, file string) {
+	maps.DeleteFunc(c.Policies, func(name, _ string) bool {
+		known, _ := evidence.ParseType(name)
+		return known == t
+	})
+	if c.Policies == nil {
+		c.Policies = map[string]string{}
+	}
+	c.Policies[string(t)] = file
+}
+
+// PolicyFiles gives the files of Policies by attestation type. One type under two names is an error.
 func (c *Config) PolicyFiles() (map[evidence.Type]string, error) {
 	files := map[evidence.Type]string{}
 	for name, file := range c.Policies {
 		t, ok := evidence.ParseType(name)
 		if !ok {
 			return nil, fmt.Errorf("policies: unknown attestation type %q", name)
+		}
+		if files[t] != "" {
+			return nil, fmt.Errorf("policies: two files for %s", t)
 		}
 		files[t] = file
 	}

@@ -181,7 +181,7 @@ func (s *testService) send(t *testing.T, ex exchange) (int, []byte) {
 }
 
 // opened is the body as a tree; a token in it is replaced by its header and payload.
-func opened(t *testing.T, body []byte) any {
+func opened(t testing.TB, body []byte) any {
 	t.Helper()
 	var tree map[string]any
 	decode(t, body, &tree)
@@ -206,7 +206,7 @@ func opened(t *testing.T, body []byte) any {
 	return out
 }
 
-func decode(t *testing.T, b []byte, v any) {
+func decode(t testing.TB, b []byte, v any) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()

@@ -98,12 +98,12 @@ func (s *Server) verifier(cfg config.Config, opt Options) (*verifier.Verifier, f
 		}
 		roots = roots.And(simulated)
 	}
-	e := endorsing{cfg: cfg, opt: opt, dcap: dcap.NewVerifier(roots), clock: judgedAt}
-	endorser, err := e.endorser(s)
+	policies, err := readPolicies(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	policies, err := readPolicies(cfg)
+	e := endorsing{cfg: cfg, opt: opt, dcap: dcap.NewVerifier(roots), clock: judgedAt, policies: policies}
+	endorser, err := e.endorser(s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,6 +158,8 @@ type endorsing struct {
 	opt   Options
 	dcap  *dcap.Verifier
 	clock func() time.Time
+
+	policies map[evidence.Type]*policy.Policy
 }
 
 // endorser gives the collateral of the configured bundles and source; in development mode that of the simulated vendor
@@ -179,9 +181,23 @@ func (e endorsing) endorser(s *Server) (verifier.Endorser, error) {
 	genuine := collateral.NewBaselines(baselines)
 	s.closers = append(s.closers, closer(genuine.Close))
 	if e.opt.Simulated == nil {
-		return genuine, nil
+		return genuine, e.checkPolicies(genuine)
 	}
 	return e.withSimulated(s, genuine)
+}
+
+// checkPolicies refuses a policy that names a baseline which does not exist (management.md section 10).
+func (e endorsing) checkPolicies(b *collateral.Baselines) error {
+	for t, p := range e.policies {
+		configuration, err := p.Configure(string(t))
+		if err == nil {
+			err = b.Check(configuration.TCBBaseline())
+		}
+		if err != nil {
+			return fmt.Errorf("policy for %s: %w", t, err)
+		}
+	}
+	return nil
 }
 
 // live is the cache over the network source, nil if there is none.

@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +20,8 @@ type testService struct {
 	*httptest.Server
 	intel *assaytest.Intel
 	pcs   *assaytest.PCS
+	log   *logged
+	now   func() time.Time // at which evidence is judged
 }
 
 // start runs the service of cfg in development mode, over TLS, until the test ends.
@@ -38,13 +43,16 @@ func start(t testing.TB, cfg config.Config) *testService {
 	}
 	intel := assaytest.WellKnownIntel()
 	pcs := assaytest.NewPCS(intel, judgedAt)
-	s, err := server.New(cfg, server.Options{Logger: slog.New(slog.DiscardHandler), Clock: time.Now, Simulated: simulated(t, intel, pcs)})
+	log := new(logged)
+	s, err := server.New(cfg, server.Options{
+		Logger: slog.New(slog.NewJSONHandler(log, nil)), Clock: time.Now, Simulated: simulated(t, intel, pcs),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	hs.Config.Handler = s.Handler
 	t.Cleanup(func() { hs.Close(); s.Close() })
-	return &testService{hs, intel, pcs}
+	return &testService{hs, intel, pcs, log, judgedAt}
 }
 
 // simulated is the simulated Intel with its collateral service on a port of its own.
@@ -61,4 +69,38 @@ func simulated(t testing.TB, intel *assaytest.Intel, pcs *assaytest.PCS) *server
 		t.Fatal(err)
 	}
 	return &server.Simulated{Root: root, Source: source}
+}
+
+// scenario is sound evidence and the collateral that the PCS has for it today, but for the edits.
+func (s *testService) scenario(edits ...func(*assaytest.Scenario)) *assaytest.Scenario {
+	sc := s.intel.Scenario(s.now().UTC().Truncate(24 * time.Hour))
+	for _, edit := range edits {
+		edit(sc)
+	}
+	return sc
+}
+
+// logged is what the service wrote to its log.
+type logged struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write takes a line.
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+// events returns the lines about requests.
+func (l *logged) events() (lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.buf.String()) {
+		if strings.Contains(line, `"msg":"request"`) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }

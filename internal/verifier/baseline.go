@@ -74,13 +74,15 @@ func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
 	}
 	switch {
 	case v.EvaluationNumber < b.MinEvaluationNumber:
-		return below().Want(fmt.Sprintf("TCB evaluation data number at least %d (tcb_min_evaluation_number)", b.MinEvaluationNumber), v.EvaluationNumber)
+		return below().Want(fmt.Sprintf("TCB evaluation data number at least %d (tcb_min_evaluation_number)", b.MinEvaluationNumber), v.EvaluationNumber).
+			Do("name a newer baseline in the policy, or renew the collateral")
 	case v.Date.Before(b.MinDate):
-		return below().Want("TCB date not before "+b.MinDate.Format(time.DateOnly)+" (tcb_min_date)", v.Date.Format(time.DateOnly))
+		return below().Want("TCB date not before "+b.MinDate.Format(time.DateOnly)+" (tcb_min_date)", v.Date.Format(time.DateOnly)).
+			Do("update the platform")
 	}
 	for _, id := range v.AdvisoryIDs {
 		if slices.Contains(b.RefusedAdvisories, id) {
-			return below().Want("no refused advisory (tcb_refused_advisories)", id)
+			return below().Want("no refused advisory (tcb_refused_advisories)", id).Do("update the platform as the advisory says")
 		}
 	}
 	return nil
@@ -95,14 +97,19 @@ func (b *Baseline) accepts(status dcap.Status, at time.Time) bool {
 	return listed && (until.IsZero() || !b.Strict && at.Before(until))
 }
 
-// list names the accepted statuses.
+// list names the accepted statuses, each waiver with its end unless strict disregards it.
 func (b *Baseline) list() string {
 	if b.AcceptedStatuses == nil {
 		return "UpToDate or SWHardeningNeeded"
 	}
 	var words []string
 	for _, status := range slices.Sorted(maps.Keys(b.AcceptedStatuses)) {
-		words = append(words, string(status))
+		switch until := b.AcceptedStatuses[status]; {
+		case until.IsZero():
+			words = append(words, string(status))
+		case !b.Strict:
+			words = append(words, string(status)+" until "+until.Format(time.DateOnly))
+		}
 	}
 	return strings.Join(words, " or ")
 }

@@ -54,7 +54,7 @@ func (v *Verifier) bindRuntimeData(d *Data, e *sgx.Verified) error {
 	tail := e.Report.ReportData[sha256.Size:]
 	if v.cfg.Baseline.zeroTail() && !bytes.Equal(tail, make([]byte, len(tail))) {
 		return evidence.Refuse(evidence.RuntimeData, "the upper half of the report data is not zero (require_zero_report_data_tail)").
-			Want("32 zero bytes", hex.EncodeToString(tail))
+			Want("32 zero bytes", hex.EncodeToString(tail)).Do("leave the upper half zero in the enclave")
 	}
 	return nil
 }
@@ -68,7 +68,8 @@ func bindInitData(d *Data, e *sgx.Verified) error {
 	want, found := sha256.Sum256(d.Bytes), e.Report.ConfigID[:sha256.Size]
 	if !bytes.Equal(want[:], found) {
 		return evidence.Refuse(evidence.InitData, "the init data does not hash to CONFIGID").
-			Want("CONFIGID starting "+hex.EncodeToString(want[:]), hex.EncodeToString(found))
+			Want("CONFIGID starting "+hex.EncodeToString(want[:]), hex.EncodeToString(found)).
+			Do("send the very bytes whose SHA-256 the enclave was configured with")
 	}
 	return nil
 }

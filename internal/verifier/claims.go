@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -19,20 +20,22 @@ const (
 	claimExpired       = "ext-collateral-expired"
 )
 
-// incoming makes the claims that the policy sees: every scalar of the service's claims, the values of the enclave's
-// identity again under their old names, and whether expired collateral was used (policy.md section 8).
+// incoming makes the claims that an SGX policy sees, which are fewer than the token has: those of the enclave's identity,
+// each again under its old name, what is common to all types, binary runtime data, and whether expired collateral was
+// used (policy.md section 8).
 func incoming(service []evidence.Claim, v *sgx.Verified) []policy.Claim {
-	claims := make([]policy.Claim, 0, len(service)+8)
+	claims := make([]policy.Claim, 0, len(service))
 	add := func(name string, value policy.Value) {
 		claims = append(claims, policy.Claim{Type: name, Value: value, Issuer: policy.AttestationService})
 	}
 	for _, c := range service {
+		old := oldName(c.Name)
 		value, ok := scalar(c.Value)
-		if !ok || c.Name == "nonce" {
+		if !ok || old == "" && !slices.Contains([]string{claimVersion, claimPolicyHash, "maa-ehd"}, c.Name) {
 			continue
 		}
 		add(c.Name, value)
-		if old := oldName(c.Name); old != "" {
+		if old != "" {
 			add(old, value)
 		}
 	}
@@ -66,8 +69,13 @@ func oldName(name string) string {
 }
 
 // tokenClaims joins the service's claims and those that the policy issued. The latter stand in x-ms-policy and at top
-// level, but never there under a name that is the service's own (policy.md section 5.5).
-func tokenClaims(service []evidence.Claim, issued []policy.Group) result.Claims {
+// level, but never there under a name that is the service's own (policy.md section 5.5). A draft comes from anybody, and
+// may issue one long value under a thousand names: what cannot fit into a token is not even put together. The error
+// wraps [result.ErrTooLarge].
+func tokenClaims(service []evidence.Claim, issued []policy.Group) (result.Claims, error) {
+	if n := 2 * size(issued); n > result.MaxTokenSize {
+		return nil, fmt.Errorf("%w: the policy issues %d bytes, at most %d fit", result.ErrTooLarge, n, result.MaxTokenSize)
+	}
 	claims := make(result.Claims, len(service)+len(issued)+1)
 	grouped := make(result.Claims, len(issued))
 	for _, g := range issued {
@@ -82,7 +90,19 @@ func tokenClaims(service []evidence.Claim, issued []policy.Group) result.Claims 
 	if len(grouped) > 0 {
 		claims[claimPolicy] = grouped
 	}
-	return claims
+	return claims, nil
+}
+
+// size is how many bytes of names and strings the groups hold.
+func size(groups []policy.Group) (n int) {
+	for _, g := range groups {
+		n += len(g.Type)
+		for _, v := range g.Values {
+			text, _ := v.Text()
+			n += len(text)
+		}
+	}
+	return n
 }
 
 // reserved tells the names that only the service gives in an SGX token, whether this token has them or not

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestDemoTellsTheWholeStory(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	o := assay(t, "demo")
+	o.want(t, exitOK, "", "")
+	story := []string{
+		"development mode", "simulated enclave", "hello from a simulated enclave", "signed a token", "relying party",
+		"x-ms-sgx-mrenclave", "one bit", "REFUSED", "InvalidParameter", "quote-signature",
+	}
+	rest := o.stdout
+	for _, part := range story {
+		_, after, found := strings.Cut(rest, part)
+		if !found {
+			t.Fatalf("%q does not come in its turn:\n%s", part, o.stdout)
+		}
+		rest = after
+	}
+	left, err := os.ReadDir(os.TempDir())
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestDemoAsJSON(t *testing.T) {
+	var got struct {
+		Token struct {
+			Verified bool           `json:"verified"`
+			Claims   map[string]any `json:"claims"`
+		} `json:"token"`
+		Refused struct {
+			Status        int
+			Code, Message string
+		} `json:"refused"`
+	}
+	o := assay(t, "demo", "--json")
+	o.want(t, exitOK, "", "")
+	o.read(t, &got)
+	if got.Token.Claims["x-ms-attestation-type"] != "sgx" || got.Token.Claims["ext-development"] != true {
+		t.Errorf("token: %+v", got.Token)
+	}
+	if r := got.Refused; r.Status != 400 || r.Code != "InvalidParameter" || !strings.Contains(r.Message, "quote-signature") {
+		t.Errorf("refusal: %+v", r)
+	}
+}
+
+func TestDemoTakesNoArguments(t *testing.T) {
+	assay(t, "demo", "sgx").want(t, exitUsage, "", "unexpected argument")
+}

@@ -1,0 +1,232 @@
+package config
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/verifier"
+)
+
+func read(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "assay.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Read(name)
+}
+
+// everything is a file with every key, which is also an example of the forms.
+const everything = `
+listen: 127.0.0.1:0
+url: https://attest.example
+tls_cert: cert.pem
+tls_key: key.pem
+insecure_http: true
+data: /var/lib/assay
+collateral: [a.tar.gz, b]
+collateral_source: https://pccs.example
+policies:
+  SgxEnclave: sgx.txt
+dev: true
+at: 2024-03-01T00:00:00Z
+attest_body: 1048576
+settings:
+  strict: true
+  allow_draft_policy: false
+  refuse_debuggable: true
+  require_zero_report_data_tail: true
+  require_crls: false
+  collateral_expiry: pinned
+  collateral_grace: 36h
+  tcb_accepted_statuses:
+    UpToDate: ""
+    OutOfDate: 2026-01-31
+  tcb_min_evaluation_number: 17
+  tcb_min_date: 2024-03-13
+  tcb_refused_advisories: [INTEL-SA-00615]
+`
+
+func TestEveryKeyIsRead(t *testing.T) {
+	got, err := read(t, everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	no := false
+	want := Config{
+		Listen: "127.0.0.1:0", URL: "https://attest.example", TLSCert: "cert.pem", TLSKey: "key.pem", InsecureHTTP: true,
+		Data: "/var/lib/assay", Collateral: []string{"a.tar.gz", "b"}, CollateralSource: "https://pccs.example",
+		Policies: map[string]string{"SgxEnclave": "sgx.txt"}, Dev: true, At: time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC), AttestBody: 1 << 20,
+		Settings: Settings{
+			Strict: true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
+			CollateralExpiry: "pinned", CollateralGrace: 36 * time.Hour,
+			TCBAcceptedStatuses:    map[string]string{"UpToDate": "", "OutOfDate": "2026-01-31"},
+			TCBMinEvaluationNumber: 17, TCBMinDate: "2024-03-13", TCBRefusedAdvisories: []string{"INTEL-SA-00615"},
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	for i := range reflect.TypeFor[Config]().NumField() {
+		if reflect.ValueOf(got).Field(i).IsZero() {
+			t.Errorf("the example has no %s", reflect.TypeFor[Config]().Field(i).Name)
+		}
+	}
+}
+
+func TestUnreadableFilesAreRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"unknown key":         "lisen: x",
+		"unknown setting":     "settings: {stric: true}",
+		"key twice":           "url: a\nurl: b",
+		"key in another case": "URL: a",
+		"setting at top":      "strict: true",
+		"wrong type":          "dev: maybe",
+		"list for text":       "url: [a]",
+		"bad time":            "at: yesterday",
+		"time without zone":   "at: 2024-03-01T00:00:00",
+		"bad duration":        "settings: {collateral_grace: 3 days}",
+		"negative number":     "settings: {tcb_min_evaluation_number: -1}",
+		"no YAML":             "\x00{",
+		"too large":           "# " + strings.Repeat("x", maxFile),
+	} {
+		if c, err := read(t, text); err == nil {
+			t.Errorf("%s: read as %+v", name, c)
+		}
+	}
+	if _, err := Read(filepath.Join(t.TempDir(), "none")); !os.IsNotExist(err) {
+		t.Errorf("no file: %v", err)
+	}
+	if _, err := read(t, "# "+strings.Repeat("x", maxFile-2)); err != nil {
+		t.Errorf("largest file: %v", err)
+	}
+}
+
+func TestComplete(t *testing.T) {
+	tls := Config{URL: "https://attest.example", TLSCert: "c", TLSKey: "k"}
+	dev := Config{Dev: true}
+	proxied := Config{URL: "https://attest.example", InsecureHTTP: true}
+	for _, tt := range []struct {
+		name string
+		base Config
+		edit func(*Config)
+		want string // in the error; empty if there is none
+	}{
+		{"with TLS", tls, func(*Config) {}, ""},
+		{"with TLS on all addresses", tls, func(c *Config) { c.Listen = ":8443" }, ""},
+		{"development", dev, func(*Config) {}, ""},
+		{"development at a fixed time", dev, func(c *Config) { c.At = time.Unix(1, 0) }, ""},
+		{"behind a proxy", proxied, func(*Config) {}, ""},
+		{"behind a proxy, IPv6", proxied, func(c *Config) { c.Listen = "[::1]:80" }, ""},
+		{"behind a proxy, by name", proxied, func(c *Config) { c.Listen = "localhost:80" }, ""},
+
+		{"no URL", tls, func(c *Config) { c.URL = "" }, "url is required"},
+		{"URL with a slash", tls, func(c *Config) { c.URL += "/" }, "slash"},
+		{"no TLS", Config{URL: "https://attest.example"}, func(*Config) {}, "no TLS"},
+		{"certificate without key", tls, func(c *Config) { c.TLSKey = "" }, "go together"},
+		{"key without certificate", dev, func(c *Config) { c.TLSKey = "k" }, "go together"},
+		{"fixed time", tls, func(c *Config) { c.At = time.Unix(1, 0) }, "development mode"},
+		{"plain HTTP to all", proxied, func(c *Config) { c.Listen = ":80" }, "not a loopback address"},
+		{"plain HTTP to all, IPv4", proxied, func(c *Config) { c.Listen = "0.0.0.0:80" }, "not a loopback address"},
+		{"plain HTTP to a network", proxied, func(c *Config) { c.Listen = "192.0.2.1:80" }, "not a loopback address"},
+		{"plain HTTP to a name", proxied, func(c *Config) { c.Listen = "localhost.example:80" }, "not a loopback address"},
+		{"plain HTTP in development", dev, func(c *Config) { c.InsecureHTTP, c.Listen = true, ":80" }, "not a loopback address"},
+		{"address without port", tls, func(c *Config) { c.Listen = "127.0.0.1" }, "listen"},
+		{"negative limit", tls, func(c *Config) { c.AttestBody = -1 }, "attest_body"},
+	} {
+		c := tt.base
+		tt.edit(&c)
+		if err := c.Complete(); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if err := tls.Complete(); err != nil || tls.Listen != "127.0.0.1:8443" || tls.Data != "assay-data" {
+		t.Errorf("defaults: %v, listen %q, data %q", err, tls.Listen, tls.Data)
+	}
+}
+
+func TestSettingsBecomeABaseline(t *testing.T) {
+	yes, no := true, false
+	enforce, pinned := dcap.Enforce, dcap.Pinned
+	day := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name     string
+		settings Settings
+		want     verifier.Baseline
+	}{
+		{"defaults", Settings{}, verifier.Baseline{AllowDraftPolicy: true}},
+		{"strict", Settings{Strict: true}, verifier.Baseline{Strict: true, AllowDraftPolicy: true}},
+		{"off", Settings{AllowDraftPolicy: &no, RequireCRLs: &no}, verifier.Baseline{WithoutCRLs: true}},
+		{"on", Settings{AllowDraftPolicy: &yes, RequireCRLs: &yes, RefuseDebuggable: true, RequireZeroReportDataTail: true},
+			verifier.Baseline{AllowDraftPolicy: true, RefuseDebuggable: true, ZeroReportDataTail: true}},
+		{"enforce", Settings{CollateralExpiry: "enforce"}, verifier.Baseline{AllowDraftPolicy: true, Expiry: &enforce}},
+		{"pinned", Settings{CollateralExpiry: "pinned", CollateralGrace: time.Hour}, verifier.Baseline{AllowDraftPolicy: true, Expiry: &pinned, CollateralGrace: time.Hour}},
+		{"statuses", Settings{TCBAcceptedStatuses: map[string]string{"UpToDate": "", "OutOfDate": "2026-01-31"}},
+			verifier.Baseline{AllowDraftPolicy: true, AcceptedStatuses: map[dcap.Status]time.Time{dcap.UpToDate: {}, dcap.OutOfDate: day}}},
+		{"conditions", Settings{TCBMinEvaluationNumber: 17, TCBMinDate: "2026-01-31", TCBRefusedAdvisories: []string{"INTEL-SA-00615"}},
+			verifier.Baseline{AllowDraftPolicy: true, MinEvaluationNumber: 17, MinDate: day, RefusedAdvisories: []string{"INTEL-SA-00615"}}},
+	} {
+		if got, err := tt.settings.Baseline(); err != nil || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %+v, %v\nwant %+v", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+func TestBadSettingsAreRefused(t *testing.T) {
+	statuses := func(status, until string) Settings {
+		return Settings{TCBAcceptedStatuses: map[string]string{status: until}}
+	}
+	for _, tt := range []struct {
+		settings Settings
+		want     string
+	}{
+		{Settings{CollateralExpiry: "ignore"}, "enforce or pinned"},
+		{Settings{CollateralExpiry: "Pinned"}, "enforce or pinned"},
+		{Settings{CollateralGrace: -time.Hour}, "collateral_grace"},
+		{Settings{TCBMinDate: "31.1.2026"}, "tcb_min_date"},
+		{statuses("OutOfDate", ""), "OutOfDate needs the date"},
+		{statuses("OutOfDateConfigurationNeeded", ""), "OutOfDateConfigurationNeeded needs the date"},
+		{statuses("Revoked", ""), "Revoked needs the date"},
+		{statuses("OutOfDate", "soon"), "tcb_accepted_statuses"},
+		{statuses("OutOfDate", "2026-02-30"), "tcb_accepted_statuses"},
+		{statuses("uptodate", ""), "unknown status"},
+		{statuses("NotSupported", "2026-01-31"), "unknown status"},
+	} {
+		if got, err := tt.settings.Baseline(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: got %+v, %v; want %q", tt.settings, got, err, tt.want)
+		}
+	}
+}
+
+func TestPolicyFiles(t *testing.T) {
+	c := Config{Policies: map[string]string{"sgx": "a", "openENCLAVE": "b"}}
+	c.SetPolicy(evidence.SgxEnclave, "c")
+	got, err := c.PolicyFiles()
+	if want := map[evidence.Type]string{evidence.SgxEnclave: "c", evidence.OpenEnclave: "b"}; err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	for _, names := range [][]string{{"tpm2"}, {"sgx", "SgxEnclave"}} {
+		c := Config{Policies: map[string]string{}}
+		for _, name := range names {
+			c.Policies[name] = "x"
+		}
+		if got, err := c.PolicyFiles(); err == nil {
+			t.Errorf("%v: got %v, want an error", names, got)
+		}
+	}
+}
+
+func TestTimeMayBeQuoted(t *testing.T) {
+	for _, text := range []string{`at: 2024-03-01T00:00:00Z`, `at: "2024-03-01T00:00:00Z"`, `at: '2024-03-01T01:00:00+01:00' # in Berlin`} {
+		if c, err := read(t, text); err != nil || !c.At.Equal(time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)) {
+			t.Errorf("%s: got %v, %v", text, c.At, err)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/assay-attestation/assay/assaytest"
+	"github.com/assay-attestation/assay/internal/config"
+)
+
+// level puts the platform on the level of the standard evaluation that has the status.
+func level(status string) func(*assaytest.Scenario) {
+	return func(s *assaytest.Scenario) {
+		for _, l := range assaytest.TCBLevels(assaytest.StandardEvaluation) {
+			if l.Status == status {
+				s.Platform.SVN, s.Platform.PCESVN = l.SVN, l.PCESVN
+			}
+		}
+	}
+}
+
+func debuggable(s *assaytest.Scenario) { s.Enclave.Debug = true }
+
+// tail makes the upper half of the report data other than zero.
+func tail(s *assaytest.Scenario) { s.Enclave.ReportData[63] = 1 }
+
+// fault is the change of a ready-made fault.
+func fault(t *testing.T, name string) func(*assaytest.Scenario) {
+	t.Helper()
+	for _, f := range assaytest.Faults() {
+		if f.Name == name {
+			return f.Apply
+		}
+	}
+	t.Fatalf("no fault %q", name)
+	return nil
+}
+
+const permitAll = "version= 1.0;authorizationrules{=> permit();};issuancerules{};"
+
+// TestSettings covers the switches of README.md section 6 of the specification, each alone and under strict.
+func TestSettings(t *testing.T) {
+	folder := t.TempDir()
+	no := false
+	day := func(n int) string { return time.Now().UTC().AddDate(0, 0, n).Format(time.DateOnly) }
+	accept := func(status, until string) config.Settings {
+		return config.Settings{TCBAcceptedStatuses: map[string]string{status: until}}
+	}
+	strict := func(s config.Settings) config.Settings { s.Strict = true; return s }
+	sound := func(*assaytest.Scenario) {}
+	const invalid, below, unavailable = "InvalidParameter", "QuoteDoesNotMatchAzureBaseline", "CollateralUnavailable"
+	for _, tt := range []struct {
+		name      string
+		settings  config.Settings
+		edits     []func(*assaytest.Scenario)
+		members   []any
+		status    int
+		code      string
+		inner     string
+		fragments []string
+	}{
+		{"UpToDate", config.Settings{}, nil, nil, 200, "", "", nil},
+		{"SWHardeningNeeded", config.Settings{}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
+		{"SWHardeningNeeded, strict", strict(config.Settings{}), []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
+		{"ConfigurationNeeded", config.Settings{}, []func(*assaytest.Scenario){level("ConfigurationNeeded")}, nil, 400, invalid, below,
+			[]string{"OE_TCB_LEVEL_INVALID: The specified quote was invalid because the device on which the quote was generated does not meet the azure baseline requirements",
+				"expected TCB status UpToDate or SWHardeningNeeded, found ConfigurationNeeded", "INTEL-SA-90002", "sgxtcbcomp07svn", "tcb_accepted_statuses"}},
+		{"ConfigurationAndSWHardeningNeeded", config.Settings{}, []func(*assaytest.Scenario){level("ConfigurationAndSWHardeningNeeded")}, nil, 400, invalid, below, []string{"found ConfigurationAndSWHardeningNeeded"}},
+		{"OutOfDate", config.Settings{}, []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"found OutOfDate", "pcesvn"}},
+		{"OutOfDateConfigurationNeeded", config.Settings{}, []func(*assaytest.Scenario){level("OutOfDateConfigurationNeeded")}, nil, 400, invalid, below, []string{"found OutOfDateConfigurationNeeded"}},
+		{"Revoked", config.Settings{}, []func(*assaytest.Scenario){level("Revoked")}, nil, 400, invalid, below, []string{"found Revoked"}},
+
+		{"ConfigurationNeeded listed", accept("ConfigurationNeeded", ""), []func(*assaytest.Scenario){level("ConfigurationNeeded")}, nil, 200, "", "", nil},
+		{"ConfigurationNeeded listed, strict", strict(accept("ConfigurationNeeded", "")), []func(*assaytest.Scenario){level("ConfigurationNeeded")}, nil, 200, "", "", nil},
+		{"a list replaces the default", accept("ConfigurationNeeded", ""), nil, nil, 400, invalid, below, []string{"expected TCB status ConfigurationNeeded, found UpToDate"}},
+		{"OutOfDate waived", accept("OutOfDate", day(1)), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 200, "", "", nil},
+		{"Revoked waived", accept("Revoked", day(1)), []func(*assaytest.Scenario){level("Revoked")}, nil, 200, "", "", nil},
+		{"waiver of another status", accept("OutOfDate", day(1)), []func(*assaytest.Scenario){level("Revoked")}, nil, 400, invalid, below, []string{"found Revoked"}},
+		{"waiver that has ended", accept("OutOfDate", day(-1)), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"expected TCB status OutOfDate until " + day(-1) + ", found OutOfDate"}},
+		{"waiver that ends today", accept("OutOfDate", day(0)), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, nil},
+		{"waiver under strict", strict(accept("OutOfDate", day(1))), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"found OutOfDate"}},
+
+		{"evaluation number reached", config.Settings{TCBMinEvaluationNumber: 17}, nil, nil, 200, "", "", nil},
+		{"evaluation number too low", config.Settings{TCBMinEvaluationNumber: 18}, nil, nil, 400, invalid, below, []string{"tcb_min_evaluation_number", "at least 18", "found 17"}},
+		{"TCB date reached", config.Settings{TCBMinDate: "2024-03-13"}, nil, nil, 200, "", "", nil},
+		{"TCB date too early", config.Settings{TCBMinDate: "2024-03-14"}, nil, nil, 400, invalid, below, []string{"tcb_min_date", "2024-03-14", "found 2024-03-13"}},
+		{"advisory refused", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 400, invalid, below, []string{"tcb_refused_advisories", "found INTEL-SA-90001"}},
+		{"other advisory refused", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90002"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
+
+		{"debuggable", config.Settings{}, []func(*assaytest.Scenario){debuggable}, nil, 200, "", "", nil},
+		{"debuggable refused", config.Settings{RefuseDebuggable: true}, []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: ", "refuse_debuggable", "expected", "found"}},
+		{"debuggable under strict", strict(config.Settings{}), []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: "}},
+
+		{"report data with a tail", config.Settings{}, []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 200, "", "", nil},
+		{"tail refused", config.Settings{RequireZeroReportDataTail: true}, []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: ", "require_zero_report_data_tail", "expected 32 zero bytes, found 00"}},
+		{"tail under strict", strict(config.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: "}},
+		{"tail without runtime data", strict(config.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, nil, 200, "", "", nil},
+
+		{"draft", config.Settings{}, nil, []any{"draftPolicyForAttestation", permitAll}, 200, "", "", nil},
+		{"draft refused", config.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy"}},
+		{"draft under strict", strict(config.Settings{}), nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy"}},
+		{"broken draft where none is allowed", config.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", "version"}, 400, "InvalidOperation", "", nil},
+		{"empty draft where none is allowed", config.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", ""}, 200, "", "", nil},
+
+		{"TCB info past its date", config.Settings{}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", []string{"TCB info for FMSPC A55A79000000", "nextUpdate", "collateral_expiry=enforce"}},
+		{"the same, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
+		{"the same, pinned under strict", strict(config.Settings{CollateralExpiry: "pinned"}), []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", nil},
+		{"the same, within the grace", config.Settings{CollateralGrace: 72 * time.Hour}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
+		{"CRL past its date, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
+		{"CRL past its date, within the grace", config.Settings{CollateralGrace: 96 * time.Hour}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
+		{"issued in the future, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-not-yet-valid")}, nil, 503, unavailable, "", []string{"future"}},
+
+		{"sound under strict", strict(config.Settings{}), []func(*assaytest.Scenario){sound}, nil, 200, "", "", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, config.Config{Data: folder, Settings: tt.settings})
+			s.pcs.Alter(func(sc *assaytest.Scenario) {
+				for _, edit := range tt.edits {
+					edit(sc)
+				}
+			})
+			a := s.attest(t, s.scenario(tt.edits...), tt.members...)
+			if tt.status == http.StatusOK {
+				a.claims(t)
+				return
+			}
+			a.refused(t, tt.status, tt.code, tt.inner, tt.fragments...)
+		})
+	}
+}
+
+// TestFixedTimeIsForEvidenceOnly holds --at to native.md section 1.1: it is never the time of a token.
+func TestFixedTimeIsForEvidenceOnly(t *testing.T) {
+	at := time.Now().UTC().AddDate(-1, 0, 0)
+	s := start(t, config.Config{At: at})
+	claims := s.attest(t, s.scenario()).claims(t)
+	for name, want := range map[string]time.Time{"iat": time.Now(), "nbf": time.Now(), "exp": time.Now().Add(8 * time.Hour)} {
+		got := time.Unix(number(t, claims[name]), 0)
+		if d := want.Sub(got).Abs(); d > time.Minute {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}
