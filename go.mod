@@ -2,10 +2,8 @@ module github.com/assay-attestation/assay
 
 go 1.26.0
 
-require github.com/go-json-experiment/json v1.27.2
-
 require (
-	github.com/goccy/go-yaml v1.19.2 // indirect
-	github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
-	golang.org/x/sync v0.25.0 // indirect
+	github.com/go-json-experiment/json v1.27.2
+	github.com/goccy/go-yaml v1.19.2
+	github.com/hashicorp/golang-lru/v2 v2.0.7
 )

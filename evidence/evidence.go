@@ -149,5 +149,18 @@ func (r *Refusal) Error() string {
 	return b.String()
 }
 
+// Code is the error code of the service's API for the check: "InvalidQuote", "InvalidParameter" or, where the collateral
+// is missing or at fault, which is never the caller's doing, "CollateralUnavailable" (README.md section 8 of the
+// specification).
+func (r *Refusal) Code() string {
+	switch {
+	case r.Fault == OfEndorsement, r.Check == CollateralMissing:
+		return "CollateralUnavailable"
+	case r.Check == QuoteFormat, r.Check == CertDataType:
+		return "InvalidQuote"
+	}
+	return "InvalidParameter"
+}
+
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Err }

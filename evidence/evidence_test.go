@@ -43,6 +43,24 @@ func TestRefusalTellsCheckExpectedFoundAndRemedy(t *testing.T) {
 	}
 }
 
+func TestCodeIsTheServices(t *testing.T) {
+	for _, tt := range []struct {
+		refusal *Refusal
+		want    string
+	}{
+		{Refuse(QuoteFormat, ""), "InvalidQuote"},
+		{Refuse(CertDataType, ""), "InvalidQuote"},
+		{Refuse(QuoteSignature, ""), "InvalidParameter"},
+		{Refuse(TCBBaseline, ""), "InvalidParameter"},
+		{Refuse(CollateralMissing, ""), "CollateralUnavailable"},
+		{Refuse(CRLExpired, "").Blame(OfEndorsement), "CollateralUnavailable"},
+	} {
+		if got := tt.refusal.Code(); got != tt.want {
+			t.Errorf("%s, fault %d: got %s, want %s", tt.refusal.Check, tt.refusal.Fault, got, tt.want)
+		}
+	}
+}
+
 func TestJournalKeepsTheOrder(t *testing.T) {
 	var j Journal
 	j.Pass(PCKChain, "platform")

@@ -135,18 +135,25 @@ func (c Claim) String() string {
 // is AttestationService (native.md section 1.6). Unknown members are refused, since a misspelt issuer would
 // otherwise make the service the issuer.
 func ParseClaims(text []byte) ([]Claim, error) {
-	var entries []map[string]json.RawMessage
-	if err := strictjson.Exact(text, &entries); err != nil {
-		return nil, fmt.Errorf("claims: expected an array of objects with type, value and issuer: %w", err)
-	}
-	if len(entries) > MaxClaims {
-		return nil, fmt.Errorf("claims: %d claims, at most %d are allowed", len(entries), MaxClaims)
-	}
-	claims := make([]Claim, len(entries))
-	for i, entry := range entries {
-		if err := claims[i].read(entry); err != nil {
-			return nil, fmt.Errorf("claims: element %d: %w", i+1, err)
+	var claims []Claim
+	err := strictjson.Elements(text, func(element []byte) error {
+		if len(claims) == MaxClaims {
+			return fmt.Errorf("more than %d claims", MaxClaims)
 		}
+		var members map[string]json.RawMessage
+		var c Claim
+		err := strictjson.Exact(element, &members)
+		if err == nil {
+			err = c.read(members)
+		}
+		if err != nil {
+			return fmt.Errorf("element %d: %w", len(claims)+1, err)
+		}
+		claims = append(claims, c)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claims: expected an array of objects with type, value and issuer: %w", err)
 	}
 	return claims, nil
 }

@@ -16,10 +16,14 @@ const (
 
 	// MaxSteps is how many steps an evaluation may take. A comparison of a claim's property with a literal is one
 	// step, with a label's property up to stepsPerMember more; a member of a label's property and a claim that a rule
-	// makes or copies are stepsPerMember each; a string costs one more step for each bytesPerStep bytes. The figure
+	// makes or copies are stepsPerMember each, twice for one that is issued; a string costs one more step for each
+	// bytesPerStep bytes, and that for each member of a small set in which it is looked for. The figure
 	// allows a hundred conditions on each of MaxClaims claims. It bounds memory as well as time, and a policy written
 	// to be slow stops at the same place on every machine.
 	MaxSteps = 20_000_000
+	// MaxIssued is how many bytes the names and values of all issued claims may have, each claim counted once; a token
+	// of the real service has a few hundred. It keeps a small policy from making a large token.
+	MaxIssued = 1 << 20
 	// MaxErrors is how many errors Parse reports before it gives up.
 	MaxErrors = 32
 )

@@ -87,16 +87,19 @@ func TestClaimLimitHoldsAtItsEdge(t *testing.T) {
 }
 
 func TestStepLimitHoldsAtItsEdge(t *testing.T) {
+	long := strings.Repeat("x", 640)
 	tests := []struct {
 		name, text, claims string
 		steps              int
 	}{
 		{"one for a comparison", auth(`[type=="b"] => deny(); => permit();`), "a=1 a=2 a=3", 3},
 		{"none after the first that fails", auth(`[type=="b", value==1, value==2] => deny(); [type=="a"] => permit();`), "a=1", 2},
-		{"a long string costs by its length", auth(`[value=="b"] => deny(); => permit();`), "a=" + strings.Repeat("x", 640), 11},
+		{"a long string costs by its length", auth(`[value=="b"] => deny(); => permit();`), "a=" + long, 11},
 		{"sixteen for a claim made", issuance(`=> add(type="a", value=1);`), "", 16},
-		{"sixteen for each member of a label", issuance(`c:[type=="a"] => issue(type="b", value=c.value);`), "a=1 a=2", 2 + 2*16 + 2*16},
-		{"sixteen for each claim copied", issuance(`c:[type=="a"] => issue(claim=c);`), "a=1 a=2", 2 + 2*16},
+		{"sixteen for each member of a label", issuance(`c:[type=="a"] => issue(type="b", value=c.value);`), "a=1 a=2", 2 + 2*16 + 2*(16+16)},
+		{"and sixteen for each claim issued", issuance(`c:[type=="a"] => issue(claim=c);`), "a=1 a=2", 2 + 2*(16+16)},
+		{"the type of a claim costs by its length", issuance(`c:[value=="` + long + `"] => add(type=c.value, value=1);`), "a=" + long, (1 + 10) + (16 + 10) + (16 + 10)},
+		{"a long string costs for each member of a small set", issuance(`c:[type=="a"] => add(type="` + long + `", value=c.value);`), "a=1 a=2", 2 + 2*16 + (16 + 2*641/64) + (16 + 3*641/64)},
 		{"more for a comparison with a set", auth(`c:[type=="a"] && [type=="z", value==c.value] => deny(); => permit();`), "a=1 a=2 a=3 a=4", 4 + 4*16 + 4},
 		{"that grows with it", auth(`c:[type=="a"] && [value==c.type, value==c.value] => permit();`), "a=1 a=2 a=3 a=a", 4 + 2*4*16 + 4 + 2},
 	}
@@ -109,6 +112,25 @@ func TestStepLimitHoldsAtItsEdge(t *testing.T) {
 		_, err = p.Evaluate(claimsOf(tt.claims), policy.Budget{Steps: tt.steps - 1})
 		if _, ok := errors.AsType[*policy.EvaluationError](err); !ok || !strings.Contains(err.Error(), "the evaluation takes more than") {
 			t.Errorf("%s: %v with %d steps, want an *EvaluationError", tt.name, err, tt.steps-1)
+		}
+	}
+}
+
+// TestIssuedBytesAreLimited: each claim counts once, by its name and its value.
+func TestIssuedBytesAreLimited(t *testing.T) {
+	long := strings.Repeat("x", policy.MaxIssued-1)
+	claims := []policy.Claim{{Type: "a", Value: policy.StringValue(long), Issuer: policy.AttestationService}}
+	for text, ok := range map[string]bool{
+		`c:[type=="a"] => issue(type="b", value=c.value);`:                                                  true,
+		`c:[type=="a"] => issue(type="b", value=c.value); c:[type=="a"] => issue(type="b", value=c.value);`: true,
+		`c:[type=="a"] => issue(type="bb", value=c.value);`:                                                 false,
+		`c:[type=="a"] => issue(type="b", value=c.value); => issue(type="c", value=1);`:                     false,
+		`c:[type=="a"] => issueproperty(type="bb", value=c.value);`:                                         false,
+		`c:[type=="a"] => add(type="bb", value=c.value);`:                                                   true,
+	} {
+		_, err := mustParse(t, issuance(text)).Evaluate(claims, policy.Budget{})
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "issues more than 1048576 bytes") {
+			t.Errorf("%s: %v, want success %t", text, err, ok)
 		}
 	}
 }
@@ -160,6 +182,7 @@ func TestHostilePoliciesRunOutOfSteps(t *testing.T) {
 		{"many tests in one condition", auth(`c:[type=="a"] && [` + strings.Repeat(`value!="a",`, 80_000) + `value==-1] => permit();`), claims},
 		{"many sets in one condition", auth(`c:[type=="a"] && [` + strings.Repeat(`value==c.value,`, 60_000) + `value==-1] => permit();`), claims},
 		{"the product of types and values", issuance(`c:[type=="a"] => add(type="t", value=c.value); ` + strings.Repeat(`c:[type=="t"] => add(type=c.type, value=c.value);`, 4000)), claims[:40_000]},
+		{"long types", issuance(strings.Repeat(`c:[valueType=="String",type=="b"] && d:[type=="a"] => add(type=c.value, value=d.value);`, 2000)), append(claims[:2000:2000], policy.Claim{Type: "b", Value: policy.StringValue(long.Value.String()[:600_000])})},
 		{"long strings", auth(conditions(`[value==c.value]`)), []policy.Claim{long, {Type: "b", Value: long.Value}}},
 	}
 	for _, tt := range tests {

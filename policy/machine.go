@@ -9,6 +9,7 @@ type machine struct {
 	incoming set[Claim]
 	outgoing set[Claim] // without issuers, like property
 	property set[Claim]
+	emitted  int        // bytes of the names and values in these two
 	bound    [][]int32  // by slot: the claims of the label, as indexes into incoming
 	rights   []*operand // of the condition at hand
 	pool     []*operand // memory for the operands of one rule
@@ -80,8 +81,8 @@ func (m *machine) anyClaim(c *condition) (bool, error) {
 func (m *machine) satisfies(c *condition, claim *Claim) bool {
 	for i := range c.tests {
 		t, right := &c.tests[i], m.rights[i]
-		v := t.property.of(claim)
-		m.spend(1+min(len(right.values.members)/4, stepsPerMember), v)
+		v, members := t.property.of(claim), len(right.values.members)
+		m.spend(1+min(members/4, stepsPerMember), members, len(v.text))
 		if !right.some(t.relation, v) {
 			return false
 		}
@@ -89,8 +90,10 @@ func (m *machine) satisfies(c *condition, claim *Claim) bool {
 	return true
 }
 
-// spend takes the steps that an operation with a value costs.
-func (m *machine) spend(steps int, v Value) { m.steps -= steps + len(v.text)/bytesPerStep }
+// spend takes the steps of an operation, and those of looking for a string of some bytes in a set of some members.
+func (m *machine) spend(steps, members, bytes int) {
+	m.steps -= steps + bytes*max(1, min(members, linear))/bytesPerStep
+}
 
 // exhausted returns an error once the steps are spent.
 func (m *machine) exhausted() error {
@@ -149,7 +152,8 @@ func (m *machine) makeClaims(a *action) error {
 
 // put adds a claim to the sets that the effect names. A claim that a set has already is not added again.
 func (m *machine) put(e effect, c Claim) error {
-	m.spend(stepsPerMember, c.Value)
+	bytes := len(c.Type) + len(c.Value.text)
+	m.spend(stepsPerMember, len(m.incoming.members), bytes)
 	if m.incoming.add(c) && len(m.incoming.members) > m.limits.Claims {
 		return tooManyClaims(m.limits.Claims)
 	}
@@ -159,12 +163,23 @@ func (m *machine) put(e effect, c Claim) error {
 		if m.outgoing.members == nil {
 			m.outgoing.members = make([]Claim, 0, roomForClaims)
 		}
-		m.outgoing.add(c)
+		m.emit(&m.outgoing, c, bytes)
 	case issueProperty:
-		m.property.add(c)
+		m.emit(&m.property, c, bytes)
 	case permit, deny, add:
 	}
+	if m.emitted > MaxIssued {
+		return fmt.Errorf("the policy issues more than %d bytes of names and values", MaxIssued)
+	}
 	return m.exhausted()
+}
+
+// emit adds a claim to a set that leaves the evaluation.
+func (m *machine) emit(to *set[Claim], c Claim, bytes int) {
+	m.spend(stepsPerMember, len(to.members), bytes)
+	if to.add(c) {
+		m.emitted += bytes
+	}
 }
 
 func tooManyClaims(limit int) error {
@@ -197,7 +212,7 @@ func (r reference) eval(m *machine) (*operand, error) {
 	o := m.operand()
 	for _, i := range m.bound[r.slot] {
 		v := r.property.of(&m.incoming.members[i])
-		m.spend(stepsPerMember, v)
+		m.spend(stepsPerMember, len(o.values.members), len(v.text))
 		o.add(v)
 	}
 	return o, m.exhausted()

@@ -74,6 +74,7 @@ func newRemoteKeys(issuer string, client *http.Client, clock func() time.Time) *
 	return &remoteKeys{url: issuer + "/certs", client: &own, clock: clock, set: new(result.KeySet)}
 }
 
+// cached returns the keys at hand without waiting; they may be none.
 func (r *remoteKeys) cached() *result.KeySet {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,6 +88,7 @@ func (r *remoteKeys) cached() *result.KeySet {
 	return r.set
 }
 
+// newest returns the keys after an attempt to get newer ones, if one is due, or *KeysUnavailable.
 func (r *remoteKeys) newest(ctx context.Context) (*result.KeySet, error) {
 	r.mu.Lock()
 	r.startIfDue()

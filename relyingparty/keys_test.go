@@ -99,6 +99,43 @@ func TestWorthlessTokensCauseNoRequest(t *testing.T) {
 	}
 }
 
+// TestForeignTokensCauseNoRequest has tokens that name another issuer, with keys that nobody knows.
+func TestForeignTokensCauseNoRequest(t *testing.T) {
+	first, second := signers()
+	f := &fakeIssuer{handler: serve(first.Certs())}
+	header, _, _ := strings.Cut(sign(t, second, nil), ".")
+	with := func(payload string) string {
+		return header + "." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".AAAA"
+	}
+	for _, tt := range []struct{ name, token, want string }{
+		{"another issuer", with(`{"iss":"https://other.example.com"}`), "issuer"},
+		{"the issuer with a slash", with(`{"iss":"` + issuerURL + `/"}`), "issuer"},
+		{"endless issuer", with(`{"iss":"` + strings.Repeat("x", 1<<16) + `"}`), "issuer"},
+		{"issuer that is no text", with(`{"iss":1}`), "malformed"},
+		{"payload that is no object", with(`[]`), "malformed"},
+	} {
+		_, err := verifier(t, f, nil).Verify(context.Background(), tt.token)
+		if got := verdict(t, err); got != tt.want || f.requests.Load() != 0 || len(err.Error()) > 400 {
+			t.Errorf("%s: got %s after %d requests (%.400v), want %s after none", tt.name, got, f.requests.Load(), err, tt.want)
+		}
+	}
+	if got := verify(t, verifier(t, f, nil), sign(t, second, nil)); got != "unknown-key" || f.requests.Load() != 1 {
+		t.Errorf("token of the issuer: got %s after %d requests, want unknown-key after one", got, f.requests.Load())
+	}
+}
+
+func TestPinnedKeysDecideBeforeTheIssuer(t *testing.T) {
+	first, second := signers()
+	v := verifier(t, nil, func(c *relyingparty.Config) { c.Issuer, c.Keys = "https://other.example.com", first.KeySet() })
+	for name, tt := range map[string]struct{ token, want string }{
+		"unknown key": {sign(t, second, nil), "unknown-key"}, "known key": {sign(t, first, nil), "issuer"},
+	} {
+		if got := verify(t, v, tt.token); got != tt.want {
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
 func TestKeysAgeAndExpire(t *testing.T) {
 	first, second := signers()
 	synctest.Test(t, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/assay-attestation/assay/internal/strictjson"
 	"github.com/assay-attestation/assay/result"
 )
 
@@ -44,24 +45,11 @@ type Config struct {
 
 // Verifier verifies the tokens of one issuer. It is safe for concurrent use.
 type Verifier struct {
-	keys   keySource
+	pinned *result.KeySet // never change; nil: the keys are remote
+	remote *remoteKeys
 	expect result.Expect // without the time
 	clock  func() time.Time
 }
-
-// keySource is where keys come from: fixedKeys or remoteKeys.
-type keySource interface {
-	// cached returns the keys at hand without waiting; they may be none.
-	cached() *result.KeySet
-	// newest returns the keys after an attempt to get newer ones, if one is due, or *KeysUnavailable.
-	newest(ctx context.Context) (*result.KeySet, error)
-}
-
-// fixedKeys are keys that never change.
-type fixedKeys struct{ set *result.KeySet }
-
-func (f fixedKeys) cached() *result.KeySet                         { return f.set }
-func (f fixedKeys) newest(context.Context) (*result.KeySet, error) { return f.set, nil }
 
 // New makes a verifier. It fetches nothing yet.
 func New(cfg Config) (*Verifier, error) {
@@ -78,29 +66,60 @@ func New(cfg Config) (*Verifier, error) {
 	if v.clock == nil {
 		v.clock = time.Now
 	}
-	if cfg.Keys != nil {
-		v.keys = fixedKeys{cfg.Keys}
-	} else {
-		v.keys = newRemoteKeys(issuer, cfg.HTTPClient, v.clock)
+	if v.pinned = cfg.Keys; v.pinned == nil {
+		v.remote = newRemoteKeys(issuer, cfg.HTTPClient, v.clock)
 	}
 	return v, nil
 }
 
 // Verify checks signature, key, issuer and times of a token in compact serialisation and returns it. The error is a
-// *result.Refusal if the token is not to be relied on, and *KeysUnavailable if that could not be decided.
+// *result.Refusal if the token is not to be relied on, and *KeysUnavailable if that could not be decided. A token with
+// an unknown key that names another issuer is refused for that, without asking the issuer for its keys.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
-	verified, err := v.verify(token, v.keys.cached())
-	if refusal, ok := errors.AsType[*result.Refusal](err); ok && refusal.Reason == result.UnknownKey {
-		keys, unavailable := v.keys.newest(ctx)
-		if unavailable != nil {
-			return nil, unavailable
-		}
-		verified, err = v.verify(token, keys)
-	}
+	verified, err := v.verifyWithKeys(ctx, token)
 	if err != nil {
 		return nil, err
 	}
 	return &Token{*verified}, nil
+}
+
+func (v *Verifier) verifyWithKeys(ctx context.Context, token string) (*result.Verified, error) {
+	if v.pinned != nil {
+		return v.verify(token, v.pinned)
+	}
+	verified, err := v.verify(token, v.remote.cached())
+	if refusal, ok := errors.AsType[*result.Refusal](err); !ok || refusal.Reason != result.UnknownKey {
+		return verified, err
+	}
+	if err := v.foreign(token); err != nil {
+		return nil, err
+	}
+	keys, err := v.remote.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return v.verify(token, keys)
+}
+
+// foreign refuses a token that names another issuer than the one expected. Nobody has verified it, so that nothing may
+// be accepted by what it says; but what it says is enough to send no request on its behalf. One that names no issuer
+// is left to the full verification.
+func (v *Verifier) foreign(token string) error {
+	unverified, err := result.ParseToken(token)
+	if err != nil {
+		return err
+	}
+	var claims struct {
+		Issuer *string `json:"iss"`
+	}
+	if err := strictjson.Exact(unverified.Payload(), &claims); err != nil {
+		return &result.Refusal{Reason: result.Malformed, Problem: "the payload is not as expected", Err: err}
+	}
+	if claims.Issuer != nil && *claims.Issuer != v.expect.Issuer {
+		return &result.Refusal{Reason: result.Issuer, Problem: "the token is of another issuer",
+			Expected: fmt.Sprintf("%q", v.expect.Issuer), Found: fmt.Sprintf("%.120q", *claims.Issuer)}
+	}
+	return nil
 }
 
 func (v *Verifier) verify(token string, keys *result.KeySet) (*result.Verified, error) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
@@ -47,7 +48,7 @@ func (a *attestation) declare(c *call) {
 	a.declareBearer(c)
 }
 
-// declareBearer declares the three ways to give a bearer token. The last one given counts.
+// declareBearer declares the three ways to give a bearer token, of which one may be used.
 func (a *attestation) declareBearer(c *call) {
 	a.bearer = func(context.Context) (string, error) { return "", nil }
 	c.Func("token", "bearer `TOKEN` to send", func(s string) error {
@@ -112,7 +113,13 @@ func runAttest(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := c.exclusive("token", "token-file", "token-command"); err != nil {
+		return err
+	}
 	if a.kind, err = evidenceType(pos[0]); err != nil {
+		return usage("TYPE %q: %w", pos[0], err)
+	}
+	if err := a.sendable(); err != nil {
 		return err
 	}
 	if a.evidence, err = c.read(pos[1]); err != nil {
@@ -136,6 +143,22 @@ func runAttest(ctx context.Context, c *call) error {
 		return c.printRaw(report)
 	}
 	return c.tellToken(report, err)
+}
+
+// sendable refuses what a service would take for absent, so that the answer would not be about it, and what no request
+// can hold.
+func (a *attestation) sendable() error {
+	switch {
+	case a.runtime.bytes != nil && len(a.runtime.bytes) == 0:
+		return badFile(errors.New("--runtime-data: the file is empty, which is no data to the service: nothing would be bound"))
+	case a.draft != nil && len(a.draft) == 0:
+		return badFile(errors.New("--draft-policy: the file is empty, which is no policy to the service: none would be tried"))
+	case !utf8.Valid(a.draft):
+		return badFile(errors.New("--draft-policy: the file is no text in UTF-8"))
+	case !utf8.ValidString(a.nonce):
+		return usage("--nonce %q: expected text in UTF-8", a.nonce)
+	}
+	return nil
 }
 
 // judge verifies the answer. A draft's answer is not signed and is not verified; any other one must be.
@@ -185,7 +208,7 @@ func (a *attestation) request(ctx context.Context) (*http.Request, error) {
 	body.Nonce, body.Draft = a.nonce, string(a.draft)
 	b, err := json.Marshal(body)
 	if err != nil {
-		return nil, usage("the request cannot be written as JSON: %w", err)
+		return nil, fmt.Errorf("writing the request: %w", err)
 	}
 	u := strings.TrimSuffix(a.party.issuer, "/") + "/attest/" + string(a.kind) + "?api-version=" + apiVersion
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u, bytes.NewReader(b))

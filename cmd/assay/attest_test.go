@@ -197,6 +197,56 @@ func TestAttestOutcomes(t *testing.T) {
 	}
 }
 
+// TestAttestSendsNothingThatWouldBeTakenForAbsent has files that a service ignores because they are empty: a token would
+// come back, and be genuine, and not be about them.
+func TestAttestSendsNothingThatWouldBeTakenForAbsent(t *testing.T) {
+	s := newFakeService(t)
+	s.answer = says200(s.sign(s.claims(nil)))
+	empty, garbage := tempFile(t, "empty", ""), tempFile(t, "garbage", "\xff\xfe")
+	for _, test := range []struct {
+		name, stderr string
+		args         []string
+	}{
+		{"empty runtime data", "--runtime-data: the file is empty", []string{"--runtime-data", empty}},
+		{"empty runtime data of type JSON", "--runtime-data: the file is empty", []string{"--runtime-data", empty, "--runtime-type", "json"}},
+		{"empty draft", "--draft-policy: the file is empty", []string{"--draft-policy", empty}},
+		{"draft that is no text", "--draft-policy: the file is no text", []string{"--draft-policy", garbage}},
+		{"nonce that is no text", "--nonce", []string{"--nonce", "\xff"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := s.attest(t, test.args...)
+			o.want(t, exitUsage, "", test.stderr)
+			if o.stdout != "" || s.request != nil {
+				t.Errorf("standard output %q, request %v; want neither", o.stdout, s.request)
+			}
+		})
+	}
+}
+
+func TestAttestTellsTheServicesErrorInParts(t *testing.T) {
+	s := newFakeService(t)
+	type parts struct {
+		Status        int
+		Code, Message string
+	}
+	for _, test := range []struct {
+		status int
+		body   string
+		want   parts
+	}{
+		{400, `{"error":{"code":"InvalidParameter","message":"bad quote"}}`, parts{400, "InvalidParameter", "bad quote"}},
+		{503, `{"error":{"code":"CollateralUnavailable","message":"later"}}`, parts{503, "CollateralUnavailable", "later"}},
+		{404, "no such page", parts{404, "", "no such page"}},
+		{500, "", parts{500, "", "the service answered 500 Internal Server Error:"}},
+	} {
+		s.answer = says(test.status, test.body)
+		var got struct{ Error parts }
+		if s.attest(t, "--json").read(t, &got); got.Error != test.want {
+			t.Errorf("%d %s: got %+v, want %+v", test.status, test.body, got.Error, test.want)
+		}
+	}
+}
+
 func TestAttestFollowsNoRedirect(t *testing.T) {
 	s, other := newFakeService(t), newFakeService(t)
 	other.answer = says200("x")
@@ -236,6 +286,8 @@ func TestJSONMembersAreStable(t *testing.T) {
 			"verified type checks notChecked error"},
 		{assay(t, "evidence", "inspect", "--type", "sgx", dir+"/quote.bin", "--json"),
 			"verified type quoteVersion trailingBytes mrenclave mrsigner productId svn debuggable reportData"},
+		{assay(t, "evidence", "inspect", "--type", "sgx", policy, "--json"), "verified type error"},
+		{assay(t, "evidence", "inspect", "--type", "oe", policy, "--json"), "verified type error"},
 		{s.attest(t, "--json"), "verified signed header issuer issuedAt notBefore expires claims token"},
 		{assay(t, "token", "inspect", s.sign(s.claims(nil)), "--json"), "verified signed header claims"},
 		{assay(t, "policy", "check", "--type", "sgx", policy, "--json"), "valid version hash errors warnings"},

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,7 +18,8 @@ type call struct {
 	*flag.FlagSet
 	cmd   *command // nil when no command was found
 	given []string
-	json  bool // print the result as JSON
+	json  bool  // print the result as JSON
+	wrong error // of the flag whose value was refused
 }
 
 func newCall(e *env, cmd *command, args []string) *call {
@@ -24,6 +27,33 @@ func newCall(e *env, cmd *command, args []string) *call {
 	c.SetOutput(io.Discard) // errors are told by complain, help by printHelp
 	c.BoolVar(&c.json, "json", false, "print the result as one JSON object")
 	return c
+}
+
+// asksForJSON reports whether --json is among the arguments. It is for calls so wrong that they cannot be parsed.
+func asksForJSON(args []string) bool {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i]
+	}
+	return slices.ContainsFunc(args, func(arg string) bool {
+		name, value, given := strings.Cut(arg, "=")
+		yes, _ := strconv.ParseBool(value)
+		return (name == "--json" || name == "-json") && (yes || !given)
+	})
+}
+
+// Func declares a flag whose value fn reads. It keeps the error of fn, of which package flag keeps only the text.
+func (c *call) Func(name, help string, fn func(string) error) {
+	c.FlagSet.Func(name, help, func(value string) error {
+		err := fn(value)
+		var wrong usageError
+		switch {
+		case errors.As(err, &wrong) && wrong.inFile:
+			c.wrong = fmt.Errorf("--%s: %w", name, err)
+		case err != nil:
+			c.wrong = usage("--%s %q: %w", name, value, err)
+		}
+		return err
+	})
 }
 
 // helpRequest is the error of a call that asks for help.
@@ -43,7 +73,7 @@ func (c *call) parse(names ...string) ([]string, error) {
 		if err := c.Parse(args); errors.Is(err, flag.ErrHelp) {
 			return nil, helpRequest{}
 		} else if err != nil {
-			return nil, usage("%w", err)
+			return nil, cmp.Or(c.wrong, usage("%s", dashed(err)))
 		}
 		if args = c.Args(); len(args) > 0 {
 			found, args = append(found, args[0]), args[1:]
@@ -51,6 +81,17 @@ func (c *call) parse(names ...string) ([]string, error) {
 	}
 	found = append(found, rest...)
 	return found, c.complete(found, names)
+}
+
+// dashed gives an error of package flag with the flag written as in the help.
+func dashed(err error) string {
+	text := err.Error()
+	for _, before := range []string{"flag provided but not defined: ", "flag needs an argument: "} {
+		if flag, ok := strings.CutPrefix(text, before); ok {
+			return before + "-" + flag
+		}
+	}
+	return strings.Replace(text, `" for -`, `" for --`, 1) // of a switch
 }
 
 // complete checks that everything named was given, and nothing else.
@@ -78,6 +119,15 @@ func (c *call) isSet(name string) bool {
 	given := false
 	c.Visit(func(f *flag.Flag) { given = given || f.Name == name && (f.Value.String() != "" || isFunc(f)) })
 	return given
+}
+
+// exclusive refuses a call that gives more than one of the flags named.
+func (c *call) exclusive(names ...string) error {
+	names = slices.DeleteFunc(names, func(name string) bool { return !c.isSet(name) })
+	if len(names) > 1 {
+		return usage("--%s and --%s exclude each other", names[0], names[1])
+	}
+	return nil
 }
 
 // isFunc reports whether the flag's value is a function, which keeps no text.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"slices"
@@ -19,8 +20,13 @@ import (
 // readBundle reads the sets of a bundle. A bundle that is not there is a wrong call, one without sets is empty.
 func readBundle(name string) ([]*collateral.Set, error) {
 	sets, err := collateral.ReadBundle(name)
-	if errors.As(err, new(*fs.PathError)) {
+	switch {
+	case errors.As(err, new(*fs.PathError)):
 		return nil, badFile(err)
+	case errors.Is(err, collateral.ErrAbsent):
+		return nil, fmt.Errorf("collateral bundle %s: a folder in it with tcb_info.json is %w", name, collateral.ErrAbsent)
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("collateral bundle %s: expected a folder or a .tar.gz, found an empty file", name)
 	}
 	return sets, err
 }
@@ -152,7 +158,7 @@ func runCollateralExport(_ context.Context, c *call) error {
 		sets = slices.DeleteFunc(sets, func(s *collateral.Set) bool { return tcbInfoOf(s, v).Key != strings.ToUpper(*fmspc) })
 	}
 	if len(sets) == 0 {
-		return fmt.Errorf("a set for FMSPC %s: %w", *fmspc, collateral.ErrAbsent)
+		return fmt.Errorf("collateral bundle %s: a set for FMSPC %s is %w", pos[0], *fmspc, collateral.ErrAbsent)
 	}
 	if err := collateral.WriteBundle(*out, sets); err != nil {
 		return badFile(err)

@@ -109,7 +109,7 @@ func TestBundleOfSeveralSets(t *testing.T) {
 		"--trust-root", dir+"/root.pem").want(t, exitOK, "SOUND", "")
 	verify(dirs["standard"], one).want(t, exitOK, `"tcbEvaluationDataNumber":18`, "")
 	verify(dir, one).want(t, exitMissing, "collateral-missing", "")
-	assay(t, "collateral", "export", bundle, "--out", one, "--fmspc", "000000000000").want(t, exitMissing, "", "not there")
+	assay(t, "collateral", "export", bundle, "--out", one, "--fmspc", "000000000000").want(t, exitMissing, "", "a set for FMSPC 000000000000 is not there")
 }
 
 func TestImportRefusesUnsoundSets(t *testing.T) {
@@ -125,7 +125,9 @@ func TestBundleThatCannotBeRead(t *testing.T) {
 	dir := simulatedDir(t, time.Now())
 	noBundle := tempFile(t, "x.tar.gz", "this is no archive")
 	assay(t, "collateral", "verify", noBundle).want(t, exitRefused, "", "x.tar.gz")
-	assay(t, "collateral", "status", t.TempDir()).want(t, exitMissing, "", "not there")
+	assay(t, "collateral", "status", t.TempDir()).want(t, exitMissing, "", "a folder in it with tcb_info.json is not there")
+	empty := tempFile(t, "empty.tar.gz", "")
+	assay(t, "collateral", "verify", empty).want(t, exitRefused, "", empty+": expected a folder or a .tar.gz, found an empty file")
 	assay(t, "collateral", "import", dir, "--trust-root", dir+"/root.pem", "--out", "/dev/null/x").want(t, exitUsage, "", "not a directory")
 }
 

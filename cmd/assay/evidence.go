@@ -78,7 +78,7 @@ func (in *appraisal) setAccept(text string) error {
 	in.accept = strings.Split(text, ",")
 	for _, status := range in.accept {
 		if !slices.Contains(known, dcap.Status(status)) {
-			return fmt.Errorf("%q is none of %v", status, known)
+			return fmt.Errorf("%q is none of %s", status, list(known))
 		}
 	}
 	return nil
@@ -154,19 +154,23 @@ func (in *appraisal) acceptable(facts *sgx.Verified, j *evidence.Journal) error 
 		return nil
 	}
 	return j.Fail(evidence.Refuse(evidence.TCBBaseline, "the TCB status is not one of those accepted").
-		Want(strings.Join(in.accept, " or "), status).Do(remedy(facts)))
+		Want(strings.Join(in.accept, " or "), status).Do(remedy(facts.Standing)))
 }
 
 // remedy says which parts of a platform are short, where Intel says more, and what would have let it pass.
-func remedy(facts *sgx.Verified) string {
+func remedy(p dcap.Standing) string {
 	var parts []string
-	if len(facts.Shortfalls) > 0 {
-		parts = append(parts, "update the platform ("+strings.Join(shortfalls(facts.Shortfalls), ", ")+")")
+	if len(p.Shortfalls) > 0 {
+		parts = append(parts, "update the platform ("+strings.Join(shortfalls(p.Shortfalls), ", ")+")")
 	}
-	if len(facts.AdvisoryIDs) > 0 {
-		parts = append(parts, "see "+strings.Join(facts.AdvisoryIDs, ", "))
+	if len(p.AdvisoryIDs) > 0 {
+		parts = append(parts, "see "+strings.Join(p.AdvisoryIDs, ", "))
 	}
-	return strings.Join(append(parts, "or list "+string(facts.Status)+" in --accept-status"), ", ")
+	waive := "list " + string(p.Status) + " in --accept-status"
+	if len(parts) == 0 {
+		return waive
+	}
+	return strings.Join(parts, ", ") + ", or " + waive
 }
 
 // readCollateral reads a folder as it is, or the sets of a bundle.

@@ -89,21 +89,6 @@ func (r *evidenceReport) finish(err error) {
 	}
 }
 
-// codeCollateral is the service's code for collateral that cannot be used.
-const codeCollateral = "CollateralUnavailable"
-
-// serviceCode is the error code that the service sends for a check that did not hold (README.md section 8 of the
-// specification): what is wrong with the collateral is not the caller's fault.
-func serviceCode(r *evidence.Refusal) string {
-	switch {
-	case r.Fault == evidence.OfEndorsement, r.Check == evidence.CollateralMissing:
-		return codeCollateral
-	case r.Check == evidence.QuoteFormat, r.Check == evidence.CertDataType:
-		return "InvalidQuote"
-	}
-	return "InvalidParameter"
-}
-
 // print shows the report to a person.
 func (r *evidenceReport) print(s sheet, err error) {
 	about := fmt.Sprintf("%s evidence", r.Type)
@@ -151,17 +136,22 @@ func claimRows(list []evidence.Claim) []row {
 
 // inspection is what evidence says of itself.
 type inspection struct {
-	Verified     bool          `json:"verified"` // false: nothing here is believed
-	Type         evidence.Type `json:"type"`
-	QuoteVersion uint16        `json:"quoteVersion,omitzero"`
-	Trailing     int           `json:"trailingBytes"`
-	MRENCLAVE    string        `json:"mrenclave,omitzero"`
-	MRSIGNER     string        `json:"mrsigner,omitzero"`
-	ProductID    uint16        `json:"productId"`
-	SVN          uint16        `json:"svn"`
-	Debug        bool          `json:"debuggable"`
-	ReportData   string        `json:"reportData,omitzero"`
-	Error        *problem      `json:"error,omitzero"`
+	Verified bool          `json:"verified"` // false: nothing here is believed
+	Type     evidence.Type `json:"type"`
+	Said     *statement    `json:",embed"` // nil: it could not be read
+	Error    *problem      `json:"error,omitzero"`
+}
+
+// statement is what well-formed evidence says.
+type statement struct {
+	QuoteVersion uint16 `json:"quoteVersion"`
+	Trailing     int    `json:"trailingBytes"`
+	MRENCLAVE    string `json:"mrenclave"`
+	MRSIGNER     string `json:"mrsigner"`
+	ProductID    uint16 `json:"productId"`
+	SVN          uint16 `json:"svn"`
+	Debug        bool   `json:"debuggable"`
+	ReportData   string `json:"reportData"`
 }
 
 // runEvidenceInspect shows the fields of evidence. Nothing is verified, so that forged evidence reads as well as real.
@@ -180,17 +170,18 @@ func runEvidenceInspect(_ context.Context, c *call) error {
 	if err != nil {
 		i.Error = explain(err)
 	} else {
-		i.read(e)
+		i.Said = statementOf(e)
 	}
 	return c.tell(i, err)
 }
 
-func (i *inspection) read(e *sgx.Evidence) {
+func statementOf(e *sgx.Evidence) *statement {
 	r := &e.Report
-	i.QuoteVersion, i.Trailing = e.Quote.Version, e.Quote.Trailing
-	i.MRENCLAVE, i.MRSIGNER = hex.EncodeToString(r.MRENCLAVE[:]), hex.EncodeToString(r.MRSIGNER[:])
-	i.ProductID, i.SVN, i.Debug = r.ProdID, r.SVN, r.Debug()
-	i.ReportData = hex.EncodeToString(r.ReportData[:])
+	return &statement{
+		QuoteVersion: e.Quote.Version, Trailing: e.Quote.Trailing,
+		MRENCLAVE: hex.EncodeToString(r.MRENCLAVE[:]), MRSIGNER: hex.EncodeToString(r.MRSIGNER[:]),
+		ProductID: r.ProdID, SVN: r.SVN, Debug: r.Debug(), ReportData: hex.EncodeToString(r.ReportData[:]),
+	}
 }
 
 func (i *inspection) print(s sheet, err error) {
@@ -199,8 +190,9 @@ func (i *inspection) print(s sheet, err error) {
 		s.refusal(err)
 		return
 	}
-	s.heading(yellow, "UNVERIFIED", fmt.Sprintf("%s evidence, quote version %d: anybody can have written this", i.Type, i.QuoteVersion))
-	s.rows(row{"MRENCLAVE", i.MRENCLAVE}, row{"MRSIGNER", i.MRSIGNER}, row{"product id", fmt.Sprint(i.ProductID)},
-		row{"security version", fmt.Sprint(i.SVN)}, row{"debuggable", fmt.Sprint(i.Debug)},
-		row{"report data", i.ReportData}, row{"trailing bytes", fmt.Sprint(i.Trailing)})
+	said := i.Said
+	s.heading(yellow, "UNVERIFIED", fmt.Sprintf("%s evidence, quote version %d: anybody can have written this", i.Type, said.QuoteVersion))
+	s.rows(row{"MRENCLAVE", said.MRENCLAVE}, row{"MRSIGNER", said.MRSIGNER}, row{"product id", fmt.Sprint(said.ProductID)},
+		row{"security version", fmt.Sprint(said.SVN)}, row{"debuggable", fmt.Sprint(said.Debug)},
+		row{"report data", said.ReportData}, row{"trailing bytes", fmt.Sprint(said.Trailing)})
 }

@@ -61,7 +61,7 @@ func (c *call) typeVar(t *evidence.Type) {
 func evidenceType(s string) (evidence.Type, error) {
 	t, ok := evidence.ParseType(s)
 	if !ok {
-		return "", usage("type %q: expected sgx or openenclave", s)
+		return "", errors.New("expected sgx or openenclave")
 	}
 	return t, nil
 }
@@ -82,7 +82,7 @@ func (c *call) time(text string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, usage("time %q: expected one such as 2024-03-01T00:00:00Z", text)
+		return time.Time{}, errors.New("expected a time such as 2024-03-01T00:00:00Z")
 	}
 	return t, nil
 }

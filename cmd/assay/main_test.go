@@ -143,11 +143,13 @@ func TestUsageErrors(t *testing.T) {
 		{"evidence", "evidence what?"},
 		{"evidence forge x", `unknown command "evidence forge"`},
 		{"version extra", `unexpected argument "extra"`},
-		{"version --verbose", "flag provided but not defined"},
+		{"version --verbose", "flag provided but not defined: --verbose"},
+		{"version --json=perhaps", `invalid boolean value "perhaps" for --json`},
+		{"evidence inspect PRESENT --type", "flag needs an argument: --type"},
 		{"evidence inspect PRESENT", "--type is missing"},
 		{"evidence inspect --type sgx", "FILE is missing"},
 		{"evidence inspect --type=", "expected sgx or openenclave"},
-		{"evidence inspect --type toaster PRESENT", "expected sgx or openenclave"},
+		{"evidence inspect --type toaster PRESENT", `assay: --type "toaster": expected sgx or openenclave`},
 		{"evidence inspect --type sgx absent", "no such file"},
 		{"evidence inspect --type sgx FOLDER", "is a directory"},
 		{"evidence inspect --type sgx PRESENT PRESENT", "unexpected argument"},
@@ -156,13 +158,16 @@ func TestUsageErrors(t *testing.T) {
 		{"evidence verify --type sgx absent --collateral FOLDER", "no such file"},
 		{"evidence verify --type sgx PRESENT --collateral FOLDER --trust-root PRESENT", "trusted root"},
 		{"evidence verify --type sgx PRESENT --collateral FOLDER --trust-root absent", "no such file"},
-		{"evidence verify --type sgx PRESENT --collateral FOLDER --at yesterday", "2024-03-01T00:00:00Z"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --at yesterday", `assay: --at "yesterday": expected a time such as 2024-03-01T00:00:00Z`},
 		{"evidence verify --type sgx PRESENT --collateral FOLDER --collateral-expiry never", "enforce, pinned or ignore"},
-		{"evidence verify --type sgx PRESENT --collateral FOLDER --accept-status Uptodate", `"Uptodate" is none of`},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --accept-status Uptodate", `"Uptodate" is none of UpToDate, SWHardeningNeeded, `},
 		{"evidence verify --type sgx PRESENT --collateral FOLDER --runtime-type yaml", "json or binary"},
-		{"evidence verify --type sgx PRESENT --collateral FOLDER --runtime-data absent", "no such file"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --runtime-data absent", "assay: --runtime-data: open absent: no such file"},
 		{"token inspect", "TOKEN is missing"},
-		{"token inspect absent", "no such file"},
+		{"token inspect absent", "TOKEN is neither a file nor a token"},
+		{"token inspect one.dot", "no such file"},
+		{"token inspect three.dots.in.it", "no such file"},
+		{"token inspect FOLDER", "is a directory"},
 		{"token verify PRESENT", "--issuer is missing"},
 		{"token verify PRESENT --issuer=", "--issuer is missing"},
 		{"token verify PRESENT --issuer http://attest.example", "http is for this machine only"},
@@ -189,7 +194,10 @@ func TestUsageErrors(t *testing.T) {
 		{"sim tdx --out FOLDER", "only sgx is simulated"},
 		{"sim sgx --out PRESENT", "not a directory"},
 		{"attest sgx PRESENT", "--endpoint is missing"},
-		{"attest toaster PRESENT --endpoint https://attest.example", "expected sgx or openenclave"},
+		{"attest toaster PRESENT --endpoint https://attest.example", `TYPE "toaster": expected sgx or openenclave`},
+		{"attest sgx PRESENT --endpoint https://attest.example --token a --token-file PRESENT", "--token and --token-file exclude each other"},
+		{"attest sgx PRESENT --endpoint https://attest.example --token-command true --token-file PRESENT", "--token-file and --token-command exclude"},
+		{"attest sgx PRESENT --endpoint https://attest.example --token-command true --token a", "--token and --token-command exclude"},
 		{"attest sgx absent --endpoint https://attest.example", "no such file"},
 		{"attest sgx PRESENT --endpoint http://attest.example", "http is for this machine only"},
 		{"attest sgx PRESENT --endpoint https://attest.example --token-file absent", "no such file"},
@@ -215,6 +223,65 @@ func TestErrorsAreJSONWhereThatIsWanted(t *testing.T) {
 	o.want(t, exitUsage, "", "absent")
 	if o.read(t, &got); !strings.Contains(got.Error.Message, "absent") {
 		t.Errorf("got message %q, want it to name the file", got.Error.Message)
+	}
+}
+
+// The mistake may stand before --json, or keep the command from being found.
+func TestWrongCallsAreToldAsJSONToo(t *testing.T) {
+	for _, test := range []struct {
+		args   string
+		asJSON bool
+	}{
+		{"evidence inspect --type toaster x --json", true},
+		{"evidence inspect --json --type toaster x", true},
+		{"evidence inspect --forge x --json", true},
+		{"frobnicate --json", true},
+		{"evidence -json", true},
+		{"version --verbose --json=true", true},
+		{"version --verbose --json=false", false},
+		{"version --verbose --json=perhaps", false},
+		{"version --verbose", false},
+		{"version extra -- --json", false},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			o := assay(t, strings.Fields(test.args)...)
+			o.want(t, exitUsage, "", "assay: ")
+			if !test.asJSON {
+				if o.stdout != "" {
+					t.Errorf("standard output: %s, want nothing", o.stdout)
+				}
+				return
+			}
+			var got struct{ Error struct{ Message string } }
+			if o.read(t, &got); !strings.Contains(o.stderr, plain(got.Error.Message)) || got.Error.Message == "" {
+				t.Errorf("message %q, want that of standard error: %s", got.Error.Message, o.stderr)
+			}
+		})
+	}
+}
+
+// The value of a flag is not a flag.
+func TestJSONAsAValueIsNoFlag(t *testing.T) {
+	policy := tempFile(t, "policy", "version=1.0;authorizationrules{=>permit();};")
+	t.Chdir(t.TempDir())
+	if err := os.Rename(policy, "--json"); err != nil {
+		t.Fatal(err)
+	}
+	assay(t, "policy", "check", "--type", "sgx", "--", "--json").want(t, exitOK, "VALID  --json", "")
+}
+
+func TestHelpNamesValuesInCapitals(t *testing.T) {
+	for _, c := range commands() {
+		help := assay(t, append(strings.Fields(c.name), "--help")...).stdout
+		for line := range strings.Lines(help) {
+			words := strings.Fields(line)
+			if !strings.HasPrefix(line, "  --") || len(words) < 2 || !strings.HasPrefix(line, "  "+words[0]+" "+words[1]+" ") {
+				continue // no flag, or one without a value
+			}
+			if words[1] != strings.ToUpper(words[1]) {
+				t.Errorf("assay %s --help: value %s of %s, want it in capitals", c.name, words[1], words[0])
+			}
+		}
 	}
 }
 
@@ -260,6 +327,18 @@ func TestColoursOnlyOnTerminalsAndNeverWithNO_COLOR(t *testing.T) {
 	}
 }
 
+func TestLinesOfAMessageAreKeptAndIndented(t *testing.T) {
+	for _, test := range []struct{ in, want string }{
+		{"one line", "one line"},
+		{"two\nlines\n", "two\n  lines"},
+		{"\x1b[2J\nassay: forged", `\x1b[2J` + "\n  assay: forged"},
+	} {
+		if got := plainLines(test.in); got != test.want {
+			t.Errorf("plainLines(%q) = %q, want %q", test.in, got, test.want)
+		}
+	}
+}
+
 func TestNothingThatATerminalObeysIsPrinted(t *testing.T) {
 	for _, test := range []struct{ in, want string }{
 		{"plain text, ü and 漢", "plain text, ü and 漢"},
@@ -272,13 +351,5 @@ func TestNothingThatATerminalObeysIsPrinted(t *testing.T) {
 		if got := plain(test.in); got != test.want {
 			t.Errorf("plain(%q) = %q, want %q", test.in, got, test.want)
 		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	assay(t, "version").want(t, exitOK, "assay ", "")
-	var got struct{ Version, Go string }
-	if assay(t, "version", "--json").read(t, &got); got.Version == "" || got.Go == "" {
-		t.Errorf("got %+v, want both members", got)
 	}
 }

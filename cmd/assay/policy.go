@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -36,6 +38,7 @@ type policyReport struct {
 	Hash     string          `json:"hash"` // defined for texts that do not parse, too
 	Errors   []policyError   `json:"errors"`
 	Warnings []policyWarning `json:"warnings"`
+	JWS      bool            `json:"jws,omitzero"` // the text came in one; hash, lines and columns are the text's
 	file     string
 }
 
@@ -64,12 +67,16 @@ func runPolicyCheck(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	text, err := c.read(pos[0])
+	b, err := c.read(pos[0])
 	if err != nil {
 		return err
 	}
+	text, err := policyjws.Text(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", pos[0], err)
+	}
 	report, err := checkPolicy(text, kind)
-	report.file = pos[0]
+	report.file, report.JWS = pos[0], !bytes.Equal(text, b)
 	return c.tell(report, err)
 }
 
@@ -101,6 +108,9 @@ func (r *policyReport) print(s sheet, err error) {
 		s.rows(row{"hash", r.Hash})
 	} else {
 		s.heading(red, "REFUSED", r.file)
+	}
+	if r.JWS {
+		s.rows(row{"form", "JWS; checked is the text in it, not the signature"})
 	}
 	var found policy.Errors
 	errors.As(err, &found)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"path"
 	"slices"
 	"strings"
@@ -74,6 +76,37 @@ func (v *policyVector) check(t *testing.T, file string) {
 	first := got.Errors[0]
 	if first.Line != v.Line || !slices.Contains(v.columns(), first.Column) || first.Message == "" {
 		t.Errorf("first error %+v, want line %d, column among %v", first, v.Line, v.columns())
+	}
+}
+
+// TestPolicyCheckOpensEveryJWSVector has the JWS in which tools send policies. One with a policy in it has the hash of
+// that policy's text, while policy hash is always that of the file's bytes.
+func TestPolicyCheckOpensEveryJWSVector(t *testing.T) {
+	var index map[string]policyVector
+	vectortest.ReadJSON(t, "policies/index.json", &index)
+	for name, v := range index {
+		if v.Kind != "jws" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			file := vectortest.Path(t, path.Join("policies", name))
+			encoded := base64.RawURLEncoding.EncodeToString(vectortest.Read(t, path.Join("policies", name)))
+			digest := sha256.Sum256([]byte(encoded))
+			assay(t, "policy", "hash", file).want(t, exitOK, base64.RawURLEncoding.EncodeToString(digest[:])+"\n", "")
+			args := []string{"policy", "check", "--type", "sgx", file}
+			if v.PolicyHash == "" {
+				assay(t, args...).want(t, exitRefused, "", "policy JWS")
+				return
+			}
+			assay(t, args...).want(t, exitOK, "JWS; checked is the text in it", "")
+			var got struct {
+				Valid, JWS bool
+				Hash       string
+			}
+			if assay(t, append(args, "--json")...).read(t, &got); !got.Valid || !got.JWS || got.Hash != v.PolicyHash {
+				t.Errorf("got %+v, want a valid policy out of a JWS with hash %s", got, v.PolicyHash)
+			}
+		})
 	}
 }
 

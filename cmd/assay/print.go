@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -49,16 +50,21 @@ func (c *call) complain(err error) {
 	if err == nil || errors.As(err, new(told)) {
 		return
 	}
-	fmt.Fprintf(c.stderr, "assay: %s\n", plain(err.Error()))
 	var wrong usageError
-	if errors.As(err, &wrong) && !wrong.inFile {
+	isUsage := errors.As(err, &wrong)
+	text := plain(err.Error())
+	if isUsage {
+		text = plainLines(err.Error()) // it quotes what the user wrote, and perhaps where in it the mistake is
+	}
+	fmt.Fprintf(c.stderr, "assay: %s\n", text)
+	if isUsage && !wrong.inFile {
 		name := "assay"
 		if c.cmd != nil {
 			name += " " + c.cmd.name
 		}
 		fmt.Fprintf(c.stderr, "Try: %s --help\n", name)
 	}
-	if c.json {
+	if c.json || isUsage && asksForJSON(c.args) { // --json may stand behind the mistake
 		c.printJSON(failure{Error: explain(err)}) //nolint:errcheck // standard output is gone; standard error has it all
 	}
 }
@@ -70,13 +76,17 @@ type failure struct {
 
 // problem is an error as JSON (native.md section 1.3).
 type problem struct {
-	Code    string `json:"code,omitzero"`  // as the service would send it, or sent it
-	Check   string `json:"check,omitzero"` // the word of the check that failed
+	Status  int    `json:"status,omitzero"` // of HTTP, if a service sent the error
+	Code    string `json:"code,omitzero"`   // as the service would send it, or sent it
+	Check   string `json:"check,omitzero"`  // the word of the check that failed
 	Message string `json:"message"`
 }
 
+// codeCollateral is the service's code for collateral that is missing.
+const codeCollateral = "CollateralUnavailable"
+
 func explain(err error) *problem {
-	p := &problem{Message: err.Error()}
+	p := &problem{Message: strings.TrimSpace(err.Error())}
 	var (
 		refusal *evidence.Refusal
 		token   *result.Refusal
@@ -86,11 +96,11 @@ func explain(err error) *problem {
 	case errors.Is(err, collateral.ErrAbsent), errors.As(err, new(*collateral.Unavailable)):
 		p.Code, p.Check = codeCollateral, string(evidence.CollateralMissing)
 	case errors.As(err, &refusal):
-		p.Code, p.Check = serviceCode(refusal), string(refusal.Check)
+		p.Code, p.Check = refusal.Code(), string(refusal.Check)
 	case errors.As(err, &token):
 		p.Check = string(token.Reason)
 	case errors.As(err, &service):
-		p.Code = service.Code
+		p.Status, p.Code, p.Message = service.Status, service.Code, cmp.Or(service.Message, p.Message)
 	}
 	return p
 }
@@ -174,6 +184,27 @@ func plain(s string) string {
 	}
 	quoted := strconv.QuoteToGraphic(s)
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// plainLines is plain for text of several lines. All but the first are indented, so that none passes for a message.
+func plainLines(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i, line := range lines {
+		lines[i] = plain(line)
+	}
+	return strings.Join(lines, "\n  ")
+}
+
+// list writes words one behind the other.
+func list[S ~string](words []S) string {
+	var b strings.Builder
+	for i, w := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(w))
+	}
+	return b.String()
 }
 
 // longest is how much of one value a person is shown; --json shows all.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,11 +37,8 @@ func runServe(ctx context.Context, c *call) error {
 		return err
 	}
 	s, err := start(cfg, c.env)
-	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
-		return badFile(err)
-	}
 	if err != nil {
-		return err
+		return badFile(err) // whatever is wrong with the configuration, or with what it names
 	}
 	if err := c.announce(s); err != nil {
 		return err
@@ -53,15 +49,15 @@ func runServe(ctx context.Context, c *call) error {
 // serveConfig reads the configuration file, if any, and lays the flags over it.
 func serveConfig(c *call) (config.Config, error) {
 	var cfg config.Config
-	file := c.String("config", "", "read the configuration from this YAML `file`")
+	file := c.String("config", "", "read the configuration from this YAML `FILE`")
 	var flags config.Config
-	c.StringVar(&flags.Listen, "listen", "", "`address` to listen on; port 0 picks a free one (default "+config.DefaultListen+")")
+	c.StringVar(&flags.Listen, "listen", "", "`ADDR` to listen on; port 0 picks a free one (default "+config.DefaultListen+")")
 	c.StringVar(&flags.URL, "url", "", "external `URL` of the default provider")
-	c.StringVar(&flags.TLSCert, "tls-cert", "", "TLS certificate, PEM `file`")
-	c.StringVar(&flags.TLSKey, "tls-key", "", "TLS key, PEM `file`")
+	c.StringVar(&flags.TLSCert, "tls-cert", "", "TLS certificate, PEM `FILE`")
+	c.StringVar(&flags.TLSKey, "tls-key", "", "TLS key, PEM `FILE`")
 	c.BoolVar(&flags.InsecureHTTP, "insecure-http", false, "serve plain HTTP on a loopback address, behind a proxy that ends TLS")
-	c.StringVar(&flags.Data, "data", "", "`folder` of keys and caches (default assay-data)")
-	c.Func("collateral", "stored collateral, a `bundle`; may be repeated (default: Intel's service, live)", func(s string) error {
+	c.StringVar(&flags.Data, "data", "", "`DIR` of keys and caches (default assay-data)")
+	c.Func("collateral", "stored collateral, a `BUNDLE`; may be repeated (default: Intel's service, live)", func(s string) error {
 		flags.Collateral = append(flags.Collateral, s)
 		return nil
 	})
@@ -69,7 +65,7 @@ func serveConfig(c *call) (config.Config, error) {
 		return addPolicy(&flags, s)
 	})
 	c.BoolVar(&flags.Dev, "dev", false, "development mode: trust simulated vendors; never for production")
-	at := c.String("at", "", "with --dev: judge evidence and collateral at this `time`")
+	at := c.String("at", "", "with --dev: judge evidence and collateral at this `TIME`")
 	if _, err := c.parse(); err != nil {
 		return cfg, err
 	}
@@ -82,7 +78,7 @@ func serveConfig(c *call) (config.Config, error) {
 	if *at != "" {
 		var err error
 		if flags.At, err = c.time(*at); err != nil {
-			return cfg, err
+			return cfg, usage("--at %q: %w", *at, err)
 		}
 	}
 	overlay(&cfg, flags, c.isSet)

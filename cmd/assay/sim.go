@@ -32,7 +32,7 @@ func runSim(_ context.Context, c *call) error {
 		return err
 	}
 	if t, err := evidenceType(pos[0]); err != nil || t != evidence.SgxEnclave {
-		return usage("type %q: only sgx is simulated; it writes an Open Enclave report, too", pos[0])
+		return usage("TYPE %q: only sgx is simulated; it writes an Open Enclave report, too", pos[0])
 	}
 	if err := sim.write(); err != nil {
 		return err

@@ -192,10 +192,15 @@ func memberRows(object jsontext.Value) []row {
 	return rows
 }
 
-// readToken reads a token from the file arg, from standard input for "-", or takes arg for the token itself.
+// readToken reads a token from the file arg, from standard input for "-", or takes arg for the token itself if it has
+// its two dots and there is no such file.
 func (c *call) readToken(arg string) (string, error) {
-	if _, err := os.Stat(arg); err != nil && strings.HasPrefix(arg, "ey") && strings.Count(arg, ".") == 2 {
-		return arg, nil
+	if arg != "-" {
+		if _, err := os.Stat(arg); err != nil && strings.Count(arg, ".") == 2 {
+			return arg, nil
+		} else if err != nil {
+			return "", badFile(fmt.Errorf("TOKEN is neither a file nor a token, which has two dots: %w", err))
+		}
 	}
 	b, err := c.read(arg)
 	return strings.TrimSpace(string(b)), err

@@ -104,8 +104,23 @@ func TestTokenComesFromFileArgumentOrStandardInput(t *testing.T) {
 		world{stdin: token}.assay(t, "token", "inspect", source).want(t, exitOK, "UNVERIFIED", "")
 		world{stdin: token}.assay(t, "token", "verify", source, "--issuer", s.URL, "--ca", s.ca).want(t, exitOK, "VERIFIED", "")
 	}
-	garbage := tempFile(t, "garbage", "ey.no.token")
-	assay(t, "token", "inspect", garbage).want(t, exitRefused, "malformed", "")
+	for _, garbage := range []string{tempFile(t, "garbage", "ey.no.token"), "ey.no.token", "a.b.c", "a..", "a/b.c.+="} {
+		assay(t, "token", "inspect", garbage).want(t, exitRefused, "malformed", "")
+		assay(t, "token", "verify", garbage, "--issuer", s.URL).want(t, exitRefused, "malformed", "")
+	}
+	assay(t, "token", "verify", "", "--issuer", s.URL).want(t, exitUsage, "", "neither a file nor a token")
+}
+
+// TestTokenOfAnotherIssuerIsRefusedOffline has an issuer that nobody could reach.
+func TestTokenOfAnotherIssuerIsRefusedOffline(t *testing.T) {
+	s := newFakeService(t)
+	o := assay(t, "token", "verify", s.sign(s.claims(nil)), "--issuer", "https://other.invalid", "--json")
+	var got struct {
+		Error struct{ Check, Message string }
+	}
+	if o.read(t, &got); o.status != exitRefused || got.Error.Check != "issuer" || !strings.Contains(got.Error.Message, s.URL) {
+		t.Errorf("exit status %d, %+v; want a refusal by issuer that names both", o.status, got.Error)
+	}
 }
 
 func TestRequirementsDecide(t *testing.T) {

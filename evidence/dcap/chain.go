@@ -35,6 +35,9 @@ const (
 	tcbSignerName = "Intel SGX TCB Signing"
 )
 
+// maxPCKChain bounds the certificate chain in a quote, before it is read. Real ones have 3.6 KB.
+const maxPCKChain = 16 << 10
+
 // Numbers of remembered certificates: leaves are one per platform, authorities a handful.
 const (
 	cachedChains = 4096
@@ -65,6 +68,7 @@ type CA struct {
 	cert, root *x509.Certificate
 	anchor     Anchor
 	keyID      [sha256.Size]byte
+	text       []byte // the certificate and its root in PEM, as quoting enclaves write them
 }
 
 // Kind says which of Intel's two authorities it is.
@@ -132,13 +136,25 @@ func (v *Verifier) chain(pemChain []byte) (*chain, *evidence.Refusal) {
 		return c, nil
 	}
 	c, err := v.checkChain(pemChain)
-	if err == nil {
+	if err == nil && c.usual(pemChain) {
 		v.chains.Add(key, c)
 	}
 	return c, err
 }
 
+// usual reports whether a chain is written in the one way that quoting enclaves write it. Others are not remembered:
+// the text of a chain is not signed, and anybody can write the same certificates in as many ways as it takes to fill
+// the memory or to push out what is in it.
+func (c *chain) usual(pemChain []byte) bool {
+	issuers, ok := bytes.CutPrefix(pemChain, joinPEM(c.leaf))
+	return ok && bytes.Equal(bytes.TrimSuffix(issuers, []byte{0}), c.ca.text)
+}
+
 func (v *Verifier) checkChain(pemChain []byte) (*chain, *evidence.Refusal) {
+	if len(pemChain) > maxPCKChain {
+		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate chain is too long").
+			Want(fmt.Sprintf("at most %d bytes", maxPCKChain), fmt.Sprintf("%d bytes", len(pemChain)))
+	}
 	der, issuers, err := cutPEM(pemChain)
 	if err != nil {
 		return nil, unreadable(err)
@@ -172,7 +188,7 @@ func (v *Verifier) ca(issuers []byte) (*CA, *evidence.Refusal) {
 		return ca, nil
 	}
 	ca, refusal := v.checkCA(issuers)
-	if refusal == nil {
+	if refusal == nil && bytes.Equal(issuers, bytes.TrimRight(ca.text, padding)) {
 		v.cas.Add(key, ca)
 	}
 	return ca, refusal
@@ -199,7 +215,7 @@ func (v *Verifier) checkCA(issuers []byte) (*CA, *evidence.Refusal) {
 	if err := errors.Join(named(cert, name), issuedBy(cert, root), mayIssue(cert, 0)); err != nil {
 		return nil, evidence.Refuse(evidence.PCKChain, "the PCK CA is not one that the root issued").Because(err)
 	}
-	return &CA{cert, root, anchor, sha256.Sum256(cert.RawSubjectPublicKeyInfo)}, nil
+	return &CA{cert, root, anchor, sha256.Sum256(cert.RawSubjectPublicKeyInfo), joinPEM(cert, root)}, nil
 }
 
 func untrusted(a Anchor) *evidence.Refusal {

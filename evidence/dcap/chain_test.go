@@ -53,8 +53,8 @@ func TestPEMOfTheChain(t *testing.T) {
 		{"no line end at the end", func(b []byte) []byte { return bytes.TrimRight(b, "\x00\n") }, true},
 		{"CRLF", text("\n", "\r\n"), true},
 		{"blank lines between", text("-----BEGIN", "\n \t\r\n-----BEGIN"), true},
-		{"as long as it may be", padded(dcap.MaxDocument), true},
-		{"a byte longer", padded(dcap.MaxDocument + 1), false},
+		{"as long as it may be", padded(dcap.MaxPCKChain), true},
+		{"a byte longer", padded(dcap.MaxPCKChain + 1), false},
 		{"nothing", func([]byte) []byte { return []byte{} }, false},
 		{"text in front", insert(0, "subject=PCK\n"), false},
 		{"text between", insert(1, "subject=CA\n"), false},
@@ -67,7 +67,7 @@ func TestPEMOfTheChain(t *testing.T) {
 		{"a damaged one behind", insert(3, damaged), false},
 		{"an empty one in front", insert(0, empty), false},
 		{"an unfinished one behind", insert(3, "-----BEGIN CERTIFICATE-----\nMIIB"), false},
-		{"twenty thousand", func([]byte) []byte { return bytes.Repeat([]byte(empty), 18000) }, false},
+		{"hundreds", func([]byte) []byte { return bytes.Repeat([]byte(empty), 250) }, false},
 		{"leaf that is no certificate", joined(func(b [][]byte) [][]byte {
 			return [][]byte{[]byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"), b[1], b[2]}
 		}), false},
@@ -170,6 +170,32 @@ func TestRememberedChainsAreJudgedAnew(t *testing.T) {
 		expect(t, "same CA, other signature", err, evidence.PCKChain)
 		_, err = l.verify(l.scenario(edit(assaytest.Root.Certificate(), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })))
 		expect(t, "same root, other signature", err, evidence.PCKChain)
+	}
+}
+
+// The text of a chain is not signed: anybody can write the same certificates in other ways, which must not fill the
+// memory nor push out what is in it.
+func TestOnlyTheUsualTextOfAChainIsRemembered(t *testing.T) {
+	l := newLab(t)
+	for i := range 64 {
+		for _, change := range []func([]byte) []byte{
+			func(b []byte) []byte {
+				return bytes.Replace(b, []byte("\n"), []byte(strings.Repeat("\n", i+2)), 1)
+			},
+			func(b []byte) []byte { return append(b, make([]byte, i+1)...) },
+			func(b []byte) []byte { return append(b, strings.Repeat("\n", i+1)...) },
+		} {
+			_, err := l.verify(l.scenario(edit(assaytest.PCKChainPEM, change)))
+			expect(t, "another text", err)
+		}
+	}
+	if chains, cas := l.verifier.Remembered(); chains != 0 || cas > 1 {
+		t.Errorf("%d chains and %d authorities are remembered", chains, cas)
+	}
+	_, err := l.verify(l.scenario())
+	expect(t, "the usual text", err)
+	if chains, cas := l.verifier.Remembered(); chains != 1 || cas != 1 {
+		t.Errorf("%d chains and %d authorities are remembered, want one each", chains, cas)
 	}
 }
 

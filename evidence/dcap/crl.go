@@ -21,7 +21,7 @@ import (
 type CRL struct {
 	list    *x509.RevocationList
 	issuer  [sha256.Size]byte // SHA-256 of the issuer's SubjectPublicKeyInfo
-	revoked map[string]bool   // serial numbers
+	revoked map[string]bool   // serial numbers in hex
 	pemHash [sha256.Size]byte
 }
 
@@ -70,7 +70,7 @@ func newCRL(list *x509.RevocationList, key *ecdsa.PublicKey, issuer [sha256.Size
 	}
 	revoked := make(map[string]bool, len(list.RevokedCertificateEntries))
 	for _, e := range list.RevokedCertificateEntries {
-		revoked[e.SerialNumber.String()] = true
+		revoked[e.SerialNumber.Text(16)] = true
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list.Raw})
 	return &CRL{list, issuer, revoked, hashC(text)}, nil
@@ -82,7 +82,11 @@ func (c *CRL) ThisUpdate() time.Time { return c.list.ThisUpdate }
 // NextUpdate is the time until which the list is in force.
 func (c *CRL) NextUpdate() time.Time { return c.list.NextUpdate }
 
-func (c *CRL) lists(serial *big.Int) bool { return c.revoked[serial.String()] }
+// lists reports whether the list, if there is one, has a certificate of its issuer.
+func (c *CRL) lists(serial *big.Int) bool { return c != nil && c.revoked[serial.Text(16)] }
+
+// foreign reports whether the list, if there is one, is of another issuer.
+func (c *CRL) foreign(issuer [sha256.Size]byte) bool { return c != nil && c.issuer != issuer }
 
 // current checks the list's dates.
 func (c *CRL) current(opt Options) *evidence.Refusal {

@@ -150,7 +150,8 @@ func TestCRLSignedWithAnotherHash(t *testing.T) {
 	}
 }
 
-// Without revocation lists is a mode of the library. The result says what was left out, and nothing else is.
+// Where revocation lists are not required they may be missing or old. The result says what was left out, and nothing
+// else is: a list that is there revokes.
 func TestWithoutCRLs(t *testing.T) {
 	l := newLab(t)
 	without := dcap.Options{At: today(), WithoutCRLs: true}
@@ -162,13 +163,17 @@ func TestWithoutCRLs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []evidence.Check{evidence.Revoked}; !slices.Equal(v.NotChecked, want) || v.Hashes.RootCRL != [32]byte{} {
+	if want := []evidence.Check{evidence.CRLExpired, evidence.Revoked}; !slices.Equal(v.NotChecked, want) || v.Hashes.RootCRL != [32]byte{} {
 		t.Errorf("not checked: got %v, hash %x, want %v and none", v.NotChecked, v.Hashes.RootCRL, want)
 	}
 	_, err = l.verify(l.scenario(missing))
 	expect(t, "missing where they are required", err, evidence.CollateralMissing)
 	_, err = l.verifyWith(l.scenario(func(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.TCBSigning} }), without)
 	expect(t, "TCB signer in a root CRL that is there", err, evidence.Revoked)
+	_, err = l.verifyWith(l.scenario(func(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.PCK} }), without)
+	expect(t, "PCK certificate in a PCK CRL that is there", err, evidence.Revoked)
+	_, err = l.verifyWith(l.scenario(), dcap.Options{At: today().AddDate(0, 2, 0), Expiry: dcap.Pinned, WithoutCRLs: true})
+	expect(t, "lists past their nextUpdate", err)
 	_, err = l.verifyWith(l.scenario(missing, within(t, assaytest.TCBInfoBody, span{-day, 0})), without)
 	expect(t, "TCB info expired", err, evidence.TCBInfoExpired)
 }

@@ -8,6 +8,12 @@ import (
 // MaxDocument is the bound of each document, for tests at its edge.
 const MaxDocument = maxDocument
 
+// MaxPCKChain is the bound of the certificate chain in a quote.
+const MaxPCKChain = maxPCKChain
+
+// Remembered is how many chains and authorities the verifier has in memory.
+func (v *Verifier) Remembered() (chains, cas int) { return v.chains.Len(), v.cas.Len() }
+
 // Leaf is the PCK certificate.
 func (o *Origin) Leaf() *x509.Certificate { return o.chain.leaf }
 

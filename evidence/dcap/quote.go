@@ -161,6 +161,9 @@ func (t BodyType) size() int {
 	return 0
 }
 
+// body is the end of what is signed. Unlike Body it cannot have been replaced.
+func (q *Quote) body() []byte { return q.signed[len(q.signed)-q.BodyType.size():] }
+
 // readSignatureData reads the signature data, in which all lengths must add up. It returns a description of the
 // certification data if that is of another type than needed, else "".
 func (q *Quote) readSignatureData(s *binread.Cursor) (badType string, err error) {

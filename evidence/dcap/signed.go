@@ -34,6 +34,9 @@ type document struct {
 // EvaluationNumber is the TCB evaluation data number, one counter for all of Intel's collateral.
 func (d *document) EvaluationNumber() uint32 { return d.evaluation }
 
+// Anchor is the trusted root behind the document's signature.
+func (d *document) Anchor() Anchor { return d.anchor }
+
 // IssueDate is the time at which Intel issued the document.
 func (d *document) IssueDate() time.Time { return d.issueDate }
 
@@ -131,18 +134,17 @@ func (v *Verifier) signerChain(d *document, issuerChain []byte) *evidence.Refusa
 }
 
 // joinPEM writes certificates in the form "leaf LF root LF" that quote providers deliver.
-func joinPEM(certs ...*x509.Certificate) []byte {
-	var b bytes.Buffer
+func joinPEM(certs ...*x509.Certificate) (text []byte) {
 	for _, c := range certs {
-		b.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
 	}
-	return b.Bytes()
+	return text
 }
 
 // current checks that the document's signer is in force and not revoked, and its own dates, as opt.Expiry says
 // (sgx-tdx.md section 9.1).
 func (d *document) current(opt Options, rootCRL *CRL, checks dates) *evidence.Refusal {
-	if rootCRL != nil && rootCRL.lists(d.signer.SerialNumber) {
+	if rootCRL.lists(d.signer.SerialNumber) {
 		return endorsement(evidence.Revoked, "the TCB signer of the %s is revoked", d.name).
 			Want("not in the root CRL", "serial "+d.signer.SerialNumber.String())
 	}

@@ -40,6 +40,7 @@ type Standing struct {
 	QE               Status    // of the quoting enclave alone
 	Date             time.Time // earliest TCB date of the levels that were met
 	AdvisoryIDs      []string  // Intel's advisories for those levels, sorted
+	AdvisoriesKnown  bool      // false: TCB info of version 2 names no advisories, whatever applies
 	EvaluationNumber uint32    // the smaller one of TCB info and QE identity
 	Shortfalls       []Shortfall
 }
@@ -106,6 +107,7 @@ func (c *Collateral) stand(tcb TCB, qeSVN uint16) (Standing, *evidence.Refusal) 
 		Status: converge(platform.status, qe.status), Platform: platform.status, QE: qe.status,
 		Date:             platform.date,
 		AdvisoryIDs:      slices.Concat(platform.advisories, qe.advisories),
+		AdvisoriesKnown:  c.TCBInfo.version > 2,
 		EvaluationNumber: min(c.TCBInfo.evaluation, c.QEIdentity.evaluation),
 		Shortfalls:       c.shortfalls(tcb, qeSVN),
 	}

@@ -21,6 +21,8 @@ type TCBInfo struct {
 	fmspc  FMSPC
 	pceID  [2]byte
 	levels []tcbLevel // highest first
+
+	version int // of the format: 2 or 3
 }
 
 // tcbLevel is what a platform must at least have for a status.
@@ -98,7 +100,8 @@ func (t *TCBInfo) read(inner []byte) error {
 	if w.TCBType == nil || *w.TCBType != 0 {
 		return errors.New("tcbType: expected 0")
 	}
-	return t.readLevels(w.Levels, *w.Version)
+	t.version = *w.Version
+	return t.readLevels(w.Levels)
 }
 
 // setTEE finds the TEE from version and id: version 2 has no id and speaks of SGX.
@@ -117,7 +120,7 @@ func (w *wireTCBInfo) setTEE(t *TCBInfo) error {
 }
 
 // readLevels reads the levels and sorts them, highest first.
-func (t *TCBInfo) readLevels(levels []wireTCBLevel, version int) error {
+func (t *TCBInfo) readLevels(levels []wireTCBLevel) error {
 	if len(levels) == 0 {
 		return errors.New("tcbLevels: none")
 	}
@@ -125,7 +128,7 @@ func (t *TCBInfo) readLevels(levels []wireTCBLevel, version int) error {
 		level := tcbLevel{}
 		var err error
 		if level.rating, err = w.wireRating.read(platformStatuses()); err == nil {
-			err = level.tcb.readWire(w.TCB, version)
+			err = level.tcb.readWire(w.TCB, t.version)
 		}
 		if err != nil {
 			return fmt.Errorf("tcbLevels[%d]: %w", i, err)

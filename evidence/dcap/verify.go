@@ -28,7 +28,7 @@ type Options struct {
 	At          time.Time     // the time to judge at
 	Expiry      Expiry        // which dates of the collateral count
 	Grace       time.Duration // how long past nextUpdate a document still counts (limit collateral_grace)
-	WithoutCRLs bool          // do not ask for revocation lists; Verified.NotChecked says so
+	WithoutCRLs bool          // revocation lists may be missing or out of date; Verified.NotChecked says so
 }
 
 // Collateral is what a quote is judged against, each part verified by itself.
@@ -44,6 +44,7 @@ type Collateral struct {
 type Verified struct {
 	Standing
 	Origin            *Origin
+	Body              []byte           // the report body that the quote signs
 	NotChecked        []evidence.Check // checks left out because of the options
 	CollateralExpired bool             // TCB info or QE identity is past its nextUpdate and was used all the same
 	ValidUntil        time.Time        // earliest nextUpdate of the collateral
@@ -53,7 +54,8 @@ type Verified struct {
 // CollateralHashes are the SHA-256 of the collateral as a quote provider delivers it: C strings with their NUL byte
 // (sgx-tdx.md section 10.2).
 type CollateralHashes struct {
-	TCBInfo, TCBInfoCerts, QEIdentity, QEIdentityCerts, RootCRL [sha256.Size]byte
+	TCBInfo, TCBInfoCerts, QEIdentity, QEIdentityCerts [sha256.Size]byte
+	RootCRL                                            [sha256.Size]byte // zero if there was none
 }
 
 // Verify checks the quote behind o against the collateral c, in the order of sgx-tdx.md section 7 from step 3 on. The
@@ -124,16 +126,13 @@ func (r *verification) complete() *evidence.Refusal {
 	return nil
 }
 
-// revocation checks both revocation lists, and the quote's certificates against them.
+// revocation checks both revocation lists, and the quote's certificates against them. Where lists are not required
+// they may be missing or out of date; one that is there revokes all the same.
 func (r *verification) revocation() *evidence.Refusal {
-	if r.opt.WithoutCRLs {
-		r.skip(evidence.Revoked, "revocation lists are not required by this call")
-		return nil
-	}
-	ca := r.o.chain.ca
-	if r.c.RootCRL.issuer != [sha256.Size]byte(ca.anchor) || r.c.PCKCRL.issuer != ca.keyID {
+	ca, leaf := r.o.chain.ca, r.o.chain.leaf
+	if r.c.RootCRL.foreign(ca.anchor) || r.c.PCKCRL.foreign(ca.keyID) {
 		return endorsement(evidence.CRLSignature, "a revocation list is of another authority than the PCK certificate").
-			Want(ca.cert.Subject.CommonName, r.c.PCKCRL.list.Issuer.CommonName)
+			Want(ca.cert.Subject.CommonName+" and its root", "another key")
 	}
 	if refusal := r.crlDates(); refusal != nil {
 		return refusal
@@ -141,17 +140,20 @@ func (r *verification) revocation() *evidence.Refusal {
 	switch {
 	case r.c.RootCRL.lists(ca.cert.SerialNumber):
 		return evidence.Refuse(evidence.Revoked, "the PCK CA is revoked").Want("not in the root CRL", "serial "+ca.cert.SerialNumber.String())
-	case r.c.PCKCRL.lists(r.o.chain.leaf.SerialNumber):
+	case r.c.PCKCRL.lists(leaf.SerialNumber):
 		return evidence.Refuse(evidence.Revoked, "the PCK certificate is revoked").
-			Want("not in the PCK CRL", "serial "+r.o.chain.leaf.SerialNumber.String()).Do("the platform's keys are compromised; do not trust it")
+			Want("not in the PCK CRL", "serial "+leaf.SerialNumber.String()).Do("the platform's keys are compromised; do not trust it")
+	case r.c.RootCRL == nil || r.c.PCKCRL == nil:
+		r.skip(evidence.Revoked, "a revocation list is missing, and none is required")
+	default:
+		r.j.Pass(evidence.Revoked, "")
 	}
-	r.j.Pass(evidence.Revoked, "")
 	return nil
 }
 
 func (r *verification) crlDates() *evidence.Refusal {
-	if r.opt.Expiry == Ignore {
-		r.skip(evidence.CRLExpired, "collateral dates are ignored")
+	if r.opt.WithoutCRLs || r.opt.Expiry == Ignore {
+		r.skip(evidence.CRLExpired, "the dates of revocation lists do not count")
 		return nil
 	}
 	for _, crl := range []*CRL{r.c.RootCRL, r.c.PCKCRL} {
@@ -249,16 +251,20 @@ func (r *verification) standing() (refusal *evidence.Refusal) {
 
 func (r *verification) verified() *Verified {
 	t, q := r.c.TCBInfo, r.c.QEIdentity
-	until := []time.Time{t.nextUpdate, q.nextUpdate}
-	hashes := CollateralHashes{TCBInfo: t.hash, TCBInfoCerts: t.chainHash, QEIdentity: q.hash, QEIdentityCerts: q.chainHash}
-	if !r.opt.WithoutCRLs {
-		until = append(until, r.c.PCKCRL.NextUpdate(), r.c.RootCRL.NextUpdate())
-		hashes.RootCRL = r.c.RootCRL.pemHash
-	}
-	return &Verified{
-		Standing: r.stand, Origin: r.o, NotChecked: r.notChecked,
+	v := &Verified{
+		Standing: r.stand, Origin: r.o, NotChecked: r.notChecked, Body: r.o.quote.body(),
 		CollateralExpired: t.expired(r.opt.At) || q.expired(r.opt.At),
-		ValidUntil:        slices.MinFunc(until, time.Time.Compare),
-		Hashes:            hashes,
+		Hashes:            CollateralHashes{TCBInfo: t.hash, TCBInfoCerts: t.chainHash, QEIdentity: q.hash, QEIdentityCerts: q.chainHash},
 	}
+	until := []time.Time{t.nextUpdate, q.nextUpdate}
+	for _, crl := range []*CRL{r.c.PCKCRL, r.c.RootCRL} {
+		if crl != nil {
+			until = append(until, crl.NextUpdate())
+		}
+	}
+	if r.c.RootCRL != nil {
+		v.Hashes.RootCRL = r.c.RootCRL.pemHash
+	}
+	v.ValidUntil = slices.MinFunc(until, time.Time.Compare)
+	return v
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/assay-attestation/assay/evidence/dcap"
 )
 
-// Evidence is parsed SGX evidence of which nothing is believed yet.
+// Evidence is parsed SGX evidence of which nothing is believed yet. Report is there to look at; a verification reads it
+// from the quote again.
 type Evidence struct {
 	Quote  *dcap.Quote
 	Report dcap.EnclaveReport
@@ -23,6 +24,10 @@ type Evidence struct {
 
 // Parse reads a bare quote of an SGX enclave. The error is an [evidence.Refusal].
 func Parse(b []byte) (*Evidence, error) {
+	if _, err := openReport(b); err == nil {
+		return nil, evidence.Refuse(evidence.QuoteFormat, "this is an Open Enclave report, not a bare quote").
+			Want("a quote of version 3, 4 or 5", "the header of an Open Enclave report").Do("send it to /attest/OpenEnclave")
+	}
 	q, err := dcap.ParseQuote(b)
 	if err != nil {
 		return nil, err
@@ -59,7 +64,11 @@ func Verify(v *dcap.Verifier, o *dcap.Origin, e *Evidence, in Input) (*Verified,
 	if err != nil {
 		return nil, err
 	}
-	return &Verified{facts, e.Report, sha256.Sum256(e.raw)}, nil
+	report, err := dcap.ParseEnclaveReport(facts.Body)
+	if err != nil {
+		return nil, evidence.Refuse(evidence.QuoteFormat, "the report body cannot be parsed").Because(err)
+	}
+	return &Verified{facts, report, sha256.Sum256(e.raw)}, nil
 }
 
 // Input is what evidence is verified with.
@@ -94,21 +103,19 @@ func (v *Verified) Claims() []evidence.Claim {
 		evidence.Claim{Name: "maa-attestationcollateral", Value: collateral})
 }
 
-// collateral is the object of the seven collateral hashes (sgx-tdx.md section 10.2).
+// collateral is the object of the seven collateral hashes (sgx-tdx.md section 10.2). Without a root CRL there are five.
 func (v *Verified) collateral() jsontext.Value {
-	h := func(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:]) }
-	b, err := json.Marshal(struct {
-		QEIDCerts   string `json:"qeidcertshash"`
-		QEIDCRL     string `json:"qeidcrlhash"`
-		QEID        string `json:"qeidhash"`
-		Quote       string `json:"quotehash"`
-		TCBInfoCert string `json:"tcbinfocertshash"`
-		TCBInfoCRL  string `json:"tcbinfocrlhash"`
-		TCBInfo     string `json:"tcbinfohash"`
-	}{
-		h(v.Hashes.QEIdentityCerts), h(v.Hashes.RootCRL), h(v.Hashes.QEIdentity), h(v.QuoteHash),
-		h(v.Hashes.TCBInfoCerts), h(v.Hashes.RootCRL), h(v.Hashes.TCBInfo),
-	})
+	hashes := map[string]string{}
+	for name, sum := range map[string][sha256.Size]byte{
+		"quotehash": v.QuoteHash, "tcbinfohash": v.Hashes.TCBInfo, "qeidhash": v.Hashes.QEIdentity,
+		"tcbinfocertshash": v.Hashes.TCBInfoCerts, "qeidcertshash": v.Hashes.QEIdentityCerts,
+		"tcbinfocrlhash": v.Hashes.RootCRL, "qeidcrlhash": v.Hashes.RootCRL,
+	} {
+		if sum != [sha256.Size]byte{} {
+			hashes[name] = hex.EncodeToString(sum[:])
+		}
+	}
+	b, err := json.Marshal(hashes, json.Deterministic(true))
 	if err != nil {
 		panic("sgx: strings that cannot be marshalled: " + err.Error())
 	}

@@ -133,7 +133,7 @@ func (s *service) call(r *http.Request, w http.ResponseWriter, e *event) (answer
 
 // find looks the operation up by path and method.
 func (s *service) find(r *http.Request, h http.Header) (operation, error) {
-	methods, ok := s.operations[strings.ToLower(r.URL.Path)]
+	methods, ok := s.operations[lowerASCII(r.URL.EscapedPath())]
 	if !ok {
 		return operation{}, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
 	}
@@ -147,6 +147,16 @@ func (s *service) find(r *http.Request, h http.Header) (operation, error) {
 		return op, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", shorten(r.Method, maxQuoted), r.URL.Path)
 	}
 	return op, nil
+}
+
+// lowerASCII folds the case that clients vary, and no other: a Kelvin sign is no k.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // allowed lists methods for the header Allow; what can be read can be asked about by HEAD.
@@ -171,6 +181,9 @@ func checkVersion(r *http.Request) error {
 
 // readBody reads the body up to the limit attest_body.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, bad("The body has Content-Encoding %q; send it as it is, without encoding.", shorten(encoding, maxQuoted))
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, refuse(http.StatusRequestEntityTooLarge, codeBodyTooLarge, "The request body exceeds attest_body (%d bytes).", limit)

@@ -2,13 +2,10 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"reflect"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -19,19 +16,19 @@ import (
 )
 
 // attestBody is the body of an attest request (api.md sections 4 and 7). Member names are matched without regard to
-// case, unknown ones are ignored.
+// case, for which the tags are in lower case; unknown members are ignored.
 type attestBody struct {
 	Quote       *string        `json:"quote"`
 	Report      *string        `json:"report"`
-	RuntimeData *dataBody      `json:"runtimeData"`
-	InitData    *dataBody      `json:"initTimeData"`
-	Draft       *string        `json:"draftPolicyForAttestation"`
+	RuntimeData *dataBody      `json:"runtimedata"`
+	InitData    *dataBody      `json:"inittimedata"`
+	Draft       *string        `json:"draftpolicyforattestation"`
 	Nonce       jsontext.Value `json:"nonce"`
 }
 
 type dataBody struct {
 	Data     *string `json:"data"`
-	DataType *string `json:"dataType"`
+	DataType *string `json:"datatype"`
 }
 
 type attestAnswer struct {
@@ -43,7 +40,7 @@ func (s *service) attest(t evidence.Type) func(context.Context, []byte) (any, er
 	return func(ctx context.Context, body []byte) (any, error) {
 		var b attestBody
 		if err := strictjson.Folded(body, &b); err != nil {
-			return nil, unreadable(err)
+			return nil, bad("The request body cannot be read (expected one JSON object): %v.", err)
 		}
 		request, err := b.request(t)
 		if err != nil {
@@ -60,37 +57,6 @@ func (s *service) attest(t evidence.Type) func(context.Context, []byte) (any, er
 		token, err := s.Keys.Mint(permit, s.Clock())
 		return attestAnswer{token}, err
 	}
-}
-
-// unreadable refuses a body that is not JSON, or has a member of the wrong type.
-func unreadable(err error) error {
-	wrong, ok := errors.AsType[*json.SemanticError](err)
-	if !ok || wrong.GoType == nil {
-		return bad("The request body is not JSON as it should be (expected one JSON object): %v.", err)
-	}
-	where, expected := "The request body", "an object"
-	if wrong.JSONPointer != "" {
-		where = "The member " + shorten(strings.ReplaceAll(string(wrong.JSONPointer[1:]), "/", "."), maxQuoted)
-	}
-	if wrong.GoType.Kind() == reflect.String {
-		expected = "a string"
-	}
-	return bad("%s has the wrong type: expected %s, found %s.", where, expected, kindName(wrong.JSONKind))
-}
-
-// kindName names a kind of JSON value for a person.
-func kindName(k jsontext.Kind) string {
-	switch k {
-	case jsontext.KindBeginObject:
-		return "an object"
-	case jsontext.KindBeginArray:
-		return "an array"
-	case jsontext.KindNumber:
-		return "a number"
-	case jsontext.KindString:
-		return "a string"
-	}
-	return "true, false or null"
 }
 
 // rehearse answers a request with a draft policy, by an unsigned token (policy.md section 11).

@@ -36,8 +36,7 @@ func FuzzAttestRequest(f *testing.F) {
 		}
 		var b attestBody
 		if err := strictjson.Folded(body, &b); err != nil {
-			checkProblem(t, unreadable(err))
-			return
+			return // the operation answers it by a problem of its own
 		}
 		r, err := b.request(kind)
 		if err != nil {

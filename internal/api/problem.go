@@ -21,7 +21,6 @@ import (
 const (
 	codeInvalidParameter   = "InvalidParameter"
 	codeBelowBaseline      = "QuoteDoesNotMatchAzureBaseline" // inner code only
-	codeInvalidQuote       = "InvalidQuote"
 	codeInvalidOperation   = "InvalidOperation"
 	codePolicyParsing      = "PolicyParsingError"
 	codePolicyEvaluation   = "PolicyEvaluationError"
@@ -105,16 +104,14 @@ func unavailable(message string, retry time.Duration) *problem {
 	return &problem{status: http.StatusServiceUnavailable, code: codeCollateral, message: message, retry: retry}
 }
 
-// refusal maps a check that did not hold. Faults of the collateral are never the caller's.
+// refusal maps a check that did not hold.
 func refusal(r *evidence.Refusal) *problem {
-	if r.Fault == evidence.OfEndorsement {
+	code := r.Code()
+	if code == codeCollateral {
 		return unavailable(r.Error(), defaultRetry)
 	}
-	p := &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: r.Error()}
-	switch r.Check {
-	case evidence.QuoteFormat, evidence.CertDataType:
-		p.code = codeInvalidQuote
-	case evidence.TCBBaseline, evidence.TCBNotSupported:
+	p := &problem{status: http.StatusBadRequest, code: code, message: r.Error()}
+	if r.Check == evidence.TCBBaseline || r.Check == evidence.TCBNotSupported {
 		p.inner = codeBelowBaseline
 	}
 	return p

@@ -8,7 +8,10 @@ import (
 	"strings"
 )
 
-var errDialect = errors.New("not base64url (RFC 4648 section 5), nor base64 (section 4), padded or not")
+var (
+	errDialect = errors.New("not base64url (RFC 4648 section 5), nor base64 (section 4), padded or not")
+	errURL     = errors.New("not base64url (RFC 4648 section 5) without padding")
+)
 
 // Decode reads s in the URL or the standard alphabet, with correct padding or none.
 func Decode(s string) ([]byte, error) {
@@ -27,7 +30,11 @@ func Decode(s string) ([]byte, error) {
 
 // DecodeURL reads s as unpadded base64url, the form inside a JWS (RFC 7515 section 2).
 func DecodeURL(s string) ([]byte, error) {
-	return decode(base64.RawURLEncoding, s)
+	b, err := decode(base64.RawURLEncoding, s)
+	if err != nil {
+		return nil, errURL
+	}
+	return b, nil
 }
 
 func decode(enc *base64.Encoding, s string) ([]byte, error) {

@@ -1,13 +1,13 @@
 package collateral
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,10 +16,6 @@ import (
 
 // DefaultBaseline is the identifier of the baseline in force where a policy names none (management.md section 10).
 const DefaultBaseline = "azuredefault"
-
-// ErrUnknownBaseline says that an identifier names no baseline that is stored or could be fetched. The service answers
-// it as 400 InvalidParameter.
-var ErrUnknownBaseline = errors.New("unknown baseline")
 
 // Baseline is the collateral of a baseline for one platform.
 type Baseline struct {
@@ -36,26 +32,28 @@ type BaselinesConfig struct {
 	Clock    func() time.Time // as Config.Clock
 	Grace    time.Duration    // of the CRLs, as Config.Grace
 	Logger   *slog.Logger     // gets a line for each stored set that is not sound; nil means none
+	// WithoutCRLs is Config.WithoutCRLs for stored baselines.
+	WithoutCRLs bool
 }
 
 // Baselines finds the collateral that a baseline identifier stands for. It is safe for concurrent use.
 type Baselines struct {
-	live    *Cache
-	stored  []storedSet
-	unsound []error // what is wrong with the sets that cannot be used
+	live        *Cache
+	stored      []storedSet
+	unsound     []error // what is wrong with the sets that cannot be used
+	withoutCRLs bool
 }
 
 // storedSet is a set whose TCB info is verified and of an SGX platform.
 type storedSet struct {
 	tcbInfo *dcap.TCBInfo
-	anchor  dcap.Anchor
 	cache   *Cache
 }
 
 // NewBaselines verifies the TCB info of each stored set, which says what the set is for. A set that is unsound is left
 // out. Baselines must be closed; cfg.Live is closed with them.
 func NewBaselines(cfg BaselinesConfig) *Baselines {
-	b := &Baselines{live: cfg.Live}
+	b := &Baselines{live: cfg.Live, withoutCRLs: cfg.WithoutCRLs}
 	for _, set := range cfg.Stored {
 		if err := b.add(cfg, set); err != nil {
 			err = fmt.Errorf("stored collateral %s: %w", set.Name, err)
@@ -81,7 +79,7 @@ func (b *Baselines) add(cfg BaselinesConfig, set *Set) error {
 		return nil // a bundle may hold sets for evidence that is not verified here
 	}
 	cache := New(Config{Source: set, Verifier: cfg.Verifier, Clock: cfg.Clock, Grace: cfg.Grace, Pinned: true, Logger: cfg.Logger})
-	b.stored = append(b.stored, storedSet{t, anchorOf(r.Chain), cache})
+	b.stored = append(b.stored, storedSet{t, cache})
 	return nil
 }
 
@@ -95,15 +93,15 @@ func (b *Baselines) Close() {
 	}
 }
 
-// Check reports whether id could name a baseline: [DefaultBaseline] or nothing, or the evaluation number of a stored
-// set. Any number will do where there is a live source, or a stored set that is unsound and so might have been it. The
+// Check reports whether id could name a baseline: [DefaultBaseline], or the evaluation number of a stored set. Any number will do where there is a live source, or a stored set that is unsound and so might have been it. The
 // error wraps [ErrUnknownBaseline].
 func (b *Baselines) Check(id string) error {
 	open := b.live != nil || len(b.unsound) > 0
-	if id == "" || id == DefaultBaseline || isNumber(id) && (open || slices.Contains(b.numbers(), id)) {
+	if id == DefaultBaseline || isNumber(id) && (open || slices.Contains(b.numbers(), id)) {
 		return nil
 	}
-	return fmt.Errorf("%w %q: expected %s", ErrUnknownBaseline, id, strings.Join(append([]string{DefaultBaseline}, b.numbers()...), ", "))
+	stored := cmp.Or(strings.Join(b.numbers(), ", "), "none")
+	return unknownBaseline(id, "expected %q or a TCB evaluation data number (stored: %s)", DefaultBaseline, stored)
 }
 
 // numbers are the evaluation numbers of the stored sets.
@@ -119,11 +117,9 @@ func (b *Baselines) numbers() []string {
 	return text
 }
 
-func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
-
 // For returns the collateral of baseline id for evidence of origin o. The default is the first stored set for the
 // platform, or Intel's standard evaluation if none is; a number is the stored set of that number, or else a live
-// evaluation. The error wraps [ErrUnknownBaseline] or is an [Unavailable].
+// evaluation near the standard one. The error wraps [ErrUnknownBaseline] or is an [Unavailable].
 func (b *Baselines) For(ctx context.Context, id string, o *dcap.Origin) (Baseline, error) {
 	if err := b.Check(id); err != nil {
 		return Baseline{}, err
@@ -150,7 +146,7 @@ func (b *Baselines) For(ctx context.Context, id string, o *dcap.Origin) (Baselin
 func (b *Baselines) find(o *dcap.Origin, evaluation string) *storedSet {
 	for i, s := range b.stored {
 		t := s.tcbInfo
-		if t.FMSPC() == o.FMSPC() && s.anchor == o.Anchor() &&
+		if t.FMSPC() == o.FMSPC() && t.Anchor() == o.Anchor() &&
 			(evaluation == "" || evaluation == decimal(t.EvaluationNumber())) {
 			return &b.stored[i]
 		}
@@ -158,18 +154,14 @@ func (b *Baselines) find(o *dcap.Origin, evaluation string) *storedSet {
 	return nil
 }
 
-// pinned returns the documents of s, with live CRLs if its own are missing or no longer in force.
+// pinned returns the documents of s. Its CRLs count as far as the live source has none that are newer.
 func (b *Baselines) pinned(ctx context.Context, s *storedSet, o *dcap.Origin) (dcap.Collateral, error) {
 	// The evaluation is that of the TCB info; the identity stored beside it may be of another.
 	docs, err := s.cache.signed(ctx, o, "")
 	if err != nil {
 		return dcap.Collateral{}, err
 	}
-	all, err := s.cache.withCRLs(ctx, o, docs)
-	if err != nil && b.live != nil {
-		return b.live.withCRLs(ctx, o, docs)
-	}
-	return all, err
+	return crls{live: b.live, stored: s.cache, optional: b.withoutCRLs}.addTo(ctx, docs, o)
 }
 
 // missing says that there is no stored set for a platform, and what is wrong with the sets that might have been it.

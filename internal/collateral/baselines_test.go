@@ -42,13 +42,13 @@ func TestBaselineIsFoundByIdentifier(t *testing.T) {
 		err    error
 	}{
 		{"default is the first stored", stored, true, DefaultBaseline, 10, dcap.Pinned, nil},
-		{"no identifier is the default", stored, false, "", 10, dcap.Pinned, nil},
+		{"no identifier", stored, true, "", 0, 0, ErrUnknownBaseline},
 		{"stored by number", stored, false, "12", 12, dcap.Pinned, nil},
 		{"stored goes before live", stored, true, "12", 12, dcap.Pinned, nil},
 		{"not stored for the platform", stored, false, "20", 0, 0, ErrAbsent},
 		{"not stored for the PKI", stored, false, "11", 0, 0, ErrAbsent},
 		{"not stored for the platform, but live", stored[:2], true, DefaultBaseline, 17, dcap.Enforce, nil},
-		{"live only", nil, true, "", 17, dcap.Enforce, nil},
+		{"live only", nil, true, DefaultBaseline, 17, dcap.Enforce, nil},
 		{"live by number", stored, true, "17", 17, dcap.Enforce, nil},
 		{"nowhere by number", stored, false, "17", 0, 0, ErrUnknownBaseline},
 		{"no baseline at all", nil, false, DefaultBaseline, 0, 0, ErrAbsent},
@@ -86,7 +86,7 @@ func TestBaselineIsFoundByIdentifier(t *testing.T) {
 	}
 }
 
-func TestStoredBaselineTakesLiveCRLsOnceItsOwnAreOutOfDate(t *testing.T) {
+func TestStoredBaselineTakesTheCRLsIssuedLast(t *testing.T) {
 	in := assaytest.NewIntel()
 	v := verifier(t, in)
 	stored := set(t, "stored", evaluation(in, 10, now))
@@ -100,7 +100,9 @@ func TestStoredBaselineTakesLiveCRLsOnceItsOwnAreOutOfDate(t *testing.T) {
 		own  bool // the CRLs are the set's own
 		ok   bool
 	}{
-		{"own in force", stored, now, true, true, true},
+		{"own in force, no live ones", stored, now, false, true, true},
+		{"own in force, live ones issued later", stored, now.Add(time.Hour), true, false, true},
+		{"own in force, live ones issued before", stored, now.Add(-time.Hour), true, true, true},
 		{"own out of date", stored, now.AddDate(0, 2, 0), true, false, true},
 		{"own out of date, no live ones", stored, now.AddDate(0, 2, 0), false, false, false},
 		{"none", without, now.Add(time.Hour), true, false, true},
@@ -114,7 +116,7 @@ func TestStoredBaselineTakesLiveCRLsOnceItsOwnAreOutOfDate(t *testing.T) {
 			}
 			b := NewBaselines(cfg)
 			defer b.Close()
-			got, err := b.For(t.Context(), "", origin(t, v, fresh))
+			got, err := b.For(t.Context(), DefaultBaseline, origin(t, v, fresh))
 			if !c.ok {
 				unavailable(t, err)
 				return
@@ -165,12 +167,13 @@ func TestUnsoundStoredSetIsUnavailableAndSaysWhy(t *testing.T) {
 				b := NewBaselines(BaselinesConfig{Stored: []*Set{s}, Verifier: v, Clock: at(now),
 					Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				defer b.Close()
-				for _, id := range []string{"", "10"} {
+				for _, id := range []string{DefaultBaseline, "10"} {
 					_, err := b.For(t.Context(), id, o)
 					if u := unavailable(t, err); !strings.Contains(u.Error(), want) {
 						t.Errorf("For(%q): got %v, want it to say %q", id, u, want)
 					}
 				}
+				b.Close()
 				if log.Len() == 0 {
 					t.Error("nothing in the log")
 				}
@@ -188,7 +191,10 @@ func TestUnknownBaselineNamesTheKnownOnes(t *testing.T) {
 	if got, want := b.numbers(), []string{"9", "12"}; !slices.Equal(got, want) {
 		t.Errorf("got numbers %q, want %q", got, want)
 	}
-	if err := b.Check("13"); err == nil || !strings.HasSuffix(err.Error(), "azuredefault, 9, 12") {
-		t.Errorf("got error %v, want the known identifiers", err)
+	for id, remedy := range map[string]string{"13": "store the collateral of that number", "banana": "correct x-ms-sgx-tcbidentifier in the policy"} {
+		want := `expected "azuredefault" or a TCB evaluation data number (stored: 9, 12)`
+		if err := b.Check(id); err == nil || !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), remedy) {
+			t.Errorf("Check(%q): got error %v, want it to say %s, and the remedy %s", id, err, want, remedy)
+		}
 	}
 }

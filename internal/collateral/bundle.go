@@ -21,6 +21,7 @@ const (
 	maxBundleBytes   = 64 << 20 // unpacked
 	maxBundleEntries = 20_000   // files and folders, of whatever kind
 	maxBundleDepth   = 3        // folders between the bundle and a set's files
+	entriesAtOnce    = 1000     // listed of one folder before they are counted
 )
 
 // ReadBundle reads a stored bundle: a folder or one .tar.gz file. Every folder in it that holds tcb_info.json, at most
@@ -28,7 +29,11 @@ const (
 // passed over. The error wraps [ErrAbsent] when there is no set at all.
 func ReadBundle(name string) ([]*Set, error) {
 	t := newTree()
-	if err := t.readBundle(name); err != nil {
+	err := t.readBundle(name)
+	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == name {
+		return nil, fmt.Errorf("collateral bundle: %w", err) // which names it
+	}
+	if err != nil {
 		return nil, fmt.Errorf("collateral bundle %s: %w", name, err)
 	}
 	sets := t.sets()
@@ -69,31 +74,76 @@ func (t *tree) readBundle(name string) error {
 	return t.readArchive(f)
 }
 
-// readFolder reads the sets' files in fsys, down to depth folders below its root.
+// readFolder reads the sets' files in fsys, down to depth folders below its root. It finds all of them, within bounds,
+// before it reads any: the folder may be the wrong one, such as the root of the file system.
 func (t *tree) readFolder(fsys fs.FS, depth int) error {
-	return fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
+	files, err := t.find(fsys, ".", depth)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		if err := t.addFile(fsys, name); err != nil {
 			return err
 		}
-		if err := t.count(); err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if hidden(name) || folders(name) > depth {
-				return fs.SkipDir
+	}
+	return nil
+}
+
+// find lists the sets' files in the folder dir and, down to depth, in those below it.
+func (t *tree) find(fsys fs.FS, dir string, depth int) (files []string, err error) {
+	entries, err := t.list(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case e.IsDir() && depth > 0 && !hidden(name):
+			below, err := t.find(fsys, name, depth-1)
+			if err != nil {
+				return nil, err
 			}
-			return nil
+			files = append(files, below...)
+		case !e.IsDir() && isSetFile(e.Name()):
+			files = append(files, name)
 		}
-		if !isSetFile(path.Base(name)) {
-			return nil
+	}
+	return files, nil
+}
+
+// list returns what is in the folder dir, in no order.
+func (t *tree) list(fsys fs.FS, dir string) (entries []fs.DirEntry, err error) {
+	f, err := fsys.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	folder, ok := f.(fs.ReadDirFile)
+	if !ok {
+		return nil, fmt.Errorf("listing %s: %w", dir, errors.ErrUnsupported)
+	}
+	for {
+		some, err := folder.ReadDir(entriesAtOnce)
+		if err := t.count(len(some)); err != nil {
+			return nil, err
 		}
-		f, err := fsys.Open(name)
-		if err != nil {
-			return err
+		entries = append(entries, some...)
+		switch {
+		case errors.Is(err, io.EOF):
+			return entries, nil
+		case err != nil:
+			return nil, err
 		}
-		defer f.Close()
-		return t.add(name, f)
-	})
+	}
+}
+
+func (t *tree) addFile(fsys fs.FS, name string) error {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return t.add(name, f)
 }
 
 // readArchive reads the sets' files in a gzip-compressed tar. Nothing is unpacked to disk; an entry that would lead out
@@ -123,7 +173,7 @@ func (t *tree) readArchive(r io.Reader) error {
 }
 
 func (t *tree) addEntry(h *tar.Header, r io.Reader) error {
-	if err := t.count(); err != nil {
+	if err := t.count(1); err != nil {
 		return err
 	}
 	name := path.Clean(h.Name)
@@ -143,8 +193,8 @@ func (t *tree) addEntry(h *tar.Header, r io.Reader) error {
 }
 
 // count keeps the number of entries in bounds, also of those that are passed over.
-func (t *tree) count() error {
-	if t.entries++; t.entries > maxBundleEntries {
+func (t *tree) count(more int) error {
+	if t.entries += more; t.entries > maxBundleEntries {
 		return fmt.Errorf("more than %d entries", maxBundleEntries)
 	}
 	return nil

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence/dcap"
@@ -197,6 +200,71 @@ func TestDamagedArchivesAreRefused(t *testing.T) {
 		}
 		if sets, err := ReadBundle(file); err == nil {
 			t.Errorf("%s: got sets %q and no error", name, names(sets))
+		}
+	}
+}
+
+// wide is a file system whose only folder never ends.
+type wide struct{ listed int }
+
+func (w *wide) Open(string) (fs.File, error) { return w, nil }
+func (w *wide) Stat() (fs.FileInfo, error)   { return nil, fs.ErrInvalid }
+func (w *wide) Read([]byte) (int, error)     { return 0, fs.ErrInvalid }
+func (w *wide) Close() error                 { return nil }
+func (w *wide) ReadDir(n int) (list []fs.DirEntry, err error) {
+	if n <= 0 {
+		return nil, errors.New("listed as a whole")
+	}
+	for range n {
+		list = append(list, fs.FileInfoToDirEntry(named(fmt.Sprint(w.listed))))
+		w.listed++
+	}
+	return list, nil
+}
+
+// named is a file of which nothing but the name is known.
+type named string
+
+func (n named) Name() string     { return string(n) }
+func (named) Size() int64        { return 0 }
+func (named) Mode() fs.FileMode  { return 0 }
+func (named) ModTime() time.Time { return time.Time{} }
+func (named) IsDir() bool        { return false }
+func (named) Sys() any           { return nil }
+
+func TestFolderIsListedWithinBoundsBeforeAnythingIsRead(t *testing.T) {
+	var w wide
+	if err := newTree().readFolder(&w, maxBundleDepth); err == nil || !strings.Contains(err.Error(), "entries") {
+		t.Errorf("folder without end: got error %v, want the bound of entries named", err)
+	}
+	if w.listed > maxBundleEntries+entriesAtOnce {
+		t.Errorf("%d entries were listed, want about %d", w.listed, maxBundleEntries)
+	}
+
+	files := fstest.MapFS{"a/tcb_info.json": {Data: make([]byte, MaxDocument+1)}}
+	for n := range maxBundleEntries - 2 {
+		files[fmt.Sprintf("b%d", n)] = &fstest.MapFile{}
+	}
+	check := func(want string) {
+		t.Helper()
+		if err := newTree().readFolder(files, maxBundleDepth); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d files: got error %v, want it to say %q", len(files), err, want)
+		}
+	}
+	check("longer than") // as many as may be are read
+	files["one more"] = &fstest.MapFile{}
+	check("entries")
+}
+
+func TestErrorsNameTheBundleOnce(t *testing.T) {
+	good := lay(t, "a/tcb_info.json/file")
+	for _, name := range []string{filepath.Join(t.TempDir(), "none"), good} {
+		_, err := ReadBundle(name)
+		if err == nil || strings.Count(err.Error(), name) != 1 {
+			t.Errorf("got error %v, want it to name %s once", err, name)
+		}
+		if _, err := ReadSet(name + "x"); err == nil || strings.Count(err.Error(), name) != 1 {
+			t.Errorf("got error %v, want it to name %s once", err, name)
 		}
 	}
 }

@@ -2,10 +2,7 @@ package collateral
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -15,13 +12,14 @@ import (
 // Bounds and times of a cache. The times are of the machine's own clock, not of Config.Clock, which may stand still.
 const (
 	maxItems      = 1024             // documents, including those that could not be had
+	maxNewcomers  = 8                // loads at a time of what the cache has never had
 	loadTimeout   = 30 * time.Second // one load, however many wait for it
 	refreshEvery  = 24 * time.Hour   // a document is renewed when it is that old, or two thirds of what it had to live
 	refreshAtMost = time.Minute      // but not more often than that
 	absentPause   = 30 * time.Second // before a source is asked again for what it did not have
 	firstPause    = time.Second      // before a source that failed is asked again; doubled with each failure,
 	longestPause  = time.Minute      // up to this
-	maxRetryAfter = time.Hour        // what a source may ask for by Retry-After
+	maxRetryAfter = time.Hour        // how long a source may ask to be left alone, by Retry-After
 	closedPause   = time.Second      // told to those who ask a cache that is closed, full or too slow for them
 )
 
@@ -36,6 +34,8 @@ type Config struct {
 	Clock func() time.Time
 	// Grace is how long past its nextUpdate a document may still be used (limit collateral_grace).
 	Grace time.Duration
+	// WithoutCRLs lets [Cache.For] do without the CRLs that are not available (setting require_crls).
+	WithoutCRLs bool
 	// Pinned lets TCB info and QE identity be used past their nextUpdate, but not the CRLs (sgx-tdx.md section 9.1).
 	Pinned bool
 	// Logger gets a line for each load that fails; nil means none.
@@ -43,16 +43,23 @@ type Config struct {
 }
 
 // Cache holds verified collateral. Each document is loaded once for all who ask for it at the same time, and renewed in
-// the background while the one at hand is still in force. A document that cannot be had leaves a mark for a while, so
-// that evidence cannot make the cache ask its source over and over. It is safe for concurrent use.
+// the background while the one at hand is still in force. It is safe for concurrent use.
+//
+// Evidence and draft policies cannot make the cache ask its source over and over, nor drive out what others use. A
+// document that cannot be had leaves a mark, and is not asked for again before its time. What is in force and the marks
+// whose time is not over stay; once there is no room beside them, what is new is refused. Evaluations are only asked for
+// by a number near the standard one, and few documents that were never there are loaded at a time. A source that asks to
+// be left alone is, while documents at hand keep being served.
 type Cache struct {
-	cfg    Config
-	ctx    context.Context // of the loads; ends with Close
-	cancel context.CancelFunc
-	loads  sync.WaitGroup
+	cfg       Config
+	ctx       context.Context // of the loads; ends with Close
+	cancel    context.CancelFunc
+	loads     sync.WaitGroup
+	newcomers chan struct{} // a place for each load of what the cache never had
 
-	mu    sync.Mutex
-	items map[key]*item // at most maxItems
+	mu     sync.Mutex
+	items  map[key]*item // at most maxItems
+	resume time.Time     // the source wants to be left alone until then
 }
 
 // item is what the cache knows of one document. Its fields are guarded by Cache.mu.
@@ -79,7 +86,7 @@ func New(cfg Config) *Cache {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Cache{cfg: cfg, ctx: ctx, cancel: cancel, items: map[key]*item{}}
+	return &Cache{cfg: cfg, ctx: ctx, cancel: cancel, newcomers: make(chan struct{}, maxNewcomers), items: map[key]*item{}}
 }
 
 // Close ends the loads that run and waits for them. A closed cache answers [Unavailable].
@@ -92,38 +99,32 @@ func (c *Cache) Close() {
 
 // For returns the collateral for evidence of origin o, each document verified and in force. The evaluation is
 // [Standard], [Early] or a TCB evaluation data number. It loads what is not at hand and waits for that no longer than
-// ctx. An error is an [Unavailable], or wraps [ErrUnknownBaseline] when the evaluation is none of these.
-func (c *Cache) For(ctx context.Context, o *dcap.Origin, evaluation string) (dcap.Collateral, error) {
-	if evaluation != Standard && evaluation != Early && !isNumber(evaluation) {
-		return dcap.Collateral{}, fmt.Errorf("evaluation %q: %w", evaluation, ErrUnknownBaseline)
+// ctx. An error is an [Unavailable], or wraps [ErrUnknownBaseline] when there is no such evaluation.
+func (c *Cache) For(ctx context.Context, o *dcap.Origin, evaluation string) (docs dcap.Collateral, err error) {
+	lists := crls{live: c, optional: c.cfg.WithoutCRLs}
+	switch {
+	case isNumber(evaluation):
+		lists.begin(o)
+		docs, err = c.numbered(ctx, o, evaluation)
+	case evaluation == Standard, evaluation == Early:
+		lists.begin(o)
+		docs, err = c.signed(ctx, o, evaluation)
+	default:
+		err = unknownBaseline(evaluation, "expected %q, %q or a TCB evaluation data number", Standard, Early)
 	}
-	for _, w := range []want{wantQEIdentity(o, evaluation), wantPCKCRL(o), wantRootCRL(o)} {
-		c.begin(w) // so that no load waits for another to end
-	}
-	docs, err := c.signed(ctx, o, evaluation)
 	if err != nil {
 		return dcap.Collateral{}, err
 	}
-	return c.withCRLs(ctx, o, docs)
+	return lists.addTo(ctx, docs, o)
 }
 
 // signed returns the two JSON documents.
 func (c *Cache) signed(ctx context.Context, o *dcap.Origin, evaluation string) (docs dcap.Collateral, err error) {
+	c.begin(wantQEIdentity(o, evaluation)) // so that its load does not wait for the other to end
 	if docs.TCBInfo, err = get[*dcap.TCBInfo](ctx, c, wantTCBInfo(o, evaluation)); err != nil {
 		return dcap.Collateral{}, err
 	}
 	if docs.QEIdentity, err = get[*dcap.QEIdentity](ctx, c, wantQEIdentity(o, evaluation)); err != nil {
-		return dcap.Collateral{}, err
-	}
-	return docs, nil
-}
-
-// withCRLs returns docs with the two revocation lists.
-func (c *Cache) withCRLs(ctx context.Context, o *dcap.Origin, docs dcap.Collateral) (_ dcap.Collateral, err error) {
-	if docs.PCKCRL, err = get[*dcap.CRL](ctx, c, wantPCKCRL(o)); err != nil {
-		return dcap.Collateral{}, err
-	}
-	if docs.RootCRL, err = get[*dcap.CRL](ctx, c, wantRootCRL(o)); err != nil {
 		return dcap.Collateral{}, err
 	}
 	return docs, nil
@@ -169,7 +170,7 @@ func (c *Cache) begin(w want) (any, *item) {
 // await waits for the load of it, if one runs, and returns the document, or why there is none that may be used.
 func (c *Cache) await(ctx context.Context, it *item, w want) (any, error) {
 	if it == nil {
-		return nil, &Unavailable{w.String(), closedPause, errors.New("the collateral cache is closed or busy")}
+		return nil, &Unavailable{w.String(), closedPause, notNow("the collateral cache is closed or busy")}
 	}
 	c.mu.Lock()
 	loading := it.loading
@@ -197,6 +198,14 @@ func (c *Cache) answer(it *item, w want) (any, error) {
 	return nil, &Unavailable{w.String(), max(closedPause, time.Until(it.retry)), err}
 }
 
+// failing reports whether the last load of w failed.
+func (c *Cache) failing(w want) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	it := c.items[w.key]
+	return it != nil && it.failures > 0
+}
+
 // item returns the item of k, if need be in the place of another.
 func (c *Cache) item(k key) *item {
 	if c.ctx.Err() != nil {
@@ -210,105 +219,47 @@ func (c *Cache) item(k key) *item {
 	return it
 }
 
-// evict drops one item: of those without a document, if there are any, the one used longest ago, so that made-up
-// platforms push out each other and not what is in use. It reports false if all are being loaded.
+// evict drops the item that is least worth keeping. It leaves alone what is being loaded and marks whose time is not
+// over. A document in force it drops only where all items are such documents. It reports false if it dropped none.
 func (c *Cache) evict() bool {
 	var victim *item
 	var at key
+	now, full := time.Now(), true // of documents in force
 	for k, it := range c.items {
-		if it.loading == nil && (victim == nil || it.lessUseful(victim)) {
+		full = full && c.worth(it) == inForce
+		idle := it.loading == nil && !now.Before(it.retry)
+		if idle && (victim == nil || c.lessUseful(it, victim)) {
 			victim, at = it, k
 		}
 	}
+	if victim == nil || c.worth(victim) == inForce && !full {
+		return false
+	}
 	delete(c.items, at)
-	return victim != nil
+	return true
 }
 
-func (it *item) lessUseful(other *item) bool {
-	if empty := it.doc.value == nil; empty != (other.doc.value == nil) {
+// lessUseful reports whether a is worth less than b, or as much and was used longer ago.
+func (c *Cache) lessUseful(a, b *item) bool {
+	if worthA, worthB := c.worth(a), c.worth(b); worthA != worthB {
+		return worthA < worthB
+	}
+	return a.used.Before(b.used)
+}
+
+// The worth of an item, in rising order.
+const (
+	empty = iota
+	outOfDate
+	inForce
+)
+
+func (c *Cache) worth(it *item) int {
+	switch {
+	case it.doc.value == nil:
 		return empty
+	case c.check(it.doc) != nil:
+		return outOfDate
 	}
-	return it.used.Before(other.used)
-}
-
-// load has one document loaded and keeps the result, of which those who wait are told by closing it.loading. The
-// document at hand before, if any, is have.
-func (c *Cache) load(it *item, w want, have document) {
-	ctx, cancel := context.WithTimeout(c.ctx, loadTimeout)
-	defer cancel()
-	doc, err := c.obtain(ctx, it, w, have)
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	close(it.loading)
-	it.loading = nil
-	if err == nil {
-		it.doc, it.err, it.failures, it.retry = doc, nil, 0, time.Time{}
-		return
-	}
-	it.fail(err)
-	c.cfg.Logger.Warn("collateral cannot be loaded", "item", w.String(), "error", it.err, "retryAfter", time.Until(it.retry))
-}
-
-// obtain returns the copy on disk if there is one in force, the first time; it is renewed at its next use.
-func (c *Cache) obtain(ctx context.Context, it *item, w want, have document) (document, error) {
-	if !it.recalled {
-		it.recalled = true
-		if doc, ok := c.recall(w); ok {
-			return doc, nil
-		}
-	}
-	return c.renew(ctx, w, have)
-}
-
-// renew gets w from the source and puts it on disk. A source that has fallen behind does not bring back an older
-// document than the one in force.
-func (c *Cache) renew(ctx context.Context, w want, have document) (document, error) {
-	r, err := c.fetch(ctx, w)
-	if err != nil {
-		return document{}, err
-	}
-	doc, err := c.accept(w, r)
-	if err != nil {
-		return document{}, err
-	}
-	left := doc.next.Sub(c.cfg.Clock())
-	if c.cfg.Pinned {
-		left = 2 * refreshEvery // what is stored is not replaced at its nextUpdate
-	}
-	doc.refresh = time.Now().Add(refreshAfter(left))
-	if doc.issued.Before(have.issued) && c.check(have) == nil {
-		have.refresh = doc.refresh
-		return have, nil
-	}
-	c.store(w, r)
-	return doc, nil
-}
-
-// accept verifies r and its dates. A refusal of collateral is not wrapped: it must not be taken for one of evidence.
-func (c *Cache) accept(w want, r raw) (document, error) {
-	doc, err := c.verify(w, r)
-	if err != nil {
-		return document{}, errors.New(err.Error())
-	}
-	return doc, c.check(doc)
-}
-
-// fail notes that a load did not succeed and when the next one may be tried.
-func (it *item) fail(err error) {
-	pause := min(firstPause<<min(it.failures, 10), longestPause)
-	if errors.Is(err, ErrAbsent) {
-		pause = absentPause
-	}
-	if u, ok := errors.AsType[*Unavailable](err); ok {
-		pause, err = max(pause, min(u.RetryAfter, maxRetryAfter)), u.Err
-	}
-	it.err, it.failures, it.retry = err, it.failures+1, time.Now().Add(pause)
-}
-
-// refreshAfter is when a document that has yet to live that long should be renewed; varied, so that many servers do not
-// ask at the same moment.
-func refreshAfter(left time.Duration) time.Duration {
-	after := max(refreshAtMost, min(refreshEvery, left/3*2))
-	return after - rand.N(after/5)
+	return inForce
 }

@@ -118,7 +118,6 @@ func TestSlowSourceIsCutOffAndRecovers(t *testing.T) {
 
 func TestFailingSourceIsNotAskedBeforeItsPauseIsOver(t *testing.T) {
 	failing := errors.New("status 500")
-	busy := func(after time.Duration) error { return &Unavailable{"item", after, errors.New("status 429")} }
 	for _, c := range []struct {
 		name     string
 		err      error
@@ -129,9 +128,7 @@ func TestFailingSourceIsNotAskedBeforeItsPauseIsOver(t *testing.T) {
 		{"fourth failure", failing, 4, 8 * firstPause},
 		{"hundredth failure", failing, 100, longestPause},
 		{"absent", &Unavailable{Item: "item", Err: fmt.Errorf("status 404: %w", ErrAbsent)}, 1, absentPause},
-		{"Retry-After", busy(2 * time.Minute), 1, 2 * time.Minute},
-		{"Retry-After without end", busy(1000 * time.Hour), 1, maxRetryAfter},
-		{"Retry-After of nothing", busy(0), 1, firstPause},
+		{"busy without Retry-After", &Unavailable{Item: "item", Err: errors.New("status 429")}, 1, firstPause},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -251,7 +248,7 @@ func TestPinnedDocumentsOutliveTheirNextUpdateButCRLsDoNot(t *testing.T) {
 	if _, err := b.signed(t.Context(), b.origin, Standard); err != nil {
 		t.Errorf("TCB info and QE identity: %v", err)
 	}
-	_, err := b.withCRLs(t.Context(), b.origin, dcap.Collateral{})
+	_, err := crls{live: b.Cache}.addTo(t.Context(), dcap.Collateral{}, b.origin)
 	if u := unavailable(t, err); !strings.Contains(u.Error(), "nextUpdate") {
 		t.Errorf("PCK CRL past its date: got %v, want nextUpdate named", u)
 	}
@@ -333,19 +330,39 @@ func TestFloodOfPlatformsIsBoundedAndLeavesWhatIsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.source.failWith(ErrAbsent)
-	for n := range 2 * maxItems {
-		_, err := get[*dcap.TCBInfo](t.Context(), b.Cache, platform(n))
+	for round := range 2 { // the marks of the first keep the second from the source
+		for n := range maxItems {
+			_, err := get[*dcap.TCBInfo](t.Context(), b.Cache, platform(round*maxItems+n))
+			unavailable(t, err)
+		}
+	}
+	if got, want := b.source.count(TCBInfo), maxItems-len(all())+1; got != want {
+		t.Errorf("source was asked %d times for TCB info, want %d", got, want)
+	}
+	b.endPauses()
+	for n := range maxItems {
+		_, err := get[*dcap.TCBInfo](t.Context(), b.Cache, platform(2*maxItems+n))
 		unavailable(t, err)
 	}
-	b.source.recover()
 	if got := len(b.items); got != maxItems {
 		t.Errorf("the cache holds %d items, want %d", got, maxItems)
 	}
+	b.source.recover()
 	if err := b.get(); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := b.source.count(TCBInfo), 1+2*maxItems; got != want || b.source.count(QEIdentity) != 1 {
+	if got, want := b.source.count(TCBInfo), 2*(maxItems-len(all()))+1; got != want || b.source.count(QEIdentity) != 1 {
 		t.Errorf("source was asked %d times for TCB info, want %d; %d times for the QE identity, want 1", got, want, b.source.count(QEIdentity))
+	}
+}
+
+// endPauses lets every load begin at once, as if the pauses were over.
+func (c *Cache) endPauses() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resume = time.Now()
+	for _, it := range c.items {
+		it.retry = time.Now()
 	}
 }
 
@@ -385,5 +402,60 @@ func BenchmarkCollateralAtHand(b *testing.B) {
 		if err := bench.get(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// filled is a cache at its bound, with the given items and copies of the last one.
+func filled(t testing.TB, items ...*item) *bench {
+	t.Helper()
+	b := newBench(t, at(now), nil)
+	for n := range maxItems {
+		it := *items[min(n, len(items)-1)]
+		b.items[platform(n).key] = &it
+	}
+	return b
+}
+
+func TestRoomIsMadeByWhatIsWorthLeast(t *testing.T) {
+	held := func(next time.Time) document { return document{value: &dcap.TCBInfo{}, issued: now, next: next} }
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	fresh := &item{doc: held(now.Add(time.Hour)), used: ago(time.Hour)}
+	stale := &item{doc: held(now), used: ago(time.Minute)}
+	mark := &item{err: ErrAbsent, retry: ago(time.Second), used: ago(time.Second)}
+	older := func(it item, d time.Duration) *item { it.used = it.used.Add(-d); return &it }
+	pausing := func(it item) *item { it.retry = time.Now().Add(time.Hour); return &it }
+	loading := func(it item) *item { it.loading = make(chan struct{}); return &it }
+	const none = -1
+	for _, c := range []struct {
+		name  string
+		items []*item
+		gone  int
+	}{
+		{"a mark before documents used longer ago", []*item{fresh, mark, stale, fresh}, 1},
+		{"a document out of date before one in force", []*item{fresh, stale, fresh}, 1},
+		{"of marks the one used longest ago", []*item{mark, older(*mark, 2), older(*mark, 1), mark}, 1},
+		{"of documents out of date the one used longest ago", []*item{fresh, stale, older(*stale, 1), fresh}, 2},
+		{"of nothing but documents in force the one used longest ago", []*item{fresh, fresh, older(*fresh, 1), fresh}, 2},
+		{"of nothing but documents in force one that does not load", []*item{loading(*older(*fresh, 1)), older(*fresh, 1), fresh}, 1},
+		{"no document in force while others load", []*item{loading(item{}), fresh}, none},
+		{"no document in force while marks stay", []*item{pausing(*mark), fresh}, none},
+		{"no mark whose time is not over", []*item{pausing(*mark)}, none},
+		{"nothing that is being loaded", []*item{loading(item{})}, none},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := filled(t, c.items...)
+			newcomer := platform(maxItems).key
+			if got := b.item(newcomer) != nil; got != (c.gone != none) {
+				t.Fatalf("newcomer let in: got %t, want %t", got, !got)
+			}
+			if len(b.items) != maxItems {
+				t.Errorf("the cache holds %d items, want %d", len(b.items), maxItems)
+			}
+			for n := range maxItems {
+				if got := b.items[platform(n).key] == nil; got != (n == c.gone) {
+					t.Errorf("item %d dropped: got %t, want %t", n, got, !got)
+				}
+			}
+		})
 	}
 }

@@ -10,9 +10,6 @@ package collateral
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/assay-attestation/assay/evidence/dcap"
 )
@@ -29,7 +26,7 @@ const (
 
 // Source delivers collateral as it is stored or published, unverified. Its methods may be called concurrently and honour
 // the context. An error wraps [ErrAbsent] when the source answered that it has no such item; an error that is an
-// [Unavailable] may carry the time before which the source does not want to be asked again. A source does not retry.
+// [Unavailable] may carry the time for which the source wants to be left alone. A source does not retry.
 type Source interface {
 	// TCBInfo returns the signed TCB info of a platform family and its issuer chain in PEM. The evaluation is
 	// [Standard], [Early] or a number.
@@ -41,31 +38,6 @@ type Source interface {
 	// RootCRL returns the revocation list of the root, in DER, PEM or hex.
 	RootCRL(ctx context.Context) ([]byte, error)
 }
-
-// ErrAbsent says that a source was asked and does not have the item.
-var ErrAbsent = errors.New("not there")
-
-// Unavailable says that an item of collateral could not be had in a form that may be used. The service answers it as
-// 503 CollateralUnavailable with Retry-After; it says nothing about the evidence.
-type Unavailable struct {
-	Item       string        // which document, in words: "TCB info for FMSPC 00906ED50000"
-	RetryAfter time.Duration // when asking again may help; zero if not known
-	Err        error         // what is wrong with it
-}
-
-// Error names the item and what is wrong with it.
-func (u *Unavailable) Error() string { return fmt.Sprintf("%s is not available: %v", u.Item, u.Err) }
-
-// Public is Error for a client, who is not told where the operator gets collateral from.
-func (u *Unavailable) Public() string {
-	if upstream, ok := errors.AsType[*upstreamError](u.Err); ok {
-		return fmt.Sprintf("%s: the source of collateral %s", u.Item, upstream.outcome)
-	}
-	return u.Error()
-}
-
-// Unwrap returns the cause.
-func (u *Unavailable) Unwrap() error { return u.Err }
 
 // Kind names a kind of document.
 type Kind string

@@ -3,9 +3,6 @@ package collateral
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -169,25 +166,4 @@ func unavailable(t testing.TB, err error) *Unavailable {
 		t.Errorf("%v: got RetryAfter %v, want %v to %v", err, u.RetryAfter, closedPause, maxRetryAfter)
 	}
 	return u
-}
-
-func TestPublicTextDoesNotNameTheSource(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	source, err := NewWeb(WebConfig{URL: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = source.RootCRL(t.Context())
-	public(t, err, "answered with status 404", server.URL)
-	server.Close()
-	_, err = source.RootCRL(t.Context())
-	public(t, err, "could not be reached", server.URL)
-}
-
-func public(t *testing.T, err error, what, url string) {
-	t.Helper()
-	u, ok := errors.AsType[*Unavailable](err)
-	if !ok || !strings.Contains(u.Public(), what) || strings.Contains(u.Public(), "127.0.0.1") || !strings.Contains(u.Error(), url) {
-		t.Errorf("error %v: want %q for the public and %s for the log", err, what, url)
-	}
 }

@@ -26,30 +26,28 @@ const (
 	copyExt        = ".json"
 )
 
-// recall reads the copy of w from disk. Without a copy that may be used it returns no document; a copy that is not just
-// out of date is worth a line in the log.
-func (c *Cache) recall(w want) (document, bool) {
+// recall reads the copy of w from disk. Without a copy that may be used it returns no document; the error says what is
+// wrong with a copy that is not just out of date.
+func (c *Cache) recall(w want) (doc document, err error) {
 	if c.cfg.Dir == "" {
-		return document{}, false
+		return document{}, nil
 	}
 	r, err := readCopy(c.copyName(w))
 	if errors.Is(err, fs.ErrNotExist) {
-		return document{}, false
+		return document{}, nil
 	}
-	var doc document
 	if err == nil {
 		doc, err = c.verify(w, r)
 	}
-	if err != nil {
-		c.cfg.Logger.Warn("stored copy of collateral is damaged and not used", "item", w.String(), "file", c.copyName(w), "error", err)
-		return document{}, false
+	if err != nil || c.check(doc) != nil {
+		return document{}, err
 	}
-	return doc, c.check(doc) == nil
+	return doc, nil
 }
 
-// store writes the copy of w. The service goes on without one.
+// store writes the copy of w, unless r is empty. The service goes on without one.
 func (c *Cache) store(w want, r raw) {
-	if c.cfg.Dir == "" {
+	if c.cfg.Dir == "" || r.Document == nil {
 		return
 	}
 	b, err := json.Marshal(r)

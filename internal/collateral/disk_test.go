@@ -30,6 +30,7 @@ func TestRestartFromDiskWithTheNetworkGone(t *testing.T) {
 	if err := b.get(); err != nil {
 		t.Fatal(err)
 	}
+	b.loads.Wait()
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(files) != len(all()) {
 		t.Fatalf("got files %q, error %v, want one for each document", files, err)
@@ -81,6 +82,7 @@ func TestDamagedCopyIsPassedOverWithOneLineInTheLog(t *testing.T) {
 			if err := b.get(); err != nil {
 				t.Fatal(err)
 			}
+			b.loads.Wait()
 			file := b.copyName(wantTCBInfo(b.origin, Standard))
 			content, err := os.ReadFile(file)
 			if err != nil {
@@ -93,10 +95,10 @@ func TestDamagedCopyIsPassedOverWithOneLineInTheLog(t *testing.T) {
 			for range 3 {
 				unavailable(t, again.get())
 			}
+			again.Close()
 			if lines := strings.Count(b.log.String(), "damaged"); lines != 1 {
 				t.Errorf("got %d lines about the damaged copy, want 1:\n%s", lines, b.log)
 			}
-			again.Close()
 			healthy := New(b.cfg)
 			defer healthy.Close()
 			if _, err := healthy.For(t.Context(), b.origin, Standard); err != nil {
@@ -115,6 +117,7 @@ func TestFolderThatCannotBeWrittenDoesNotStopTheService(t *testing.T) {
 	if err := b.get(); err != nil {
 		t.Fatal(err)
 	}
+	b.loads.Wait()
 	if !strings.Contains(b.log.String(), "cannot be stored") {
 		t.Errorf("log does not mention that nothing is stored:\n%s", b.log)
 	}
@@ -126,6 +129,7 @@ func TestStatusOfCopiesOnDisk(t *testing.T) {
 	if err := b.get(); err != nil {
 		t.Fatal(err)
 	}
+	b.loads.Wait()
 	list, err := CacheStatus(dir, b.cfg.Verifier)
 	if err != nil || len(list) != len(all()) {
 		t.Fatalf("got %+v, error %v, want one for each document", list, err)

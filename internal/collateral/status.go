@@ -32,20 +32,30 @@ type Status struct {
 // whose Err wraps [ErrAbsent].
 func (s *Set) Status(v *dcap.Verifier) []Status {
 	var list []Status
-	var anchor dcap.Anchor
+	anchor := s.anchor(v) // the root CRL must be of the same root
 	for _, kind := range []Kind{TCBInfo, QEIdentity, PCKCRL, RootCRL} {
 		r, err := s.read(kind)
 		status := Status{Err: err}
 		if err == nil {
 			status = inspect(v, kind, r, anchor)
 		}
-		if kind == TCBInfo && status.Err == nil {
-			anchor = anchorOf(r.Chain) // the CRL must be of the same root
-		}
 		status.Where, status.Kind = s.Name, kind
 		list = append(list, status)
 	}
 	return list
+}
+
+// anchor is the root of the TCB info; none if that is not verified.
+func (s *Set) anchor(v *dcap.Verifier) dcap.Anchor {
+	r, err := s.read(TCBInfo)
+	if err != nil {
+		return dcap.Anchor{}
+	}
+	t, err := v.TCBInfo(r.Document, r.Chain)
+	if err != nil {
+		return dcap.Anchor{}
+	}
+	return t.Anchor()
 }
 
 // CacheStatus verifies the copies that a [Cache] left in the folder dir, like [Set.Status].

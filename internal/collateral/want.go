@@ -2,12 +2,8 @@ package collateral
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence/dcap"
@@ -88,7 +84,7 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 		if err != nil {
 			return document{}, err
 		}
-		return signedDocument(t, r.Chain, w)
+		return signedDocument(t, w)
 	case QEIdentity:
 		q, err := v.QEIdentity(r.Document, r.Chain)
 		if err == nil && q.ID() != "QE" {
@@ -97,7 +93,7 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 		if err != nil {
 			return document{}, err
 		}
-		return signedDocument(q, r.Chain, w)
+		return signedDocument(q, w)
 	case PCKCRL:
 		return crlDocument(v.PCKCRL(r.Document, w.issuedBy))
 	default:
@@ -106,11 +102,11 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 }
 
 // signedDocument checks that a verified document belongs to the PKI and the evaluation it was asked for.
-func signedDocument(doc signed, chain []byte, w want) (document, error) {
-	if found, anchor := anchorOf(chain), dcap.Anchor(w.issuer); found != anchor {
+func signedDocument(doc signed, w want) (document, error) {
+	if found, anchor := doc.Anchor(), dcap.Anchor(w.issuer); found != anchor {
 		return document{}, fmt.Errorf("its issuer chain ends in the root %s, that of the evidence in %s", found, anchor)
 	}
-	if n := strconv.FormatUint(uint64(doc.EvaluationNumber()), 10); isNumber(w.evaluation) && n != w.evaluation {
+	if n := decimal(doc.EvaluationNumber()); isNumber(w.evaluation) && n != w.evaluation {
 		return document{}, fmt.Errorf("its evaluation number is %s", n)
 	}
 	return document{value: doc, issued: doc.IssueDate(), next: doc.NextUpdate()}, nil
@@ -118,15 +114,10 @@ func signedDocument(doc signed, chain []byte, w want) (document, error) {
 
 // signed is what a verified TCB info and a verified QE identity have in common.
 type signed interface {
+	Anchor() dcap.Anchor
 	EvaluationNumber() uint32
 	IssueDate() time.Time
 	NextUpdate() time.Time
-}
-
-// isNumber reports whether s is a TCB evaluation data number as the API writes it: decimal, without leading zeros.
-func isNumber(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 32)
-	return err == nil && strconv.FormatUint(n, 10) == s
 }
 
 func crlDocument(crl *dcap.CRL, err error) (document, error) {
@@ -134,17 +125,6 @@ func crlDocument(crl *dcap.CRL, err error) (document, error) {
 		return document{}, err
 	}
 	return document{value: crl, issued: crl.ThisUpdate(), next: crl.NextUpdate()}, nil
-}
-
-// anchorOf names the root that an issuer chain ends in. Only the chain of a verified document may be asked: there the
-// last certificate is a trusted root.
-func anchorOf(chain []byte) (a dcap.Anchor) {
-	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
-			a = sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-		}
-	}
-	return a
 }
 
 // check says why a document may not be used now; nil if it may. The verification of evidence makes the same checks;
@@ -159,9 +139,9 @@ func (c *Cache) check(d document) error {
 	case d.value == nil:
 		return errors.New("it is not loaded")
 	case d.issued.After(now.Add(skew)):
-		return fmt.Errorf("it is issued in the future, at %s", stamp(d.issued))
+		return notNow("it is not in force before %s", stamp(d.issued))
 	case (isCRL || !c.cfg.Pinned) && !now.Before(d.next.Add(c.cfg.Grace)):
-		return fmt.Errorf("it is past its nextUpdate %s%s", stamp(d.next), setting)
+		return notNow("it is past its nextUpdate %s%s", stamp(d.next), setting)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ const IntelPCS = "https://api.trustedservices.intel.com"
 
 const (
 	webTimeout     = 20 * time.Second // one request, if the context does not end before
-	maxConnections = 8                // to one host
+	maxConnections = 2 * maxNewcomers // to one host: renewals find one however many newcomers hang
 	maxHeader      = 64 << 10         // bytes of the answer's header, which carries the issuer chain
 )
 
@@ -189,51 +189,50 @@ func (w *Web) get(ctx context.Context, item key, u *url.URL, q url.Values, chain
 	at.RawQuery = q.Encode()
 	res, err := w.send(ctx, at.String())
 	if err != nil {
-		return raw{}, &Unavailable{Item: item.String(), Err: &upstreamError{&at, "could not be reached", err}}
+		return raw{}, &Unavailable{Item: item.String(), Err: upstream(&at, "could not be reached", err)}
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return raw{}, &Unavailable{item.String(), retryAfter(res.Header, time.Now()), refused(&at, res)}
+		return raw{}, refused(item, &at, res)
 	}
 	r, err := answer(res, chainHeaders)
 	if err != nil {
-		return raw{}, &Unavailable{Item: item.String(), Err: &upstreamError{&at, "gave an unusable answer", err}}
+		return raw{}, &Unavailable{Item: item.String(), Err: upstream(&at, "gave an unusable answer", err)}
 	}
 	return r, nil
 }
 
-func (w *Web) send(ctx context.Context, url string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (w *Web) send(ctx context.Context, to string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
 	if err != nil {
 		return nil, err
 	}
 	maps.Copy(req.Header, w.habits.header)
-	return w.client.Do(req)
+	res, err := w.client.Do(req)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // it names method and URL, as the caller does
+	}
+	return res, err
 }
 
 // refused makes an error of an answer other than 200. Beside 404 and 410, a PCCS says by 460 to 462 that Intel does not
-// know the platform.
-func refused(u *url.URL, res *http.Response) error {
+// know the platform. 429 and 503 may say how long the source wants to be left alone.
+func refused(item key, u *url.URL, res *http.Response) error {
 	err := fmt.Errorf("status %d", res.StatusCode)
+	var after time.Duration
 	switch res.StatusCode {
 	case http.StatusNotFound, http.StatusGone, 460, 461, 462:
-		err = fmt.Errorf("status %d: %w", res.StatusCode, ErrAbsent)
+		err = fmt.Errorf("%w: %w", err, ErrAbsent)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		after = retryAfter(res.Header, time.Now())
 	}
-	return &upstreamError{u, fmt.Sprintf("answered with status %d", res.StatusCode), err}
+	return &Unavailable{item.String(), after, upstream(u, fmt.Sprintf("answered with status %d", res.StatusCode), err)}
 }
 
-// upstreamError is a request to a source that gave nothing usable.
-type upstreamError struct {
-	url     *url.URL
-	outcome string // for those who may not know the source
-	err     error
+// upstream is a request to a source that gave nothing usable. The outcome is for those who may not know the source.
+func upstream(u *url.URL, outcome string, err error) error {
+	return &cause{"the source of collateral " + outcome, fmt.Errorf("GET %s: %w", u.Redacted(), err)}
 }
-
-// Error names the request and what went wrong.
-func (e *upstreamError) Error() string { return fmt.Sprintf("GET %s: %v", e.url.Redacted(), e.err) }
-
-// Unwrap returns what went wrong.
-func (e *upstreamError) Unwrap() error { return e.err }
 
 // retryAfter reads the header of that name, in seconds or as a date; zero if there is none.
 func retryAfter(h http.Header, now time.Time) time.Duration {

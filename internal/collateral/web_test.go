@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/assay-attestation/assay/assaytest"
@@ -181,6 +182,8 @@ func TestAnswersThatCannotBeUsed(t *testing.T) {
 		{"401", status(401), false, 0, "401"},
 		{"500", status(500), false, 0, "500"},
 		{"429 in seconds", status(429, "Retry-After", "120"), false, 2 * time.Minute, "429"},
+		{"503 in seconds", status(503, "Retry-After", "120"), false, 2 * time.Minute, "503"},
+		{"404 is no reason to wait", status(404, "Retry-After", "120"), true, 0, "404"},
 		{"503 with nonsense", status(503, "Retry-After", "soon"), false, 0, "503"},
 		{"redirect to another host", status(302, "Location", "https://elsewhere.example/"), false, 0, "302"},
 		{"no chain", body("", "{}"), false, 0, "TCB-Info-Issuer-Chain"},
@@ -341,11 +344,7 @@ func TestServiceThatFailsAndRecoversIsUsedAgainWithoutARestart(t *testing.T) {
 				t.Errorf("got RetryAfter %v, want nearly %v", u.RetryAfter, failure.RetryAfter)
 			}
 			pcs.Recover()
-			cache.mu.Lock()
-			for _, it := range cache.items {
-				it.retry = time.Now() // as if the pause were over
-			}
-			cache.mu.Unlock()
+			cache.endPauses()
 			if failure.Delay > 0 {
 				return // the load is still waiting
 			}
@@ -361,4 +360,64 @@ func shortly(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func TestHeaderOfAnAnswerIsBounded(t *testing.T) {
+	for size, ok := range map[int]bool{maxHeader / 2: true, 2 * maxHeader: false} {
+		w := web(t, WebConfig{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("TCB-Info-Issuer-Chain", strings.Repeat("x", size))
+			fmt.Fprint(w, "document")
+		}))
+		if _, chain, err := w.TCBInfo(t.Context(), fmspc, Standard); (err == nil) != ok {
+			t.Errorf("chain of %d bytes: got %d bytes, error %v, want success %t", size, len(chain), err, ok)
+		}
+	}
+}
+
+// transport is a round trip as a function.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestRequestEndsAfterItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newClient()
+		client.Transport = transport(func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() })
+		w, err := NewWeb(WebConfig{URL: IntelPCS, Client: client})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*webTimeout)
+		defer cancel()
+		begin := time.Now()
+		if _, err := w.RootCRL(ctx); err == nil || time.Since(begin) != webTimeout {
+			t.Errorf("got error %v after %v, want one after %v", err, time.Since(begin), webTimeout)
+		}
+	})
+}
+
+func TestHangingNewcomersLeaveConnectionsToOthers(t *testing.T) {
+	arrived := make(chan struct{}, maxNewcomers)
+	w := web(t, WebConfig{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/tcb") {
+			arrived <- struct{}{}
+			<-r.Context().Done()
+		}
+		fmt.Fprint(w, "CRL")
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	var hanging sync.WaitGroup
+	defer hanging.Wait()
+	defer cancel()
+	for range maxNewcomers {
+		hanging.Go(func() { w.TCBInfo(ctx, fmspc, Standard) })
+	}
+	for range maxNewcomers {
+		<-arrived
+	}
+	in, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	if _, err := w.RootCRL(in); err != nil {
+		t.Error(err)
+	}
 }

@@ -44,7 +44,7 @@ type Config struct {
 	// CollateralSource is where collateral is fetched: the URL of Intel's service, of a PCCS or of an Azure cache.
 	// Default: Intel's service if Collateral is empty, else none.
 	CollateralSource string `yaml:"collateral_source"`
-	// Policies are files (text) by attestation type, in force from the start: {SgxEnclave: FILE}.
+	// Policies are files (text, or JWS around it) by attestation type, in force from the start: {SgxEnclave: FILE}.
 	Policies map[string]string `yaml:"policies"`
 	// Dev is development mode: simulated vendors are trusted beside the real ones, and everything says so.
 	Dev bool `yaml:"dev"`

@@ -1,8 +1,10 @@
 package policyjws
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/assay-attestation/assay/internal/b64"
 	"github.com/assay-attestation/assay/internal/vectortest"
 	"github.com/assay-attestation/assay/policy"
 )
@@ -16,10 +18,32 @@ func TestPlainTextIsItsOwnText(t *testing.T) {
 }
 
 func TestDamagedJWSIsRefused(t *testing.T) {
-	for _, jws := range []string{"e30.!.", "e30.e30", "eyJhbGciOiJub25lIn0.eyJBdHRlc3RhdGlvblBvbGljeSI6ImE9In0.", "e30.W10."} {
-		if got, err := Text([]byte(jws)); err == nil && string(got) != jws {
-			t.Errorf("Text(%q) = %q, want an error", jws, got)
+	const payload = `{"AttestationPolicy":"dmVyc2lvbj0xLjA7"}`
+	for _, tt := range []struct{ name, header, payload, signature, want string }{
+		{"as it should be", `{"alg":"none"}`, payload, "", ""},
+		{"signed", `{"alg":"RSA256","x5c":["AA"]}`, payload, "AAAA", ""},
+		{"header is not JSON", `alg`, payload, "", "header"},
+		{"header with alg twice", `{"alg":"none","alg":"none"}`, payload, "", "header"},
+		{"header without alg", `{}`, payload, "", "alg"},
+		{"header with a name that JOSE does not know", `{"alg":"EC"}`, payload, "AAAA", "alg"},
+		{"signature with alg none", `{"alg":"none"}`, payload, "AAAA", "signature"},
+		{"no signature with RS256", `{"alg":"RS256"}`, payload, "", "signature"},
+		{"signature is not base64url", `{"alg":"RS256"}`, payload, "***", "signature"},
+		{"payload is an array", `{"alg":"none"}`, `[]`, "", "payload"},
+		{"payload is null", `{"alg":"none"}`, `null`, "", "AttestationPolicy is missing"},
+		{"payload without the member", `{"alg":"none"}`, `{}`, "", "AttestationPolicy is missing"},
+		{"payload with the member in another case", `{"alg":"none"}`, `{"attestationpolicy":""}`, "", "AttestationPolicy is missing"},
+		{"text in padded base64url", `{"alg":"none"}`, `{"AttestationPolicy":"dmVyc2lvbj0xLg=="}`, "", "without padding"},
+		{"plain text", `{"alg":"none"}`, `{"AttestationPolicy":"version=1.0;"}`, "", "AttestationPolicy"},
+	} {
+		jws := b64.URL([]byte(tt.header)) + "." + b64.URL([]byte(tt.payload)) + "." + tt.signature
+		text, err := Text([]byte(jws))
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) || err == nil && string(text) != "version=1.0;" {
+			t.Errorf("%s: %q, %v, want %q", tt.name, text, err, tt.want)
 		}
+	}
+	if _, err := Text([]byte("%%%.e30.")); err == nil {
+		t.Error("a header that is not base64url was accepted")
 	}
 }
 
@@ -42,6 +66,13 @@ func TestVectors(t *testing.T) {
 
 func FuzzText(f *testing.F) {
 	f.Add([]byte("eyJhbGciOiJub25lIn0.eyJBdHRlc3RhdGlvblBvbGljeSI6ImRtVnljMmx2YmowZ01TNHdPdyJ9."))
+	var index map[string]struct{ Kind string }
+	vectortest.ReadJSON(f, "policies/index.json", &index)
+	for name, entry := range index {
+		if entry.Kind == "jws" {
+			f.Add(vectortest.Read(f, "policies/"+name))
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if text, err := Text(b); err == nil && len(text) > len(b) {
 			t.Errorf("%d bytes out of %d", len(text), len(b))

@@ -278,7 +278,7 @@ func TestDraftCannotInflateTheToken(t *testing.T) {
 	}
 	a := s.attest(t, s.scenario(binds(long)), "runtimeData", data(long, "Binary"),
 		"draftPolicyForAttestation", "version= 1.0;authorizationrules{=> permit();};issuancerules{"+rules+"};")
-	a.refused(t, http.StatusBadRequest, "InvalidParameter", "", "too large", "at most 33554432")
+	a.refused(t, http.StatusBadRequest, "PolicyEvaluationError", "", "the policy issues more than 1048576 bytes")
 }
 
 // TestConfiguredPolicies covers the policies that are in force from the start, one for each type.

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,15 +17,15 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		packages  string
 		forbidden []string
 	}{
-		{"evidence/...", []string{"net/http", "database/sql", "os/exec", module + "internal/api", module + "internal/collateral", module + "policy", module + "result", module + "assaytest"}},
-		{"policy/...", []string{"net/http", "net", "os/exec", module + "evidence", module + "result", module + "assaytest"}},
-		{"result/...", []string{"net/http", "os/exec", module + "policy", module + "assaytest"}},
-		{"relyingparty/...", []string{module + "assaytest", module + "internal/verifier", module + "policy"}},
-		{"internal/api/...", []string{module + "assaytest", module + "internal/config"}},
-		{"internal/server/...", []string{module + "assaytest"}},
-		{"internal/verifier/...", []string{"database/sql", module + "assaytest", module + "internal/api", module + "internal/issuer"}},
+		{"evidence/...", []string{"net/http", "database/sql", "os/exec", module + "internal/api", module + "internal/collateral", module + "policy", module + "result"}},
+		{"policy/...", []string{"net/http", "net", "os/exec", module + "evidence", module + "result"}},
+		{"result/...", []string{"net/http", "os/exec", module + "policy"}},
+		{"relyingparty/...", []string{module + "internal/verifier", module + "policy"}},
+		{"internal/api/...", []string{module + "internal/config"}},
+		{"internal/collateral/...", []string{module + "policy", module + "result", module + "internal/verifier"}},
+		{"internal/verifier/...", []string{"database/sql", module + "internal/api", module + "internal/issuer"}},
 	} {
-		deps := dependencies(t, module+rule.packages)
+		deps := list(t, "-deps", module+rule.packages)
 		for _, f := range rule.forbidden {
 			if slices.Contains(deps, f) {
 				t.Errorf("%s must not depend on %s", rule.packages, f)
@@ -32,11 +34,47 @@ func TestDependenciesPointOneWay(t *testing.T) {
 	}
 }
 
-func dependencies(t *testing.T, pattern string) []string {
+func TestOnlyCommandsAndTestsSimulateVendors(t *testing.T) {
+	for _, p := range list(t, module+"...") {
+		if strings.HasPrefix(p, module+"cmd/") || p == module+"assaytest" {
+			continue
+		}
+		if slices.Contains(list(t, "-deps", p), module+"assaytest") {
+			t.Errorf("%s depends on assaytest", p)
+		}
+	}
+}
+
+// TestPurePackagesAskNothing looks for a clock, an environment, a disk or a network in the product files of the packages
+// that must have none.
+func TestPurePackagesAskNothing(t *testing.T) {
+	for _, pattern := range []string{"../../evidence/*.go", "../../evidence/*/*.go", "../../policy/*.go", "../../result/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range []string{"time.Now(", "time.Since(", `"os"`, `"net"`, `"net/http"`, `"os/exec"`, `"log"`, `"log/slog"`} {
+				if strings.Contains(string(text), word) {
+					t.Errorf("%s contains %s", file, word)
+				}
+			}
+		}
+	}
+}
+
+func list(t *testing.T, args ...string) []string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps", pattern).Output()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
 	if err != nil {
-		t.Fatalf("go list -deps %s: %v", pattern, err)
+		t.Fatalf("go list %v: %v", args, err)
 	}
 	return strings.Fields(string(out))
 }

@@ -263,7 +263,7 @@ func TestServiceNeedsItsParts(t *testing.T) {
 		{"no such bundle", func(c *config.Config) { c.Collateral = []string{"nowhere"} }, "nowhere"},
 		{"no such policy", func(c *config.Config) { c.Policies = map[string]string{"sgx": "nowhere"} }, "nowhere"},
 		{"broken policy", func(c *config.Config) { c.Policies = policyFile("version") }, "Offending symbol"},
-		{"broken policy JWS", func(c *config.Config) { c.Policies = policyFile("e30.!.") }, "base64url"},
+		{"broken policy JWS", func(c *config.Config) { c.Policies = policyFile("eyJhbGciOiJub25lIn0.!.") }, "base64url"},
 		{"policy for an unknown type", func(c *config.Config) { c.Policies = map[string]string{"Sgx2": "x"} }, `unknown attestation type "Sgx2"`},
 		{"two policies for one type", func(c *config.Config) { c.Policies = map[string]string{"sgx": "x", "SGXenclave": "y"} }, "two files for SgxEnclave"},
 		{"URL with a path", func(c *config.Config) { c.URL += "/x" }, "without path"},

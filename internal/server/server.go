@@ -102,7 +102,10 @@ func (s *Server) verifier(cfg config.Config, opt Options) (*verifier.Verifier, f
 	if err != nil {
 		return nil, nil, err
 	}
-	e := endorsing{cfg: cfg, opt: opt, dcap: dcap.NewVerifier(roots), clock: judgedAt, policies: policies}
+	e := endorsing{
+		cfg: cfg, opt: opt, dcap: dcap.NewVerifier(roots), clock: judgedAt, policies: policies,
+		withoutCRLs: baseline.WithoutCRLs && !baseline.Strict,
+	}
 	endorser, err := e.endorser(s)
 	if err != nil {
 		return nil, nil, err
@@ -159,17 +162,20 @@ type endorsing struct {
 	dcap  *dcap.Verifier
 	clock func() time.Time
 
-	policies map[evidence.Type]*policy.Policy
+	policies    map[evidence.Type]*policy.Policy
+	withoutCRLs bool // CRLs that are not available are done without
 }
 
 // endorser gives the collateral of the configured bundles and source; in development mode that of the simulated vendor
 // too, for evidence that ends in its root and for no other.
 func (e endorsing) endorser(s *Server) (verifier.Endorser, error) {
-	baselines := collateral.BaselinesConfig{Verifier: e.dcap, Clock: e.clock, Grace: e.cfg.Settings.CollateralGrace, Logger: e.opt.Logger}
+	baselines := collateral.BaselinesConfig{
+		Verifier: e.dcap, Clock: e.clock, Grace: e.cfg.Settings.CollateralGrace, Logger: e.opt.Logger, WithoutCRLs: e.withoutCRLs,
+	}
 	for _, name := range e.cfg.Collateral {
 		sets, err := collateral.ReadBundle(name)
 		if err != nil {
-			return nil, fmt.Errorf("collateral %s: %w", name, err)
+			return nil, err
 		}
 		baselines.Stored = append(baselines.Stored, sets...)
 	}
@@ -215,7 +221,7 @@ func (e endorsing) live() (*collateral.Cache, error) {
 func (e endorsing) cache(source collateral.Source, dir string) *collateral.Cache {
 	return collateral.New(collateral.Config{
 		Source: source, Verifier: e.dcap, Dir: dir, Clock: e.clock, Grace: e.cfg.Settings.CollateralGrace,
-		Pinned: e.cfg.Settings.CollateralExpiry == "pinned", Logger: e.opt.Logger,
+		Pinned: e.cfg.Settings.CollateralExpiry == "pinned", Logger: e.opt.Logger, WithoutCRLs: e.withoutCRLs,
 	})
 }
 

@@ -1,12 +1,14 @@
-// Package strictjson reads JSON written by others. Every document is UTF-8, nested at most MaxDepth deep, has no
-// duplicate member and nothing after its end; numbers must fit the Go type they are read into. It is the one door
-// for JSON from outside: request bodies, collateral, tokens, key sets, runtime data (api.md section 4).
+// Package strictjson reads JSON written by others. Every document is UTF-8, nested at most MaxDepth deep, has at most
+// MaxTokens tokens, no duplicate member and nothing after its end; numbers must fit the Go type they are read into. It
+// is the one door for JSON from outside: request bodies, collateral, tokens, key sets, runtime data (api.md section 4).
 package strictjson
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -16,27 +18,73 @@ import (
 // MaxDepth is the limit json_depth: how deep arrays and objects may nest in any JSON read.
 const MaxDepth = 32
 
+// MaxTokens bounds the work that a document can make: names, values, and both ends of objects and arrays. The largest
+// real document, a TCB info, has 3,000.
+const MaxTokens = 1 << 17
+
+// TypeError says that a member has another type than it should.
+type TypeError struct {
+	Member   string // its path, with dots: "runtimeData.data"; empty for the document itself
+	Expected string // in words
+	Found    string
+}
+
+// Error names the member, what was expected and what was found.
+func (e *TypeError) Error() string {
+	what := "JSON: the document"
+	if e.Member != "" {
+		what = fmt.Sprintf("JSON: member %q", e.Member)
+	}
+	return what + " has the wrong type or range: expected " + e.Expected + ", found " + e.Found
+}
+
 // Exact reads b into v, matching member names letter by letter and ignoring unknown ones: the rule for everything
 // that is hashed or signed as sent.
 func Exact(b []byte, v any) error {
 	if err := Check(b); err != nil {
 		return err
 	}
-	return json.Unmarshal(b, v)
+	return typed(json.Unmarshal(b, v))
 }
 
-// Folded reads b into v like Exact, but matches member names without regard to case: the rule for API bodies. Two
-// members that differ only in case are duplicates there.
+// Folded reads b into v like Exact, but without regard to the case of ASCII letters in member names: the rule for API
+// bodies. Two members that differ only in case are duplicates there. The names in v's struct tags are in lower case.
 func Folded(b []byte, v any) error {
-	if err := walk(b, strings.ToLower); err != nil {
+	lower, err := foldNames(b)
+	if err != nil {
 		return err
 	}
-	return json.Unmarshal(b, v, json.MatchCaseInsensitiveNames(true))
+	return typed(json.Unmarshal(lower, v))
+}
+
+// Elements gives the elements of the array b to read, one by one and unread, so that the limits hold for each of them
+// and not for the whole. It ends with the first error of read.
+func Elements(b []byte, read func(element []byte) error) error {
+	d := jsontext.NewDecoder(bytes.NewReader(b))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '[' {
+		return &TypeError{Expected: "an array", Found: "something else"}
+	}
+	for d.PeekKind() != ']' {
+		element, err := d.ReadValue()
+		if err != nil {
+			return syntax(err)
+		}
+		if err := read(element); err != nil {
+			return err
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return syntax(err)
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return fmt.Errorf("JSON: something follows the document at offset %d", d.InputOffset())
+	}
+	return nil
 }
 
 // Check reports whether b is one JSON document within the package's limits, without reading it into anything.
 func Check(b []byte) error {
-	return walk(b, nil)
+	return walk(b, func(jsontext.Token, bool) error { return nil })
 }
 
 // Compact returns the document b with its insignificant white space removed and the members of every object sorted
@@ -48,46 +96,132 @@ func Compact(b []byte) (jsontext.Value, error) {
 	v := jsontext.Value(b).Clone()
 	err := v.Format(jsontext.ReorderRawObjects(true), jsontext.CanonicalizeRawInts(false),
 		jsontext.CanonicalizeRawFloats(false), jsontext.PreserveRawStrings(true))
-	return v, err
+	return v, syntax(err)
 }
 
-// walk reads every token of b. With fold, names of one object must also differ after folding.
-func walk(b []byte, fold func(string) string) error {
-	d := jsontext.NewDecoder(strings.NewReader(string(b)))
-	var seen []map[string]bool
-	for {
+// foldNames writes the document again with the ASCII letters of all member names in lower case. The encoder refuses
+// names that have become duplicates.
+func foldNames(b []byte) ([]byte, error) {
+	var out bytes.Buffer
+	out.Grow(len(b))
+	e := jsontext.NewEncoder(&out)
+	err := walk(b, func(t jsontext.Token, name bool) error {
+		if name {
+			t = jsontext.String(lowerASCII(t.String()))
+		}
+		return e.WriteToken(t)
+	})
+	return out.Bytes(), err
+}
+
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+// walk gives every token of b to visit, and whether it is a member name, up to the limits.
+func walk(b []byte, visit func(t jsontext.Token, name bool) error) error {
+	d := jsontext.NewDecoder(bytes.NewReader(b))
+	for n := 0; ; n++ {
 		t, err := d.ReadToken()
 		switch {
-		case errors.Is(err, io.EOF) && d.InputOffset() > 0 && len(seen) == 0:
+		case err == io.EOF && n == 0:
+			return errors.New("JSON: the document is empty")
+		case err == io.EOF:
 			return nil
-		case errors.Is(err, io.EOF):
-			return errors.New("JSON: empty document")
-		case err != nil:
-			return fmt.Errorf("JSON: %w", err)
-		case d.StackDepth() > MaxDepth:
-			return fmt.Errorf("JSON: nested deeper than %d at offset %d", MaxDepth, d.InputOffset())
+		case err == nil && n == MaxTokens:
+			err = fmt.Errorf("JSON: more than %d tokens", MaxTokens)
+		case err == nil && d.StackDepth() > MaxDepth:
+			err = fmt.Errorf("JSON: nested deeper than %d at offset %d", MaxDepth, d.InputOffset())
+		case err == nil && documents(d) > 1:
+			err = fmt.Errorf("JSON: something follows the document at offset %d", d.InputOffset())
+		case err == nil:
+			kind, i := d.StackIndex(d.StackDepth())
+			err = visit(t, kind == '{' && i%2 == 1)
 		}
-		switch kind, n := d.StackIndex(d.StackDepth()); t.Kind() {
-		case '{', '[':
-			seen = append(seen, map[string]bool{})
-		case '}', ']':
-			seen = seen[:len(seen)-1]
-		case '"':
-			if fold == nil || kind != '{' || n%2 == 0 {
-				continue
-			}
-			name := fold(t.String())
-			if seen[len(seen)-1][name] {
-				return fmt.Errorf("JSON: duplicate member %q at offset %d", t.String(), d.InputOffset())
-			}
-			seen[len(seen)-1][name] = true
-		}
-		if len(seen) == 0 && t.Kind() != 0 {
-			// The document is complete; only white space may follow.
-			if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-				return fmt.Errorf("JSON: data after the document at offset %d", d.InputOffset())
-			}
-			return nil
+		if err != nil {
+			return syntax(err)
 		}
 	}
+}
+
+// documents is how many documents have ended or begun.
+func documents(d *jsontext.Decoder) int64 {
+	_, n := d.StackIndex(0)
+	return n
+}
+
+// syntax gives a syntax error without the words of the library.
+func syntax(err error) error {
+	s, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok {
+		return err
+	}
+	text := strings.TrimPrefix(s.Err.Error(), "jsontext: ")
+	if member := path(s.JSONPointer); member != "" {
+		text += fmt.Sprintf(" (member %q)", member)
+	}
+	return fmt.Errorf("JSON: offset %d: %s", s.ByteOffset, text)
+}
+
+// typed gives a type error in the words of JSON.
+func typed(err error) error {
+	s, ok := errors.AsType[*json.SemanticError](err)
+	if !ok {
+		return syntax(err)
+	}
+	e := &TypeError{Member: path(s.JSONPointer), Expected: "something else", Found: kindName(s.JSONKind)}
+	if s.GoType != nil {
+		e.Expected = typeName(s.GoType)
+	}
+	return e
+}
+
+// path writes a JSON pointer with dots; what is too long to be a member of ours is cut.
+func path(p jsontext.Pointer) string {
+	const longest = 128
+	text := strings.ReplaceAll(strings.TrimPrefix(string(p), "/"), "/", ".")
+	if len(text) > longest {
+		return strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	return text
+}
+
+// typeName tells what JSON a Go type stands for.
+func typeName(t reflect.Type) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch k := t.Kind(); {
+	case k == reflect.String:
+		return "a string"
+	case k == reflect.Bool:
+		return "true or false"
+	case k == reflect.Slice || k == reflect.Array:
+		return "an array"
+	case k >= reflect.Int && k <= reflect.Uintptr:
+		return fmt.Sprintf("an integer of %d bits", t.Bits())
+	}
+	return "an object"
+}
+
+// kindName names a kind of JSON value.
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '0':
+		return "a number"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "true or false"
+	}
+	return "null"
 }

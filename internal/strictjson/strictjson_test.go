@@ -3,6 +3,8 @@ package strictjson
 import (
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 func TestRefusals(t *testing.T) {
@@ -79,4 +81,70 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("Folded accepts what Check refuses: %q", b)
 		}
 	})
+}
+
+func TestFoldingIsOfASCIICaseOnly(t *testing.T) {
+	var v struct {
+		Quote string `json:"quote"`
+		Draft string `json:"draftpolicyforattestation"`
+	}
+	for _, name := range []string{"quo-te", "quo_te", "q uote", "draftPolicyForAtte\u017ftation", "draft_policy_for_attestation"} {
+		v.Quote, v.Draft = "", ""
+		if err := Folded([]byte(`{"`+name+`":"x","QUOTE":"y"}`), &v); err != nil || v.Quote != "y" || v.Draft != "" {
+			t.Errorf("%s: %v, %+v, want it unknown", name, err, v)
+		}
+	}
+}
+
+func TestFoldingKeepsNumbersAndStrings(t *testing.T) {
+	var v struct{ N, S jsontext.Value }
+	if err := Folded([]byte(`{"n":18446744073709551617.50e3,"s":"\u00e9\u2028\"<"}`), &lower{&v.N, &v.S}); err != nil {
+		t.Fatal(err)
+	}
+	if string(v.N) != "18446744073709551617.50e3" {
+		t.Errorf("number became %s", v.N)
+	}
+	if s, err := jsontext.AppendUnquote(nil, v.S); err != nil || string(s) != "é\u2028\"<" {
+		t.Errorf("string became %q, %v", s, err)
+	}
+}
+
+type lower struct {
+	N *jsontext.Value `json:"n"`
+	S *jsontext.Value `json:"s"`
+}
+
+func TestTokensAreCounted(t *testing.T) {
+	array := func(n int) []byte { return []byte("[" + strings.TrimSuffix(strings.Repeat("0,", n), ",") + "]") }
+	if err := Check(array(MaxTokens - 2)); err != nil {
+		t.Errorf("%d tokens: %v", MaxTokens, err)
+	}
+	if err := Check(array(MaxTokens - 1)); err == nil {
+		t.Errorf("%d tokens accepted", MaxTokens+1)
+	}
+}
+
+func TestErrorsSpeakOfJSON(t *testing.T) {
+	var v struct {
+		A string `json:"a"`
+		B struct {
+			C uint8 `json:"c"`
+		} `json:"b"`
+	}
+	for in, want := range map[string]string{
+		`{"a":1}`:           `JSON: member "a" has the wrong type or range: expected a string, found a number`,
+		`{"b":{"c":300}}`:   `JSON: member "b.c" has the wrong type or range: expected an integer of 8 bits, found a number`,
+		`[]`:                `JSON: the document has the wrong type or range: expected an object, found an array`,
+		`{"a":"x","a":"y"}`: `duplicate`,
+		`{"a":"x"} {}`:      `something follows the document`,
+		`1 2`:               `something follows the document`,
+		"\x1f\x8b":          `JSON: offset 0`,
+	} {
+		for name, read := range map[string]func([]byte, any) error{"Exact": Exact, "Folded": Folded} {
+			err := read([]byte(in), &v)
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "jsontext") || strings.Contains(err.Error(), "Go ") {
+				t.Errorf("%s(%s): %v, want %q", name, in, err, want)
+			}
+		}
+	}
 }

@@ -80,6 +80,10 @@ func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
 		return below().Want("TCB date not before "+b.MinDate.Format(time.DateOnly)+" (tcb_min_date)", v.Date.Format(time.DateOnly)).
 			Do("update the platform")
 	}
+	if len(b.RefusedAdvisories) > 0 && !v.AdvisoriesKnown {
+		return below().Want("TCB info of version 3, which names advisories (tcb_refused_advisories)", "version 2, which does not").
+			Do("use a baseline with TCB info of version 3")
+	}
 	for _, id := range v.AdvisoryIDs {
 		if slices.Contains(b.RefusedAdvisories, id) {
 			return below().Want("no refused advisory (tcb_refused_advisories)", id).Do("update the platform as the advisory says")

@@ -1,7 +1,6 @@
 package verifier
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -69,13 +68,9 @@ func oldName(name string) string {
 }
 
 // tokenClaims joins the service's claims and those that the policy issued. The latter stand in x-ms-policy and at top
-// level, but never there under a name that is the service's own (policy.md section 5.5). A draft comes from anybody, and
-// may issue one long value under a thousand names: what cannot fit into a token is not even put together. The error
-// wraps [result.ErrTooLarge].
-func tokenClaims(service []evidence.Claim, issued []policy.Group) (result.Claims, error) {
-	if n := 2 * size(issued); n > result.MaxTokenSize {
-		return nil, fmt.Errorf("%w: the policy issues %d bytes, at most %d fit", result.ErrTooLarge, n, result.MaxTokenSize)
-	}
+// level, but never there under a name that is the service's own (policy.md section 5.5). How much a policy may issue
+// is bounded by its evaluation.
+func tokenClaims(service []evidence.Claim, issued []policy.Group) result.Claims {
 	claims := make(result.Claims, len(service)+len(issued)+1)
 	grouped := make(result.Claims, len(issued))
 	for _, g := range issued {
@@ -90,19 +85,7 @@ func tokenClaims(service []evidence.Claim, issued []policy.Group) (result.Claims
 	if len(grouped) > 0 {
 		claims[claimPolicy] = grouped
 	}
-	return claims, nil
-}
-
-// size is how many bytes of names and strings the groups hold.
-func size(groups []policy.Group) (n int) {
-	for _, g := range groups {
-		n += len(g.Type)
-		for _, v := range g.Values {
-			text, _ := v.Text()
-			n += len(text)
-		}
-	}
-	return n
+	return claims
 }
 
 // reserved tells the names that only the service gives in an SGX token, whether this token has them or not

@@ -75,7 +75,7 @@ type Rehearsal struct {
 func (r *Rehearsal) Claims() result.Claims { return r.claims }
 
 // Appraise judges the evidence of r under the provider's policy. Errors are [evidence.Refusal], [policy.Denied],
-// [policy.EvaluationError], [result.ErrTooLarge] where the policy issues too much, or an error of the endorser.
+// [policy.EvaluationError], or an error of the endorser.
 func (v *Verifier) Appraise(ctx context.Context, r Request) (*Permit, error) {
 	p, ok := v.cfg.Policies[r.Type]
 	if !ok {
@@ -135,7 +135,7 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (r
 	if err != nil {
 		return nil, err
 	}
-	return tokenClaims(service, outcome.Issued())
+	return tokenClaims(service, outcome.Issued()), nil
 }
 
 // verify climbs the ladder of SGX evidence up to its verified facts.

@@ -12,7 +12,6 @@ import (
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/policy"
-	"github.com/assay-attestation/assay/result"
 )
 
 // desk is an endorser that hands out the collateral of one scenario and notes how it was asked.
@@ -189,16 +188,5 @@ func TestRehearsalUsesTheDraft(t *testing.T) {
 	b.cfg.Baseline.Strict = true
 	if _, err := b.Rehearse(t.Context(), b.request, []byte(permits)); !errors.Is(err, ErrNoDrafts) {
 		t.Errorf("under strict: %v, want %v", err, ErrNoDrafts)
-	}
-}
-
-func TestIssuedClaimsAreBounded(t *testing.T) {
-	half := result.MaxTokenSize/2 - len("x")
-	for n, ok := range map[int]bool{half: true, half + 1: false} {
-		text := policy.StringValue(strings.Repeat("a", n))
-		claims, err := tokenClaims(nil, []policy.Group{{Type: "x", Values: []policy.Value{text}}})
-		if (err == nil) != ok || ok != (claims != nil) || !ok && !errors.Is(err, result.ErrTooLarge) {
-			t.Errorf("%d bytes: %v, want accepted: %t", n, err, ok)
-		}
 	}
 }

@@ -1,0 +1,73 @@
+package collateral
+
+import (
+	"context"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence/dcap"
+)
+
+// crlPatience is how long evidence waits for live revocation lists that it could do without.
+const crlPatience = 5 * time.Second
+
+// crls says where revocation lists come from. They are kept fresh whatever the baseline is (sgx-tdx.md section 9.1), so
+// stored ones only count where the live source has nothing newer, or nothing at all.
+type crls struct {
+	live, stored *Cache // one may be nil
+	optional     bool   // do without those that are not available (setting require_crls)
+}
+
+// addTo returns docs with the two revocation lists.
+func (l crls) addTo(ctx context.Context, docs dcap.Collateral, o *dcap.Origin) (_ dcap.Collateral, err error) {
+	l.begin(o)
+	brief, cancel := context.WithTimeout(ctx, l.patience(o))
+	defer cancel()
+	if docs.PCKCRL, err = l.get(ctx, brief, wantPCKCRL(o)); err != nil {
+		return dcap.Collateral{}, err
+	}
+	if docs.RootCRL, err = l.get(ctx, brief, wantRootCRL(o)); err != nil {
+		return dcap.Collateral{}, err
+	}
+	return docs, nil
+}
+
+// begin has the loads begin, so that none waits for another to end.
+func (l crls) begin(o *dcap.Origin) {
+	for _, c := range []*Cache{l.stored, l.live} {
+		if c != nil {
+			c.begin(wantPCKCRL(o))
+			c.begin(wantRootCRL(o))
+		}
+	}
+}
+
+// patience is how long to wait for live lists that need not be there: not at all for a source that failed the last time.
+func (l crls) patience(o *dcap.Origin) time.Duration {
+	if l.live != nil && (l.live.failing(wantPCKCRL(o)) || l.live.failing(wantRootCRL(o))) {
+		return 0
+	}
+	return crlPatience
+}
+
+// get returns the list that w asks for: of the live and the stored one, as far as they are in force, the one issued
+// later. A live one that need not be there is waited for no longer than brief.
+func (l crls) get(ctx, brief context.Context, w want) (*dcap.CRL, error) {
+	var stored *dcap.CRL
+	var err error
+	if l.stored != nil {
+		stored, err = get[*dcap.CRL](ctx, l.stored, w)
+	}
+	if l.live != nil {
+		if stored != nil || l.optional {
+			ctx = brief
+		}
+		live, liveErr := get[*dcap.CRL](ctx, l.live, w)
+		if stored == nil || live != nil && !stored.ThisUpdate().After(live.ThisUpdate()) {
+			stored, err = live, liveErr
+		}
+	}
+	if l.optional {
+		return stored, nil
+	}
+	return stored, err
+}
