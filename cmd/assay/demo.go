@@ -15,7 +15,6 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/config"
-	"github.com/assay-attestation/assay/relyingparty"
 )
 
 // demo is the whole story on one machine: a service in development mode, a simulated enclave, a relying party.
@@ -24,7 +23,6 @@ type demo struct {
 	dir     string
 	service *running
 	client  *http.Client
-	party   *relyingparty.Verifier
 	quote   []byte
 	data    []byte
 	outcome demoOutcome
@@ -94,9 +92,6 @@ func (d *demo) tell(ctx context.Context) error {
 	if d.client, err = d.call.client(d.service.caFile); err != nil {
 		return err
 	}
-	if d.party, err = d.relyingParty(party{issuer: d.service.cfg.URL, client: d.client}); err != nil {
-		return err
-	}
 	d.say("1  A service in development mode runs at %s. It trusts simulated hardware; never do that in earnest.", d.service.cfg.URL)
 	if err := d.simulateQuote(); err != nil {
 		return err
@@ -141,7 +136,12 @@ func (d *demo) attest(ctx context.Context, quote []byte) (string, error) {
 
 // verifyToken is the relying party's part.
 func (d *demo) verifyToken(ctx context.Context, token string) error {
-	report, err := verified(ctx, d.party, token, nil)
+	// Made only now, since its clock stands still from here on: a token issued later would not be valid yet.
+	party, err := d.relyingParty(party{issuer: d.service.cfg.URL, client: d.client})
+	if err != nil {
+		return err
+	}
+	report, err := verified(ctx, party, token, nil)
 	if err != nil {
 		return err
 	}

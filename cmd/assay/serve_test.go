@@ -151,13 +151,16 @@ func TestServeReadsItsConfigurationUnderTheFlags(t *testing.T) {
 	sim := simulatedDir(t, time.Now())
 	for name, status := range map[string]int{"sgx quote.bin": exitOK, "oe report.bin": exitRefused} {
 		kind, evidence, _ := strings.Cut(name, " ")
-		o := assay(t, "attest", kind, filepath.Join(sim, evidence), "--endpoint", s.URL)
+		o := afterwards().assay(t, "attest", kind, filepath.Join(sim, evidence), "--endpoint", s.URL)
 		if o.status != status {
 			t.Errorf("%s: status %d, want %d: %s%s", name, o.status, status, o.stdout, o.stderr)
 		}
 	}
 	refuse(t, "--config", file, "--dev=false").want(t, exitUsage, "", "url is required")
 }
+
+// afterwards is a world whose clock stands later than any token issued meanwhile.
+func afterwards() world { return world{now: time.Now().Add(time.Minute)} }
 
 // refuse runs a serve command that should not start; if it does, it is ended after a while.
 func refuse(t *testing.T, args ...string) outcome {
@@ -232,7 +235,7 @@ func TestAttestAgainstTheService(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			args := append([]string{"attest"}, tt.args...)
-			assay(t, append(args, "--endpoint", s.URL, "--ca", s.CA)...).want(t, tt.status, tt.stdout, "")
+			afterwards().assay(t, append(args, "--endpoint", s.URL, "--ca", s.CA)...).want(t, tt.status, tt.stdout, "")
 		})
 	}
 	s.end(t)

@@ -48,7 +48,7 @@ func TestClientLearnsWhatIsWrongAndNothingAboutTheOperator(t *testing.T) {
 		{"past its date", stored(set(t, secret, in.Scenario(now)), at(now.AddDate(0, 2, 0))),
 			"PCK CRL of the platform CA is not available: it is past its nextUpdate 2030-07-14T12:00:00Z"},
 		{"before its date", stored(set(t, secret, in.Scenario(now)), at(now.AddDate(0, 0, -1).Add(-time.Second))),
-			"PCK CRL of the platform CA is not available: it is not in force before 2030-06-14T12:00:00Z"},
+			"PCK CRL of the platform CA is not available: it is issued in the future, at 2030-06-14T12:00:00Z"},
 		{"source fails", live(fails(errors.New("dial secret-project"))), "TCB info for FMSPC A55A79000000 is not available: it could not be loaded"},
 		{"reader panics", live(func(f *fakeSource) { f.before = func(context.Context, Kind) error { panic("secret-project") } }),
 			"TCB info for FMSPC A55A79000000 is not available: it is not sound"},

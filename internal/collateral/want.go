@@ -139,7 +139,7 @@ func (c *Cache) check(d document) error {
 	case d.value == nil:
 		return errors.New("it is not loaded")
 	case d.issued.After(now.Add(skew)):
-		return notNow("it is not in force before %s", stamp(d.issued))
+		return notNow("it is issued in the future, at %s", stamp(d.issued))
 	case (isCRL || !c.cfg.Pinned) && !now.Before(d.next.Add(c.cfg.Grace)):
 		return notNow("it is past its nextUpdate %s%s", stamp(d.next), setting)
 	}

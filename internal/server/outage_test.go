@@ -258,7 +258,7 @@ func TestServiceNeedsItsParts(t *testing.T) {
 	}{
 		{"sound", func(*config.Config) {}, ""},
 		{"stored baseline named", func(c *config.Config) { c.Policies = baseline(stored) }, ""},
-		{"baseline that is not stored", func(c *config.Config) { c.Policies = baseline(stored + 1) }, fmt.Sprintf("unknown baseline \"%d\": expected azuredefault, %d", stored+1, stored)},
+		{"baseline that is not stored", func(c *config.Config) { c.Policies = baseline(stored + 1) }, fmt.Sprintf(`unknown baseline "%d": expected "azuredefault" or a TCB evaluation data number (stored: %d)`, stored+1, stored)},
 		{"development without a simulated vendor", func(c *config.Config) { c.Dev = true }, "go together"},
 		{"no such bundle", func(c *config.Config) { c.Collateral = []string{"nowhere"} }, "nowhere"},
 		{"no such policy", func(c *config.Config) { c.Policies = map[string]string{"sgx": "nowhere"} }, "nowhere"},

@@ -109,7 +109,7 @@ func TestSettings(t *testing.T) {
 		{"the same, within the grace", config.Settings{CollateralGrace: 72 * time.Hour}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
 		{"CRL past its date, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
 		{"CRL past its date, within the grace", config.Settings{CollateralGrace: 96 * time.Hour}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
-		{"issued in the future, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-not-yet-valid")}, nil, 503, unavailable, "", []string{"future"}},
+		{"issued in the future, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-not-yet-valid")}, nil, 503, unavailable, "", []string{day(2)}},
 
 		{"sound under strict", strict(config.Settings{}), []func(*assaytest.Scenario){sound}, nil, 200, "", "", nil},
 	} {
