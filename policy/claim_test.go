@@ -38,7 +38,7 @@ func TestParseClaimsRefuses(t *testing.T) {
 		``:                                   "expected an array",
 		`{}`:                                 "expected an array",
 		`[1]`:                                "expected an array",
-		`[{"type":"a","value":1}]x`:          "something follows the document",
+		`[{"type":"a","value":1}]x`:          "invalid character",
 		`[{"type":"a","value":1,"value":2}]`: "duplicate",
 		`[{"type":"a"}]`:                     "element 1: a claim needs the members type and value",
 		`[{"value":1}]`:                      "a claim needs the members type and value",

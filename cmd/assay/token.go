@@ -92,12 +92,11 @@ type party struct {
 
 // relyingParty makes a verifier for the tokens of the issuer. Tokens of development mode pass, and are marked as such.
 func (c *call) relyingParty(p party) (*relyingparty.Verifier, error) {
-	if p.at.IsZero() {
-		p.at = c.now()
-	}
 	cfg := relyingparty.Config{
-		Issuer: p.issuer, AllowLoopbackHTTP: true, AllowDevelopment: true,
-		HTTPClient: p.client, Clock: func() time.Time { return p.at },
+		Issuer: p.issuer, AllowLoopbackHTTP: true, AllowDevelopment: true, HTTPClient: p.client, Clock: c.now,
+	}
+	if !p.at.IsZero() {
+		cfg.Clock = func() time.Time { return p.at }
 	}
 	if p.jwks != nil {
 		keys, err := result.ParseKeySet(p.jwks)

@@ -182,7 +182,7 @@ func key(cert *x509.Certificate) *ecdsa.PublicKey {
 
 func utc(s string) (time.Time, error) {
 	t, err := time.Parse("2006-01-02T15:04:05Z", s)
-	if err != nil {
+	if err != nil || t.Nanosecond() != 0 {
 		return t, fmt.Errorf("expected a UTC time such as 2025-06-19T10:56:11Z, found %q", s)
 	}
 	return t, nil

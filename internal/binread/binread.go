@@ -59,11 +59,12 @@ func (c *Cursor) LE64(field string) uint64 {
 
 // Sub reads n bytes as a structure of its own, whose errors name offsets of the whole.
 func (c *Cursor) Sub(field string, n uint64) *Cursor {
-	if n > uint64(c.Left()) {
-		n = uint64(c.Left()) + 1
+	start := c.Offset()
+	if c.err == nil && n > uint64(c.Left()) {
+		c.err = fmt.Errorf("%s at offset %d: needs %d bytes, %d left", field, start, n, c.Left())
 	}
-	start := c.base + c.off
-	return &Cursor{data: c.Bytes(field, int(n)), base: start, err: c.err}
+	data := c.Bytes(field, int(n))
+	return &Cursor{data: data, base: start, err: c.err}
 }
 
 // Fail makes the cursor fail with a problem of the field just read, unless it failed before.

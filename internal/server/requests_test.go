@@ -46,7 +46,7 @@ func TestBadRequests(t *testing.T) {
 		{"empty body", sgxPath, "", 400, invalid, []string{"expected one JSON object", "empty"}},
 		{"blank body", sgxPath, " \n", 400, invalid, []string{"expected one JSON object", "empty"}},
 		{"truncated", sgxPath, request("")[:200], 400, invalid, []string{"expected one JSON object", "EOF"}},
-		{"two documents", sgxPath, request("") + "{}", 400, invalid, []string{"something follows the document"}},
+		{"two documents", sgxPath, request("") + "{}", 400, invalid, []string{"after the document"}},
 		{"random bytes", sgxPath, string(noise(512)), 400, invalid, []string{"expected one JSON object"}},
 		{"compressed", sgxPath, "\x1f\x8b\x08\x00", 400, invalid, []string{"expected one JSON object"}},
 		{"byte-order mark", sgxPath, "\uFEFF{}", 400, invalid, []string{"expected one JSON object"}},

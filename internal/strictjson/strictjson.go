@@ -18,8 +18,8 @@ import (
 // MaxDepth is the limit json_depth: how deep arrays and objects may nest in any JSON read.
 const MaxDepth = 32
 
-// MaxTokens bounds the work that a document can make: names, values, and both ends of objects and arrays. The largest
-// real document, a TCB info, has 3,000.
+// MaxTokens bounds the work that a document can make. Counted are the marks between tokens: { [ , and : outside of
+// strings. The largest real document, a TCB info, has 3,000.
 const MaxTokens = 1 << 17
 
 // TypeError says that a member has another type than it should.
@@ -41,7 +41,7 @@ func (e *TypeError) Error() string {
 // Exact reads b into v, matching member names letter by letter and ignoring unknown ones: the rule for everything
 // that is hashed or signed as sent.
 func Exact(b []byte, v any) error {
-	if err := Check(b); err != nil {
+	if err := scan(b); err != nil {
 		return err
 	}
 	return typed(json.Unmarshal(b, v))
@@ -76,21 +76,25 @@ func Elements(b []byte, read func(element []byte) error) error {
 	if _, err := d.ReadToken(); err != nil {
 		return syntax(err)
 	}
-	if _, err := d.ReadToken(); err != io.EOF {
-		return fmt.Errorf("JSON: something follows the document at offset %d", d.InputOffset())
-	}
-	return nil
+	return end(d)
 }
 
 // Check reports whether b is one JSON document within the package's limits, without reading it into anything.
 func Check(b []byte) error {
-	return walk(b, func(jsontext.Token, bool) error { return nil })
+	if err := scan(b); err != nil {
+		return err
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(b))
+	if _, err := d.ReadValue(); err != nil {
+		return syntax(err)
+	}
+	return end(d)
 }
 
 // Compact returns the document b with its insignificant white space removed and the members of every object sorted
 // by name. Numbers and strings keep their text.
 func Compact(b []byte) (jsontext.Value, error) {
-	if err := Check(b); err != nil {
+	if err := scan(b); err != nil {
 		return nil, err
 	}
 	v := jsontext.Value(b).Clone()
@@ -99,19 +103,74 @@ func Compact(b []byte) (jsontext.Value, error) {
 	return v, syntax(err)
 }
 
+// scan holds b to the limits in one pass over its bytes. It knows strings and nothing else of JSON; whoever reads the
+// document finds what is wrong with it.
+func scan(b []byte) error {
+	depth, tokens, inString := 0, 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{', c == '[':
+			depth++
+			tokens++
+		case c == '}', c == ']':
+			depth--
+		case c == ',', c == ':':
+			tokens++
+		}
+		if depth > MaxDepth {
+			return fmt.Errorf("JSON: nested deeper than %d at offset %d", MaxDepth, i)
+		}
+		if tokens > MaxTokens {
+			return fmt.Errorf("JSON: more than %d tokens", MaxTokens)
+		}
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return errors.New("JSON: the document is empty")
+	}
+	return nil
+}
+
+// end checks that d has come to the end of its input.
+func end(d *jsontext.Decoder) error {
+	if d.PeekKind() != 0 {
+		return fmt.Errorf("JSON: offset %d: invalid character after the document", d.InputOffset())
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return syntax(err)
+	}
+	return nil
+}
+
 // foldNames writes the document again with the ASCII letters of all member names in lower case. The encoder refuses
 // names that have become duplicates.
 func foldNames(b []byte) ([]byte, error) {
+	if err := scan(b); err != nil {
+		return nil, err
+	}
 	var out bytes.Buffer
 	out.Grow(len(b))
-	e := jsontext.NewEncoder(&out)
-	err := walk(b, func(t jsontext.Token, name bool) error {
-		if name {
+	d, e := jsontext.NewDecoder(bytes.NewReader(b)), jsontext.NewEncoder(&out)
+	for {
+		t, err := d.ReadToken()
+		if err != nil {
+			return nil, syntax(err)
+		}
+		kind, n := d.StackIndex(d.StackDepth())
+		if kind == '{' && n%2 == 1 {
 			t = jsontext.String(lowerASCII(t.String()))
 		}
-		return e.WriteToken(t)
-	})
-	return out.Bytes(), err
+		if err := e.WriteToken(t); err != nil {
+			return nil, syntax(err)
+		}
+		if d.StackDepth() == 0 {
+			return out.Bytes(), end(d)
+		}
+	}
 }
 
 func lowerASCII(s string) string {
@@ -121,38 +180,6 @@ func lowerASCII(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// walk gives every token of b to visit, and whether it is a member name, up to the limits.
-func walk(b []byte, visit func(t jsontext.Token, name bool) error) error {
-	d := jsontext.NewDecoder(bytes.NewReader(b))
-	for n := 0; ; n++ {
-		t, err := d.ReadToken()
-		switch {
-		case err == io.EOF && n == 0:
-			return errors.New("JSON: the document is empty")
-		case err == io.EOF:
-			return nil
-		case err == nil && n == MaxTokens:
-			err = fmt.Errorf("JSON: more than %d tokens", MaxTokens)
-		case err == nil && d.StackDepth() > MaxDepth:
-			err = fmt.Errorf("JSON: nested deeper than %d at offset %d", MaxDepth, d.InputOffset())
-		case err == nil && documents(d) > 1:
-			err = fmt.Errorf("JSON: something follows the document at offset %d", d.InputOffset())
-		case err == nil:
-			kind, i := d.StackIndex(d.StackDepth())
-			err = visit(t, kind == '{' && i%2 == 1)
-		}
-		if err != nil {
-			return syntax(err)
-		}
-	}
-}
-
-// documents is how many documents have ended or begun.
-func documents(d *jsontext.Decoder) int64 {
-	_, n := d.StackIndex(0)
-	return n
 }
 
 // syntax gives a syntax error without the words of the library.
