@@ -137,10 +137,11 @@ func TestSkippedKeysVerifyNothing(t *testing.T) {
 }
 
 func TestZeroKeySetIsEmpty(t *testing.T) {
-	var set result.KeySet
-	_, err := result.Verify(forge(t, testKey(), header, payload), &set, result.Expect{Issuer: issuer, At: inTime})
-	if reason(t, err) != result.UnknownKey {
-		t.Errorf("got %v, want unknown-key", err)
+	for _, set := range []*result.KeySet{{}, nil} {
+		_, err := result.Verify(forge(t, testKey(), header, payload), set, result.Expect{Issuer: issuer, At: inTime})
+		if reason(t, err) != result.UnknownKey {
+			t.Errorf("%v: got %v, want unknown-key", set, err)
+		}
 	}
 }
 

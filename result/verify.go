@@ -36,6 +36,9 @@ func Verify(token string, keys *KeySet, want Expect) (*Verified, error) {
 	if err := want.check(); err != nil {
 		return nil, err
 	}
+	if keys == nil {
+		keys = new(KeySet)
+	}
 	p, err := split(token)
 	if err != nil {
 		return nil, err

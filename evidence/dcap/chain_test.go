@@ -132,6 +132,27 @@ func TestWhatCertificatesMustBe(t *testing.T) {
 	}
 }
 
+func TestSignersMustBeMeantForIt(t *testing.T) {
+	l := newLab(t)
+	for _, tt := range []struct {
+		role  assaytest.Role
+		usage x509.KeyUsage
+		want  evidence.Check
+	}{
+		{assaytest.PlatformCA, x509.KeyUsageCertSign, evidence.CRLSignature},
+		{assaytest.TCBSigning, x509.KeyUsageContentCommitment, evidence.TCBSigningChain},
+	} {
+		_, err := l.verify(l.scenario(func(s *assaytest.Scenario) {
+			s.Edit.Certificate = func(r assaytest.Role, c *x509.Certificate) {
+				if r == tt.role {
+					c.KeyUsage = tt.usage
+				}
+			}
+		}))
+		expect(t, string(tt.role), err, tt.want)
+	}
+}
+
 func TestSGXExtensionInUnusualForm(t *testing.T) {
 	unknown := assaytest.Element{ID: asn1.ObjectIdentifier{1, 2, 840, 113741, 1, 13, 1, 99}, Value: true}
 	foreign := assaytest.Element{ID: asn1.ObjectIdentifier{1, 2, 840, 113741, 1, 13, 2, 4}, Value: []byte{1}}

@@ -48,6 +48,10 @@ func (v *Verifier) PCKCRL(b []byte, ca *CA) (*CRL, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ca.cert.KeyUsage&x509.KeyUsageCRLSign == 0 {
+		return nil, endorsement(evidence.CRLSignature, "%q may not sign revocation lists", ca.cert.Subject.CommonName).
+			Want("key usage cRLSign", "none")
+	}
 	if !bytes.Equal(list.RawIssuer, ca.cert.RawSubject) {
 		return nil, foreignCRL(list, ca.cert.Subject.CommonName)
 	}

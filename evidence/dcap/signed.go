@@ -126,10 +126,18 @@ func (v *Verifier) signerChain(d *document, issuerChain []byte) *evidence.Refusa
 	case refusal != nil:
 		return bad(refusal)
 	}
-	if err := errors.Join(named(signer, tcbSignerName), notCA(signer), issuedBy(signer, root)); err != nil {
+	if err := errors.Join(named(signer, tcbSignerName), notCA(signer), maySign(signer), issuedBy(signer, root)); err != nil {
 		return bad(err)
 	}
 	d.signer, d.root, d.anchor, d.chainHash = signer, root, anchor, hashC(joinPEM(signer, root))
+	return nil
+}
+
+// maySign checks that a certificate is for signatures.
+func maySign(cert *x509.Certificate) error {
+	if cert.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return fmt.Errorf("%q is not for signatures: key usage digitalSignature is missing", cert.Subject.CommonName)
+	}
 	return nil
 }
 

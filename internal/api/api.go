@@ -75,7 +75,8 @@ func (s *service) routes() map[string]map[string]operation {
 			http.MethodPost: {"Attest" + string(t), true, s.attest(t)},
 		}
 	}
-	for _, t := range []string{"SevSnpVm", "TdxVm", "AzureGuest", "Tpm", "KeyGuard", "MdepTz", "Pluton"} {
+	routes["/attest/tpm"] = map[string]operation{http.MethodPost: {"AttestTpm", true, noTPMPolicy}}
+	for _, t := range []string{"SevSnpVm", "TdxVm", "AzureGuest", "KeyGuard", "MdepTz", "Pluton"} {
 		routes["/attest/"+strings.ToLower(t)] = map[string]operation{
 			http.MethodPost: {"Attest" + t, true, unsupported(t)},
 		}

@@ -158,6 +158,11 @@ func shorten(s string, most int) string {
 	return s[:most] + "…"
 }
 
+// noTPMPolicy answers as a provider does that has no policy for TPMs, which no provider here can have yet.
+func noTPMPolicy(context.Context, []byte) (any, error) {
+	return nil, refuse(http.StatusBadRequest, codeNoTPMPolicy, "A VBS attestation policy has not been set on the attestation provider.")
+}
+
 // unsupported answers for a type that the API knows and this service does not.
 func unsupported(t string) func(context.Context, []byte) (any, error) {
 	return func(context.Context, []byte) (any, error) {

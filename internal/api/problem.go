@@ -25,6 +25,7 @@ const (
 	codePolicyParsing      = "PolicyParsingError"
 	codePolicyEvaluation   = "PolicyEvaluationError"
 	codeUnsupportedVersion = "UnsupportedApiVersion"
+	codeNoTPMPolicy        = "Bad request"
 	codeNotFound           = "NotFound"
 	codeMethodNotAllowed   = "MethodNotAllowed"
 	codeBodyTooLarge       = "RequestBodyTooLarge"

@@ -117,6 +117,25 @@ func TestNewcomersLeaveRenewalsTheirWay(t *testing.T) {
 	})
 }
 
+func TestLoadsDoNotWaitForEachOther(t *testing.T) {
+	for evaluation, want := range map[string]time.Duration{Standard: time.Second, "17": 2 * time.Second} { // a number comes after the standard one
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, later, nil)
+			b.source.before = func(_ context.Context, kind Kind) error {
+				time.Sleep(time.Second)
+				if kind == PCKCRL || kind == RootCRL {
+					time.Sleep(want - time.Second)
+				}
+				return nil
+			}
+			begin := time.Now()
+			if _, err := b.For(t.Context(), b.origin, evaluation); err != nil || time.Since(begin) != want {
+				t.Errorf("%s: took %v, error %v, want %v", evaluation, time.Since(begin), err, want)
+			}
+		})
+	}
+}
+
 func TestPanicOverADocumentEndsTheLoadAlone(t *testing.T) {
 	b := newBench(t, at(now), nil)
 	b.source.failOnly(QEIdentity, func(context.Context) error { panic("index out of range") })
