@@ -172,6 +172,28 @@ func TestDatesOfTheTCBSigner(t *testing.T) {
 }
 
 // Nothing but dates is relaxed.
+// The root in an issuer chain may be another issue of the certificate than that in the quote; its dates count too.
+func TestDatesOfTheRootInAnIssuerChain(t *testing.T) {
+	l := newLab(t)
+	old, err := l.scenario(func(s *assaytest.Scenario) {
+		s.Edit.Certificate = func(r assaytest.Role, c *x509.Certificate) {
+			if r == assaytest.Root {
+				c.NotAfter = today().AddDate(0, 0, -1)
+			}
+		}
+	}).Collateral()
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := func(chain []byte) func([]byte) []byte { return func([]byte) []byte { return chain } }
+	for part, chain := range map[assaytest.Part][]byte{
+		assaytest.TCBInfoChain: old.TCBInfoChain, assaytest.QEIdentityChain: old.QEIdentityChain,
+	} {
+		_, err := l.verify(l.scenario(edit(part, replaced(chain))))
+		expect(t, string(part), err, evidence.TCBSigningChain)
+	}
+}
+
 func TestExpiryModesRelaxNothingElse(t *testing.T) {
 	l := newLab(t)
 	for _, f := range assaytest.Faults() {
