@@ -148,7 +148,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/.WELL-KNOWN/OpenID-configuration", 200, ""},
 		{"POST", "/ATTEST/sgxenclave?api-version=2020-10-01", 400, "InvalidParameter"},
 		{"POST", "/attest/openEnclave?x=y&api-version=2026-03-11-preview&api-version=", 400, "InvalidParameter"},
-		{"POST", "/attest/tpm?api-version=2020-10-01", 400, "InvalidParameter"},
+		{"POST", "/attest/tpm?api-version=2020-10-01", 400, "Bad request"}, // as a provider without a policy for it
 
 		{"GET", "/", 404, "NotFound"},
 		{"GET", "//certs", 404, "NotFound"},

@@ -111,6 +111,12 @@ func TestSettings(t *testing.T) {
 		{"CRL past its date, within the grace", config.Settings{CollateralGrace: 96 * time.Hour}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
 		{"issued in the future, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-not-yet-valid")}, nil, 503, unavailable, "", []string{day(2)}},
 
+		{"CRL past its date, none required", config.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
+		{"the same under strict", strict(config.Settings{RequireCRLs: &no}), []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
+		{"revoked, no CRL required", config.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
+
+		{"advisory refused, none known", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){func(s *assaytest.Scenario) { s.TCBInfoVersion = 2 }}, nil, 400, invalid, below, []string{"tcb_refused_advisories", "version 2"}},
+
 		{"sound under strict", strict(config.Settings{}), []func(*assaytest.Scenario){sound}, nil, 200, "", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -127,6 +133,30 @@ func TestSettings(t *testing.T) {
 			}
 			a.refused(t, tt.status, tt.code, tt.inner, tt.fragments...)
 		})
+	}
+}
+
+func revokedPCK(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.PCK} }
+
+// TestMissingCRLs: without require_crls a service goes on without revocation lists, and claims no hash of one.
+func TestMissingCRLs(t *testing.T) {
+	no := false
+	for _, tt := range []struct {
+		settings config.Settings
+		ok       bool
+	}{{config.Settings{}, false}, {config.Settings{RequireCRLs: &no}, true}, {config.Settings{RequireCRLs: &no, Strict: true}, false}} {
+		s := start(t, config.Config{Settings: tt.settings})
+		s.pcs.Fail(assaytest.PCKCRL, assaytest.Failure{Status: http.StatusNotFound})
+		s.pcs.Fail(assaytest.RootCRL, assaytest.Failure{Status: http.StatusNotFound})
+		a := s.attest(t, s.scenario())
+		if !tt.ok {
+			a.refused(t, http.StatusServiceUnavailable, "CollateralUnavailable", "", "CRL")
+			continue
+		}
+		hashes, ok := a.claims(t)["x-ms-sgx-collateral"].(map[string]any)
+		if !ok || hashes["quotehash"] == nil || hashes["qeidcrlhash"] != nil || hashes["tcbinfocrlhash"] != nil {
+			t.Errorf("collateral hashes %v, want none of a revocation list", hashes)
+		}
 	}
 }
 
