@@ -92,7 +92,7 @@ func DCAPCases(t testing.TB, kinds ...string) []DCAPCase {
 		}
 	}
 	if len(cases) == 0 {
-		t.Fatal("the indexes of vectors/dcap hold no case")
+		NoCase(t, "case in the indexes of dcap")
 	}
 	return cases
 }

@@ -54,6 +54,16 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("not there, skipped: %s", what)
 }
 
+// NoCase ends a test whose vectors are there but hold nothing to test with. Other vectors than the shared ones may lack
+// what they like; the shared ones must have it.
+func NoCase(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("ASSAY_VECTORS") == "" {
+		t.Fatalf("the vectors hold no %s", what)
+	}
+	t.Skipf("the vectors of ASSAY_VECTORS hold no %s", what)
+}
+
 // beside is ../shared/vectors, seen from the root of the repository.
 func beside() string {
 	_, file, _, _ := runtime.Caller(0)
