@@ -167,6 +167,9 @@ func (c *Claim) read(members map[string]json.RawMessage) error {
 		if !ok {
 			return fmt.Errorf("unknown member %q, expected type, value and issuer", name)
 		}
+		if string(raw) == "null" {
+			return fmt.Errorf("member %s: null", name)
+		}
 		if err := json.Unmarshal(raw, target); err != nil {
 			return fmt.Errorf("member %s: %w", name, err)
 		}

@@ -35,14 +35,15 @@ func TestParseClaims(t *testing.T) {
 
 func TestParseClaimsRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		``:                                   "expected an array",
-		`{}`:                                 "expected an array",
-		`[1]`:                                "expected an array",
-		`[{"type":"a","value":1}]x`:          "invalid character",
-		`[{"type":"a","value":1,"value":2}]`: "duplicate",
-		`[{"type":"a"}]`:                     "element 1: a claim needs the members type and value",
-		`[{"value":1}]`:                      "a claim needs the members type and value",
-		`[{"type":1,"value":1}]`:             "member type",
+		``:                                       "expected an array",
+		`{}`:                                     "expected an array",
+		`[1]`:                                    "expected an array",
+		`[{"type":"a","value":1}]x`:              "invalid character",
+		`[{"type":"a","value":1,"value":2}]`:     "duplicate",
+		`[{"type":"a","value":1,"issuer":null}]`: "member issuer: null",
+		`[{"type":"a"}]`:                         "element 1: a claim needs the members type and value",
+		`[{"value":1}]`:                          "a claim needs the members type and value",
+		`[{"type":1,"value":1}]`:                 "member type",
 		`[{"type":"a","value":1},{"type":"a","value":1.5}]`:                       "element 2: member value: claim value 1.5: expected a string, a 64-bit integer or a boolean",
 		`[{"type":"a","value":9223372036854775808}]`:                              "expected a string, a 64-bit integer or a boolean",
 		`[{"type":"a","value":1e2}]`:                                              "expected a string, a 64-bit integer or a boolean",

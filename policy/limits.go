@@ -18,11 +18,12 @@ const (
 	// step, with a label's property up to stepsPerMember more; a member of a label's property and a claim that a rule
 	// makes or copies are stepsPerMember each, twice for one that is issued; a string costs one more step for each
 	// bytesPerStep bytes, and that for each member of a small set in which it is looked for. The figure
-	// allows a hundred conditions on each of MaxClaims claims. It bounds memory as well as time, and a policy written
+	// allows a hundred conditions on each of MaxClaims claims. It bounds the time, and a policy written
 	// to be slow stops at the same place on every machine.
 	MaxSteps = 20_000_000
-	// MaxIssued is how many bytes the names and values of all issued claims may have, each claim counted once; a token
-	// of the real service has a few hundred. It keeps a small policy from making a large token.
+	// MaxIssued is how many bytes the names and values of all issued claims may have, each claim counted once and for
+	// bytesPerClaim more; a token of the real service has a few hundred. It keeps a small policy from making a large
+	// token.
 	MaxIssued = 1 << 20
 	// MaxErrors is how many errors Parse reports before it gives up.
 	MaxErrors = 32
@@ -33,6 +34,9 @@ const (
 	stepsPerMember = 16
 	bytesPerStep   = 64
 )
+
+// bytesPerClaim is what an issued claim costs of MaxIssued beside its name and its string: a number is not free.
+const bytesPerClaim = 128
 
 // Budget limits one evaluation. A field that is zero or less stands for the limit that its comment names.
 type Budget struct {

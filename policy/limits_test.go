@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -116,9 +117,20 @@ func TestStepLimitHoldsAtItsEdge(t *testing.T) {
 	}
 }
 
+const issueAll = `x:[type=="t"] && y:[type=="v"] => issue(type=x.value, value=y.value);`
+
+// product makes 256 names and 256 numbers before rule.
+func product(rule string) string {
+	var b strings.Builder
+	for i := range 256 {
+		fmt.Fprintf(&b, `=> add(type="t", value="n%d"); => add(type="v", value=%d);`, i, i)
+	}
+	return b.String() + rule
+}
+
 // TestIssuedBytesAreLimited: each claim counts once, by its name and its value.
 func TestIssuedBytesAreLimited(t *testing.T) {
-	long := strings.Repeat("x", policy.MaxIssued-1)
+	long := strings.Repeat("x", policy.MaxIssued-1-128)
 	claims := []policy.Claim{{Type: "a", Value: policy.StringValue(long), Issuer: policy.AttestationService}}
 	for text, ok := range map[string]bool{
 		`c:[type=="a"] => issue(type="b", value=c.value);`:                                                  true,
@@ -127,6 +139,7 @@ func TestIssuedBytesAreLimited(t *testing.T) {
 		`c:[type=="a"] => issue(type="b", value=c.value); => issue(type="c", value=1);`:                     false,
 		`c:[type=="a"] => issueproperty(type="bb", value=c.value);`:                                         false,
 		`c:[type=="a"] => add(type="bb", value=c.value);`:                                                   true,
+		product(issueAll): false,
 	} {
 		_, err := mustParse(t, issuance(text)).Evaluate(claims, policy.Budget{})
 		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "issues more than 1048576 bytes") {

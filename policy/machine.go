@@ -169,7 +169,7 @@ func (m *machine) put(e effect, c Claim) error {
 	case permit, deny, add:
 	}
 	if m.emitted > MaxIssued {
-		return fmt.Errorf("the policy issues more than %d bytes of names and values", MaxIssued)
+		return fmt.Errorf("the policy issues more than %d bytes of names and values (%d are added for each claim)", MaxIssued, bytesPerClaim)
 	}
 	return m.exhausted()
 }
@@ -178,7 +178,7 @@ func (m *machine) put(e effect, c Claim) error {
 func (m *machine) emit(to *set[Claim], c Claim, bytes int) {
 	m.spend(stepsPerMember, len(to.members), bytes)
 	if to.add(c) {
-		m.emitted += bytes
+		m.emitted += bytes + bytesPerClaim
 	}
 }
 

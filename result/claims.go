@@ -56,6 +56,9 @@ func (c Claims) encode(limit int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d bytes of claims, at most %d", ErrTooLarge, len(b), limit)
 	}
 	b, err = strictjson.Compact(b)
+	if errors.Is(err, strictjson.ErrLimit) {
+		return nil, fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("writing claims: %w", err)
 	}

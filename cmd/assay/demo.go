@@ -50,9 +50,7 @@ func runDemo(ctx context.Context, c *call) error {
 		return err
 	}
 	d := &demo{call: c, dir: dir, data: []byte(simulatedRuntimeData)}
-	if !*keep {
-		defer os.RemoveAll(dir)
-	}
+	defer os.RemoveAll(dir)
 	return d.withService(ctx, func() error {
 		if err := d.tell(ctx); err != nil {
 			return err

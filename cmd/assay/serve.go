@@ -183,7 +183,9 @@ func (r *running) prepare(e *env) error {
 	}
 	switch {
 	case r.cfg.TLSCert != "":
-		r.http.TLSConfig, err = servercert.Files(r.cfg.TLSCert, r.cfg.TLSKey)
+		r.http.TLSConfig, err = servercert.Files(r.cfg.TLSCert, r.cfg.TLSKey, func(err error) {
+			r.log.Warn("the TLS certificate has changed and cannot be used; the old one stays", "error", err)
+		})
 	case !r.cfg.PlainHTTP():
 		r.http.TLSConfig, r.caFile, err = servercert.Development(r.cfg.Data, e.now())
 	}
@@ -228,6 +230,10 @@ func (r *running) run(ctx context.Context) error {
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	err := r.http.Shutdown(deadline)
+	if errors.Is(err, context.DeadlineExceeded) {
+		r.log.Warn("requests under way were cut off", "after", shutdownTime.String())
+		err = r.http.Close()
+	}
 	<-failed
 	return err
 }

@@ -34,7 +34,7 @@ const maxLoggedPath = 128
 func newEvent(r *http.Request) *event {
 	path := r.URL.Path
 	return &event{
-		start: time.Now(), requestID: requestID(r.Header.Get("traceparent")), method: r.Method,
+		start: time.Now(), requestID: requestID(r.Header.Get("traceparent")), method: shorten(r.Method, maxQuoted),
 		path: path[:min(len(path), maxLoggedPath)], caller: r.RemoteAddr, operation: "Unknown",
 	}
 }

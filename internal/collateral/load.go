@@ -142,7 +142,7 @@ func (c *Cache) accept(w want, r raw) (document, error) {
 func (it *item) fail(err error) time.Duration {
 	pause := min(firstPause<<min(it.failures, 10), longestPause)
 	if errors.Is(err, ErrAbsent) {
-		pause = absentPause
+		pause = min(absentPause<<min(it.failures, 10), maxRetryAfter)
 	}
 	if u, ok := errors.AsType[*Unavailable](err); ok {
 		pause, err = max(pause, min(u.RetryAfter, maxRetryAfter)), u.Err

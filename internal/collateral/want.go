@@ -133,14 +133,14 @@ func (c *Cache) check(d document) error {
 	now, skew, setting := c.cfg.Clock(), dcap.ClockSkew, " (collateral_expiry=enforce)"
 	_, isCRL := d.value.(*dcap.CRL)
 	if isCRL {
-		skew, setting = 0, "" // no setting spares a CRL
+		skew, setting = 0, "" // a CRL may be old only where none is required; then it still revokes
 	}
 	switch {
 	case d.value == nil:
 		return errors.New("it is not loaded")
 	case d.issued.After(now.Add(skew)):
 		return notNow("it is issued in the future, at %s", stamp(d.issued))
-	case (isCRL || !c.cfg.Pinned) && !now.Before(d.next.Add(c.cfg.Grace)):
+	case (isCRL && !c.cfg.WithoutCRLs || !isCRL && !c.cfg.Pinned) && !now.Before(d.next.Add(c.cfg.Grace)):
 		return notNow("it is past its nextUpdate %s%s", stamp(d.next), setting)
 	}
 	return nil

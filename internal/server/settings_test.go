@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
 // level puts the platform on the level of the standard evaluation that has the status.
@@ -115,6 +118,8 @@ func TestSettings(t *testing.T) {
 		{"the same under strict", strict(config.Settings{RequireCRLs: &no}), []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
 		{"revoked, no CRL required", config.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
 
+		{"revoked by a CRL past its date, none required", config.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK, fault(t, "pck-crl-expired")}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
+
 		{"advisory refused, none known", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){func(s *assaytest.Scenario) { s.TCBInfoVersion = 2 }}, nil, 400, invalid, below, []string{"tcb_refused_advisories", "version 2"}},
 
 		{"sound under strict", strict(config.Settings{}), []func(*assaytest.Scenario){sound}, nil, 200, "", "", nil},
@@ -134,6 +139,23 @@ func TestSettings(t *testing.T) {
 			a.refused(t, tt.status, tt.code, tt.inner, tt.fragments...)
 		})
 	}
+}
+
+// TestWhatFitsNoTokenIsTheClientsFault: documents within every limit of their own can be too much for a token together.
+func TestWhatFitsNoTokenIsTheClientsFault(t *testing.T) {
+	s := start(t, config.Config{})
+	many := "[" + strings.Repeat("0,", strictjson.MaxTokens-50) + "0]"
+	s.attest(t, s.scenario(binds(many)), "runtimeData", data(many, "JSON")).
+		refused(t, http.StatusBadRequest, "InvalidParameter", "", "do not fit into a token")
+
+	var draft strings.Builder
+	draft.WriteString("version=1.0;authorizationrules{=>permit();};issuancerules{")
+	for i := range 256 {
+		fmt.Fprintf(&draft, `=>add(type="t",value="%d");=>add(type="v",value=%d);`, i, i)
+	}
+	draft.WriteString(`x:[type=="t"]&&y:[type=="v"]=>issue(type=x.value,value=y.value);};`)
+	s.attest(t, s.scenario(), "draftPolicyForAttestation", draft.String()).
+		refused(t, http.StatusBadRequest, "PolicyEvaluationError", "", "issues more than")
 }
 
 func revokedPCK(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.PCK} }

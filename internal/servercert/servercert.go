@@ -10,7 +10,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -26,9 +25,9 @@ func config(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Confi
 }
 
 // Files serves the certificate of two PEM files. They are read at once, so that a mistake shows at start, and again
-// when either has changed; a change that cannot be read leaves the old certificate in use.
-func Files(cert, key string) (*tls.Config, error) {
-	f := &files{cert: cert, key: key}
+// when either has changed. A change that cannot be read leaves the old certificate in use, and is told to warn, once.
+func Files(cert, key string, warn func(error)) (*tls.Config, error) {
+	f := &files{cert: cert, key: key, warn: warn}
 	if err := f.load(); err != nil {
 		return nil, err
 	}
@@ -37,6 +36,7 @@ func Files(cert, key string) (*tls.Config, error) {
 
 type files struct {
 	cert, key string
+	warn      func(error)
 
 	mu     sync.Mutex
 	loaded *tls.Certificate
@@ -47,7 +47,10 @@ func (f *files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if stamp, err := f.times(); err == nil && stamp != f.stamp {
-		_ = f.load() // half-written files: the next handshake tries again
+		f.stamp = stamp // what cannot be read is not read again until it changes
+		if err := f.load(); err != nil {
+			f.warn(err)
+		}
 	}
 	return f.loaded, nil
 }
@@ -110,17 +113,18 @@ func Development(dir string, now time.Time) (*tls.Config, string, error) {
 	return config(get), filepath.Join(dir, DevCAFile), nil
 }
 
-// developmentCA reads the CA, or makes it if there is none.
+// developmentCA reads the CA, or makes one if there is none that is of use: two services that start in one folder for the
+// first time can leave half of each.
 func developmentCA(dir string, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	certFile, keyFile := filepath.Join(dir, DevCAFile), filepath.Join(dir, devCAKeyFile)
-	if _, err := os.Stat(keyFile); errors.Is(err, os.ErrNotExist) {
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil || now.After(pair.Leaf.NotAfter) {
 		if err := makeCA(certFile, keyFile, now); err != nil {
 			return nil, nil, err
 		}
-	}
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, nil, err
+		if pair, err = tls.LoadX509KeyPair(certFile, keyFile); err != nil {
+			return nil, nil, err
+		}
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {

@@ -86,17 +86,33 @@ func TestDevelopmentCAStays(t *testing.T) {
 	}
 }
 
-func TestDamagedDevelopmentCAIsAnError(t *testing.T) {
-	for _, file := range []string{DevCAFile, devCAKeyFile} {
-		dir := t.TempDir()
-		if _, _, err := Development(dir, time.Now()); err != nil {
+func TestUselessDevelopmentCAIsMadeAnew(t *testing.T) {
+	damage := func(file string) func(string) {
+		return func(dir string) { put(t, filepath.Join(dir, file), []byte("x"), 1) }
+	}
+	_, other := pair(t)
+	for name, spoil := range map[string]func(dir string){
+		"damaged certificate": damage(DevCAFile), "damaged key": damage(devCAKeyFile),
+		"key of another": func(dir string) { put(t, filepath.Join(dir, devCAKeyFile), other, 1) },
+		"expired":        nil,
+	} {
+		dir, now := t.TempDir(), time.Now()
+		if spoil == nil {
+			now = now.AddDate(-3, 0, 0)
+		}
+		if _, _, err := Development(dir, now); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
+		if spoil != nil {
+			spoil(dir)
 		}
-		if _, _, err := Development(dir, time.Now()); err == nil {
-			t.Errorf("a damaged %s was taken", file)
+		cfg, caFile, err := Development(dir, time.Now())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, err := leaf(t, cfg, pool(t, caFile), "localhost"); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -135,7 +151,8 @@ func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 	cert2, key2 := pair(t)
 	put(t, certFile, cert1, 1)
 	put(t, keyFile, key1, 1)
-	cfg, err := Files(certFile, keyFile)
+	var warnings []error
+	cfg, err := Files(certFile, keyFile, func(err error) { warnings = append(warnings, err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,9 +177,14 @@ func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 		{"garbage", func() { put(t, keyFile, []byte("x"), 5) }, true},
 	} {
 		step.change()
-		if got := shown(); (got != first) != step.renewed {
-			t.Errorf("%s: shows the new certificate: %t, want %t", step.name, got != first, step.renewed)
+		for range 3 {
+			if got := shown(); (got != first) != step.renewed {
+				t.Errorf("%s: shows the new certificate: %t, want %t", step.name, got != first, step.renewed)
+			}
 		}
+	}
+	if len(warnings) != 3 {
+		t.Errorf("warnings %v, want one for each change that could not be read", warnings)
 	}
 }
 
@@ -177,7 +199,7 @@ func TestFilesAreReadAtOnce(t *testing.T) {
 		cert, key string
 		ok        bool
 	}{{"cert", "key", true}, {"cert", "other", false}, {"cert", "none", false}, {"none", "key", false}, {"garbage", "key", false}} {
-		if _, err := Files(filepath.Join(dir, tt.cert), filepath.Join(dir, tt.key)); (err == nil) != tt.ok {
+		if _, err := Files(filepath.Join(dir, tt.cert), filepath.Join(dir, tt.key), func(error) {}); (err == nil) != tt.ok {
 			t.Errorf("%s, %s: %v", tt.cert, tt.key, err)
 		}
 	}

@@ -22,6 +22,9 @@ const MaxDepth = 32
 // strings. The largest real document, a TCB info, has 3,000.
 const MaxTokens = 1 << 17
 
+// ErrLimit is in the error of a document that is nested too deep or has too many tokens.
+var ErrLimit = errors.New("the limit of JSON documents")
+
 // TypeError says that a member has another type than it should.
 type TypeError struct {
 	Member   string // its path, with dots: "runtimeData.data"; empty for the document itself
@@ -123,10 +126,10 @@ func scan(b []byte) error {
 			tokens++
 		}
 		if depth > MaxDepth {
-			return fmt.Errorf("JSON: nested deeper than %d at offset %d", MaxDepth, i)
+			return fmt.Errorf("JSON: nested deeper than %d at offset %d: %w", MaxDepth, i, ErrLimit)
 		}
 		if tokens > MaxTokens {
-			return fmt.Errorf("JSON: more than %d tokens", MaxTokens)
+			return fmt.Errorf("JSON: more than %d tokens: %w", MaxTokens, ErrLimit)
 		}
 	}
 	if len(bytes.TrimSpace(b)) == 0 {
