@@ -48,7 +48,7 @@ func TestParseClaimsRefuses(t *testing.T) {
 		`[{"type":"a","value":9223372036854775808}]`:                              "expected a string, a 64-bit integer or a boolean",
 		`[{"type":"a","value":1e2}]`:                                              "expected a string, a 64-bit integer or a boolean",
 		`[{"type":"a","value":[1]}]`:                                              "expected a string, a 64-bit integer or a boolean",
-		`[{"type":"a","value":null}]`:                                             "expected a string, a 64-bit integer or a boolean",
+		`[{"type":"a","value":null}]`:                                             "member value: null",
 		`[{"type":"a","value":1,"isuer":"CustomClaim"}]`:                          `unknown member "isuer"`,
 		`[{"type":"a","value":1,"issuer":"attestationPolicy"}]`:                   `issuer "attestationPolicy", expected AttestationService, AttestationPolicy or CustomClaim`,
 		"[" + strings.Repeat(`{"type":"a","value":1},`, policy.MaxClaims) + "{}]": "more than 100000 claims",
