@@ -19,6 +19,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/issuer"
+	"github.com/assay-attestation/assay/internal/strictjson"
 	"github.com/assay-attestation/assay/internal/verifier"
 )
 
@@ -134,7 +135,7 @@ func (s *service) call(r *http.Request, w http.ResponseWriter, e *event) (answer
 
 // find looks the operation up by path and method.
 func (s *service) find(r *http.Request, h http.Header) (operation, error) {
-	methods, ok := s.operations[lowerASCII(r.URL.EscapedPath())]
+	methods, ok := s.operations[strictjson.LowerASCII(r.URL.EscapedPath())]
 	if !ok {
 		return operation{}, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
 	}
@@ -148,16 +149,6 @@ func (s *service) find(r *http.Request, h http.Header) (operation, error) {
 		return op, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", shorten(r.Method, maxQuoted), r.URL.Path)
 	}
 	return op, nil
-}
-
-// lowerASCII folds the case that clients vary, and no other: a Kelvin sign is no k.
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
 }
 
 // allowed lists methods for the header Allow; what can be read can be asked about by HEAD.

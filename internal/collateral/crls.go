@@ -49,25 +49,24 @@ func (l crls) patience(o *dcap.Origin) time.Duration {
 	return crlPatience
 }
 
-// get returns the list that w asks for: of the live and the stored one, as far as they are in force, the one issued
-// later. A live one that need not be there is waited for no longer than brief.
+// get returns the list that w asks for: of the live and the stored one, as far as they may be used, the one issued later.
+// A live one that need not be there is waited for no longer than brief.
 func (l crls) get(ctx, brief context.Context, w want) (*dcap.CRL, error) {
-	var stored *dcap.CRL
-	var err error
+	best, err := (*dcap.CRL)(nil), error(nil)
 	if l.stored != nil {
-		stored, err = get[*dcap.CRL](ctx, l.stored, w)
+		best, err = get[*dcap.CRL](ctx, l.stored, w)
 	}
 	if l.live != nil {
-		if stored != nil || l.optional {
+		if best != nil || l.optional {
 			ctx = brief
 		}
 		live, liveErr := get[*dcap.CRL](ctx, l.live, w)
-		if stored == nil || live != nil && !stored.ThisUpdate().After(live.ThisUpdate()) {
-			stored, err = live, liveErr
+		if best == nil || live != nil && !best.ThisUpdate().After(live.ThisUpdate()) {
+			best, err = live, liveErr
 		}
 	}
 	if l.optional {
-		return stored, nil
+		err = nil
 	}
-	return stored, err
+	return best, err
 }

@@ -169,27 +169,33 @@ type endorsing struct {
 // endorser gives the collateral of the configured bundles and source; in development mode that of the simulated vendor
 // too, for evidence that ends in its root and for no other.
 func (e endorsing) endorser(s *Server) (verifier.Endorser, error) {
-	baselines := collateral.BaselinesConfig{
-		Verifier: e.dcap, Clock: e.clock, Grace: e.cfg.Settings.CollateralGrace, Logger: e.opt.Logger, WithoutCRLs: e.withoutCRLs,
-	}
+	var stored []*collateral.Set
 	for _, name := range e.cfg.Collateral {
 		sets, err := collateral.ReadBundle(name)
 		if err != nil {
 			return nil, err
 		}
-		baselines.Stored = append(baselines.Stored, sets...)
+		stored = append(stored, sets...)
 	}
 	live, err := e.live()
 	if err != nil {
 		return nil, err
 	}
-	baselines.Live = live
-	genuine := collateral.NewBaselines(baselines)
-	s.closers = append(s.closers, closer(genuine.Close))
+	genuine := e.baselines(s, stored, live)
 	if e.opt.Simulated == nil {
 		return genuine, e.checkPolicies(genuine)
 	}
 	return e.withSimulated(s, genuine)
+}
+
+// baselines makes the baselines of stored sets and a live cache, which the server closes with itself.
+func (e endorsing) baselines(s *Server, stored []*collateral.Set, live *collateral.Cache) *collateral.Baselines {
+	b := collateral.NewBaselines(collateral.BaselinesConfig{
+		Stored: stored, Live: live, Verifier: e.dcap, Clock: e.clock, Grace: e.cfg.Settings.CollateralGrace,
+		Logger: e.opt.Logger, WithoutCRLs: e.withoutCRLs,
+	})
+	s.closers = append(s.closers, closer(b.Close))
+	return b
 }
 
 // checkPolicies refuses a policy that names a baseline which does not exist (management.md section 10).
@@ -227,8 +233,7 @@ func (e endorsing) cache(source collateral.Source, dir string) *collateral.Cache
 
 // withSimulated adds the simulated vendor's collateral.
 func (e endorsing) withSimulated(s *Server, genuine verifier.Endorser) (verifier.Endorser, error) {
-	simulated := collateral.NewBaselines(collateral.BaselinesConfig{Live: e.cache(e.opt.Simulated.Source, ""), Verifier: e.dcap, Clock: e.clock, Logger: e.opt.Logger})
-	s.closers = append(s.closers, closer(simulated.Close))
+	simulated := e.baselines(s, nil, e.cache(e.opt.Simulated.Source, ""))
 	anchors, err := dcap.NewRoots(e.opt.Simulated.Root)
 	if err != nil {
 		return nil, err

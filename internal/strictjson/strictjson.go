@@ -165,7 +165,7 @@ func foldNames(b []byte) ([]byte, error) {
 		}
 		kind, n := d.StackIndex(d.StackDepth())
 		if kind == '{' && n%2 == 1 {
-			t = jsontext.String(lowerASCII(t.String()))
+			t = jsontext.String(LowerASCII(t.String()))
 		}
 		if err := e.WriteToken(t); err != nil {
 			return nil, syntax(err)
@@ -176,7 +176,8 @@ func foldNames(b []byte) ([]byte, error) {
 	}
 }
 
-func lowerASCII(s string) string {
+// LowerASCII puts the ASCII letters of s in lower case and leaves all else: a Kelvin sign is no k.
+func LowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			return r + 'a' - 'A'
