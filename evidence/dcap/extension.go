@@ -5,7 +5,11 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+	tag "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // The OID of Intel's SGX extension of PCK certificates, 1.2.840.113741.1.13.1, as text and as the content of a DER
@@ -66,60 +70,50 @@ func readPCKExtension(der []byte) (PCKExtension, error) {
 	if err != nil {
 		return e, err
 	}
-	tcb, err := readElements(top[elementTCB].whole, tcbArc)
+	tcb, err := readElements(top[elementTCB], tcbArc)
 	if err != nil {
 		return e, fmt.Errorf("element %d (TCB): %w", elementTCB, err)
 	}
-	err = errors.Join(
+	return e, errors.Join(
 		top.octets(elementPPID, e.PPID[:]), top.octets(elementPCEID, e.PCEID[:]), top.octets(elementFMSPC, e.FMSPC[:]),
-		tcb.octets(elementCPUSVN, e.TCB.CPUSVN[:]), e.TCB.read(tcb))
-	if err != nil {
-		return e, err
-	}
-	e.SGXType, err = top.number(elementSGXType, tagEnumerated, 127)
-	return e, err
+		top.enumerated(elementSGXType, &e.SGXType), tcb.octets(elementCPUSVN, e.TCB.CPUSVN[:]), e.TCB.read(&tcb))
 }
 
 // read fills in the component SVNs and the PCESVN.
-func (t *TCB) read(tcb elements) error {
+func (t *TCB) read(tcb *elements) error {
 	for i := range t.Components {
-		n, err := tcb.number(i+1, tagInteger, 255)
+		n, err := tcb.integer(i+1, math.MaxUint8)
 		if err != nil {
 			return err
 		}
 		t.Components[i] = uint8(n)
 	}
-	n, err := tcb.number(elementPCESVN, tagInteger, 65535)
+	n, err := tcb.integer(elementPCESVN, math.MaxUint16)
 	t.PCESVN = uint16(n)
 	return err
 }
 
-// elements are the values of a SEQUENCE OF {OID, value} by the last number of their OID.
-type elements [elementCPUSVN + 1]derValue
+// elements are the values of a SEQUENCE OF {OID, value}, in DER, by the last number of their OID; nil is none.
+type elements [elementCPUSVN + 1]cryptobyte.String
 
 // readElements reads such a sequence. Elements whose OID is not arc and one more number are ignored, those with a
 // number that nothing here asks for too.
-func readElements(der []byte, arc string) (values elements, err error) {
-	list, rest, err := cutDER(der)
-	if err != nil || list.tag != tagSequence || len(rest) > 0 {
+func readElements(der cryptobyte.String, arc string) (values elements, err error) {
+	var list cryptobyte.String
+	if !der.ReadASN1(&list, tag.SEQUENCE) || !der.Empty() {
 		return values, errors.New("SGX extension: expected one SEQUENCE")
 	}
-	for rest = list.content; len(rest) > 0; {
-		var pair, id, value derValue
-		pair, rest, err = cutDER(rest)
-		if err != nil || pair.tag != tagSequence {
-			return values, errors.New("SGX extension: an element is not a SEQUENCE")
+	for !list.Empty() {
+		var pair, oid, value cryptobyte.String
+		if !list.ReadASN1(&pair, tag.SEQUENCE) || !pair.ReadASN1(&oid, tag.OBJECT_IDENTIFIER) ||
+			!pair.ReadAnyASN1Element(&value, nil) || !pair.Empty() {
+			return values, errors.New("SGX extension: an element is not a SEQUENCE of an OID and a value")
 		}
-		id, inner, err := cutDER(pair.content)
-		value, inner, err2 := cutDER(inner)
-		if err != nil || err2 != nil || id.tag != tagOID || len(inner) > 0 {
-			return values, errors.New("SGX extension: an element is not an OID and a value")
-		}
-		n, ok := below(arc, id.content)
+		n, ok := below(arc, oid)
 		if !ok {
 			continue
 		}
-		if values[n].whole != nil {
+		if values[n] != nil {
 			return values, fmt.Errorf("SGX extension: element %d occurs twice", n)
 		}
 		values[n] = value
@@ -138,19 +132,36 @@ func below(arc string, oid []byte) (int, bool) {
 
 // octets copies an OCTET STRING of exactly len(dst) bytes into dst.
 func (e *elements) octets(n int, dst []byte) error {
-	if v := e[n]; v.tag != tagOctets || len(v.content) != len(dst) {
-		return fmt.Errorf("SGX extension: element %d: expected an OCTET STRING of %d bytes, found %s", n, len(dst), v)
+	value, content := e[n], cryptobyte.String(nil)
+	if !value.ReadASN1(&content, tag.OCTET_STRING) || len(content) != len(dst) {
+		return e.unfit(n, fmt.Sprintf("an OCTET STRING of %d bytes", len(dst)))
 	}
-	copy(dst, e[n].content)
+	copy(dst, content)
 	return nil
 }
 
-// number reads an INTEGER or ENUMERATED in 0…highest, which is at most 65535.
-func (e *elements) number(n int, tag byte, highest int) (int, error) {
-	v := e[n]
-	value, ok := v.unsigned()
-	if v.tag != tag || !ok || value > highest {
-		return 0, fmt.Errorf("SGX extension: element %d: expected a number from 0 to %d, found %s", n, highest, v)
+// integer reads an INTEGER in 0…highest.
+func (e *elements) integer(n int, highest uint64) (number uint64, err error) {
+	value := e[n]
+	if !value.ReadASN1Integer(&number) || number > highest {
+		err = e.unfit(n, fmt.Sprintf("an INTEGER from 0 to %d", highest))
 	}
-	return value, nil
+	return number, err
+}
+
+// enumerated reads an ENUMERATED that is not negative.
+func (e *elements) enumerated(n int, number *int) error {
+	value := e[n]
+	if !value.ReadASN1Enum(number) || *number < 0 {
+		return e.unfit(n, "an ENUMERATED")
+	}
+	return nil
+}
+
+// unfit says that an element is missing or not what is expected.
+func (e *elements) unfit(n int, expected string) error {
+	if e[n] == nil {
+		return fmt.Errorf("SGX extension: element %d is missing, expected %s", n, expected)
+	}
+	return fmt.Errorf("SGX extension: element %d: expected %s, found %d other bytes", n, expected, len(e[n]))
 }

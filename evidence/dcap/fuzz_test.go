@@ -191,7 +191,7 @@ func byReflection(der []byte) (e PCKExtension, err error) {
 	}
 	oid := func(below ...byte) asn1.RawValue {
 		id := append([]byte(sgxArc), below...)
-		return values[string(append([]byte{tagOID, byte(len(id))}, id...))]
+		return values[string(append([]byte{0x06, byte(len(id))}, id...))]
 	}
 	read := func(from asn1.RawValue, v any) {
 		_, err2 := asn1.Unmarshal(from.FullBytes, v)
