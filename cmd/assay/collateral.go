@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -27,6 +28,8 @@ func readBundle(name string) ([]*collateral.Set, error) {
 		return nil, fmt.Errorf("collateral bundle %s: a folder in it with tcb_info.json is %w", name, collateral.ErrAbsent)
 	case errors.Is(err, io.EOF):
 		return nil, fmt.Errorf("collateral bundle %s: expected a folder or a .tar.gz, found an empty file", name)
+	case errors.Is(err, gzip.ErrHeader):
+		return nil, fmt.Errorf("collateral bundle %s: expected a folder or a .tar.gz, found another kind of file", name)
 	}
 	return sets, err
 }

@@ -124,7 +124,7 @@ func TestImportRefusesUnsoundSets(t *testing.T) {
 func TestBundleThatCannotBeRead(t *testing.T) {
 	dir := simulatedDir(t, time.Now())
 	noBundle := tempFile(t, "x.tar.gz", "this is no archive")
-	assay(t, "collateral", "verify", noBundle).want(t, exitRefused, "", "x.tar.gz")
+	assay(t, "collateral", "verify", noBundle).want(t, exitRefused, "", noBundle+": expected a folder or a .tar.gz, found another kind of file")
 	assay(t, "collateral", "status", t.TempDir()).want(t, exitMissing, "", "a folder in it with tcb_info.json is not there")
 	empty := tempFile(t, "empty.tar.gz", "")
 	assay(t, "collateral", "verify", empty).want(t, exitRefused, "", empty+": expected a folder or a .tar.gz, found an empty file")

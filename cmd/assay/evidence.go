@@ -154,23 +154,7 @@ func (in *appraisal) acceptable(facts *sgx.Verified, j *evidence.Journal) error 
 		return nil
 	}
 	return j.Fail(evidence.Refuse(evidence.TCBBaseline, "the TCB status is not one of those accepted").
-		Want(strings.Join(in.accept, " or "), status).Do(remedy(facts.Standing)))
-}
-
-// remedy says which parts of a platform are short, where Intel says more, and what would have let it pass.
-func remedy(p dcap.Standing) string {
-	var parts []string
-	if len(p.Shortfalls) > 0 {
-		parts = append(parts, "update the platform ("+strings.Join(shortfalls(p.Shortfalls), ", ")+")")
-	}
-	if len(p.AdvisoryIDs) > 0 {
-		parts = append(parts, "see "+strings.Join(p.AdvisoryIDs, ", "))
-	}
-	waive := "list " + string(p.Status) + " in --accept-status"
-	if len(parts) == 0 {
-		return waive
-	}
-	return strings.Join(parts, ", ") + ", or " + waive
+		Want(strings.Join(in.accept, " or "), status).Do(facts.Remedy("--accept-status")))
 }
 
 // readCollateral reads a folder as it is, or the sets of a bundle.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -252,24 +251,6 @@ func TestStatusDecidesOnlyIfAskedTo(t *testing.T) {
 			}
 			assay(t, append(args, "--accept-status", other)...).want(t, exitRefused, "list "+status+" in --accept-status", "")
 		})
-	}
-}
-
-func TestRemedyIsASentenceWhateverIsKnown(t *testing.T) {
-	short := []dcap.Shortfall{{}}
-	for _, test := range []struct {
-		platform dcap.Standing
-		want     string
-	}{
-		{dcap.Standing{}, "list UpToDate in --accept-status"},
-		{dcap.Standing{AdvisoryIDs: []string{"INTEL-SA-1"}}, "see INTEL-SA-1, or list UpToDate in --accept-status"},
-		{dcap.Standing{AdvisoryIDs: []string{"INTEL-SA-1"}, Shortfalls: short},
-			"update the platform (" + short[0].String() + "), see INTEL-SA-1, or list UpToDate in --accept-status"},
-	} {
-		test.platform.Status = dcap.UpToDate
-		if got := remedy(test.platform); got != test.want {
-			t.Errorf("got %q, want %q", got, test.want)
-		}
 	}
 }
 

@@ -240,15 +240,8 @@ func TestRememberedAuthoritiesAreTheSameCertificates(t *testing.T) {
 func TestOriginOfAnotherVerifier(t *testing.T) {
 	mine, theirs := newLab(t), newLab(t)
 	s := theirs.scenario()
-	o, err := theirs.trace(s, today())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := theirs.collateral(o, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = mine.verifier.Verify(o, c, dcap.Options{At: today()}, nil)
+	o, c := theirs.endorsed(s)
+	_, err := mine.verifier.Verify(o, c, dcap.Options{At: today()}, nil)
 	expect(t, "traced by a verifier with other roots", err, evidence.UntrustedRoot)
 }
 
@@ -334,14 +327,7 @@ func certificateP384(t *testing.T) []byte {
 func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 	l := newLab(t)
 	s := l.scenario()
-	o, err := l.trace(s, today())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := l.collateral(o, s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, c := l.endorsed(s)
 	b, err := s.Quote()
 	if err != nil {
 		t.Fatal(err)

@@ -254,15 +254,8 @@ func TestZeroOptionsRefuse(t *testing.T) {
 func TestVerifyJudgesTheChainAtItsOwnTime(t *testing.T) {
 	l := newLab(t)
 	s := l.scenario(certificateWithin(assaytest.PCK, span{-day, day}))
-	o, err := l.trace(s, today())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := l.collateral(o, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = l.verifier.Verify(o, c, dcap.Options{At: today()}, nil)
+	o, c := l.endorsed(s)
+	_, err := l.verifier.Verify(o, c, dcap.Options{At: today()}, nil)
 	expect(t, "same day", err)
 	_, err = l.verifier.Verify(o, c, dcap.Options{At: today().Add(2 * day)}, nil)
 	expect(t, "two days later", err, evidence.PCKExpired)

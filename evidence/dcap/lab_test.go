@@ -83,6 +83,20 @@ func (l lab) trace(s *assaytest.Scenario, at time.Time) (*dcap.Origin, error) {
 	return l.verifier.Trace(q, at, nil)
 }
 
+// endorsed traces the quote of s today and issues the collateral for it; both must hold.
+func (l lab) endorsed(s *assaytest.Scenario) (*dcap.Origin, dcap.Collateral) {
+	l.Helper()
+	o, err := l.trace(s, today())
+	if err != nil {
+		l.Fatal(err)
+	}
+	c, err := l.collateral(o, s)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return o, c
+}
+
 // collateral issues the collateral of s and checks each document that is there.
 func (l lab) collateral(o *dcap.Origin, s *assaytest.Scenario) (c dcap.Collateral, err error) {
 	l.Helper()

@@ -195,14 +195,7 @@ func TestAttestationKeysThatAreNoPoints(t *testing.T) {
 func TestOneBitAnywhere(t *testing.T) {
 	l := newLab(t)
 	s := l.scenario()
-	o, err := l.trace(s, today())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := l.collateral(o, s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o, c := l.endorsed(s)
 	b, err := s.Quote()
 	if err != nil {
 		t.Fatal(err)

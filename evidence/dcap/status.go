@@ -3,6 +3,7 @@ package dcap
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -55,6 +56,27 @@ type Shortfall struct {
 // String tells the shortfall to a person.
 func (s Shortfall) String() string {
 	return fmt.Sprintf("%s is %d, %d needed", s.Component, s.Have, s.Need)
+}
+
+// Remedy says what would let a platform of this standing pass: which parts of it are short, where Intel says more, and in
+// which setting its status could be accepted.
+func (s *Standing) Remedy(setting string) string {
+	var parts []string
+	if len(s.Shortfalls) > 0 {
+		short := make([]string, len(s.Shortfalls))
+		for i, part := range s.Shortfalls {
+			short[i] = part.String()
+		}
+		parts = append(parts, "update the platform ("+strings.Join(short, ", ")+")")
+	}
+	if len(s.AdvisoryIDs) > 0 {
+		parts = append(parts, "see "+strings.Join(s.AdvisoryIDs, ", "))
+	}
+	waive := "list " + string(s.Status) + " in " + setting
+	if len(parts) == 0 {
+		return waive
+	}
+	return strings.Join(parts, ", ") + ", or " + waive
 }
 
 // rate finds the first level, from the highest, that tcb reaches.

@@ -176,3 +176,21 @@ func TestShortfallsNameWhatIsBelowTheBestLevel(t *testing.T) {
 		}
 	}
 }
+
+func TestRemedyIsASentenceWhateverIsKnown(t *testing.T) {
+	short := []dcap.Shortfall{{}}
+	for _, test := range []struct {
+		platform dcap.Standing
+		want     string
+	}{
+		{dcap.Standing{}, "list UpToDate in the setting"},
+		{dcap.Standing{AdvisoryIDs: []string{"INTEL-SA-1"}}, "see INTEL-SA-1, or list UpToDate in the setting"},
+		{dcap.Standing{AdvisoryIDs: []string{"INTEL-SA-1"}, Shortfalls: short},
+			"update the platform (" + short[0].String() + "), see INTEL-SA-1, or list UpToDate in the setting"},
+	} {
+		test.platform.Status = dcap.UpToDate
+		if got := test.platform.Remedy("the setting"); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}

@@ -93,8 +93,9 @@ func (b *Baselines) Close() {
 	}
 }
 
-// Check reports whether id could name a baseline: [DefaultBaseline], or the evaluation number of a stored set. Any number will do where there is a live source, or a stored set that is unsound and so might have been it. The
-// error wraps [ErrUnknownBaseline].
+// Check reports whether id could name a baseline: [DefaultBaseline], or the evaluation number of a stored set. Any number
+// will do where there is a live source, or a stored set that is unsound and so might have been it. The error wraps
+// [ErrUnknownBaseline].
 func (b *Baselines) Check(id string) error {
 	open := b.live != nil || len(b.unsound) > 0
 	if id == DefaultBaseline || isNumber(id) && (open || slices.Contains(b.numbers(), id)) {

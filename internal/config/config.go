@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -21,8 +22,12 @@ import (
 // DefaultListen is where the service listens unless told otherwise: this machine only.
 const DefaultListen = "127.0.0.1:8443"
 
-// maxFile bounds the configuration file.
-const maxFile = 1 << 20
+// Bounds of the files that the operator names, in bytes.
+const (
+	maxFile = 1 << 20 // of the configuration
+	// MaxPolicyFile is of a policy, whose text takes 16/9 of its length in a JWS (limit policy_body).
+	MaxPolicyFile = 2 << 20
+)
 
 // Config is the whole configuration. The zero value of each field is its default, except where the comment says so.
 type Config struct {
@@ -85,17 +90,28 @@ type Settings struct {
 // Read reads a configuration file.
 func Read(name string) (Config, error) {
 	var c Config
-	b, err := os.ReadFile(name)
+	b, err := ReadFile(name, maxFile)
 	if err != nil {
 		return c, err
-	}
-	if len(b) > maxFile {
-		return c, fmt.Errorf("%s: larger than %d bytes", name, maxFile)
 	}
 	if err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict(), yaml.CustomUnmarshaler(readTime)); err != nil {
 		return c, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
+}
+
+// ReadFile reads a file of at most limit bytes. Of a longer one, or one without an end, it reads no more than that.
+func ReadFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: larger than %d bytes", name, limit)
+	}
+	return b, err
 }
 
 // readTime reads a time in RFC 3339. By itself the decoder takes what it cannot read for no time at all.

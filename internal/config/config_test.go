@@ -230,3 +230,22 @@ func TestTimeMayBeQuoted(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	for size, fits := range map[int]bool{0: true, MaxPolicyFile: true, MaxPolicyFile + 1: false} {
+		name := filepath.Join(dir, "policy.txt")
+		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := ReadFile(name, MaxPolicyFile); (err == nil) != fits || fits && len(b) != size {
+			t.Errorf("%d bytes: got %d, %v", size, len(b), err)
+		}
+	}
+	if _, err := os.Stat("/dev/zero"); err != nil {
+		return // not a system with files that have no end
+	}
+	if _, err := Read("/dev/zero"); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
+		t.Errorf("a file without an end: %v", err)
+	}
+}

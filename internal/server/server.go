@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -125,7 +124,7 @@ func readPolicies(cfg config.Config) (map[evidence.Type]*policy.Policy, error) {
 	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
 		text := policy.DefaultSGX()
 		if file, ok := files[t]; ok {
-			if text, err = os.ReadFile(file); err != nil {
+			if text, err = config.ReadFile(file, config.MaxPolicyFile); err != nil {
 				return nil, fmt.Errorf("policy for %s: %w", t, err)
 			}
 		}

@@ -70,7 +70,7 @@ func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
 			Want("ATTRIBUTES without DEBUG", "DEBUG set").Do("build and sign the enclave without debug support")
 	}
 	if !b.accepts(v.Status, at) {
-		return below().Want("TCB status "+b.list(), v.Status).Do(remedy(v))
+		return below().Want("TCB status "+b.list(), v.Status).Do(v.Remedy("tcb_accepted_statuses"))
 	}
 	switch {
 	case v.EvaluationNumber < b.MinEvaluationNumber:
@@ -122,20 +122,4 @@ func (b *Baseline) list() string {
 func below() *evidence.Refusal {
 	return evidence.Refuse(evidence.TCBBaseline, "OE_TCB_LEVEL_INVALID: The specified quote was invalid because the device on "+
 		"which the quote was generated does not meet the azure baseline requirements")
-}
-
-// remedy says which parts are short, and which setting would have accepted the platform.
-func remedy(v *sgx.Verified) string {
-	var parts []string
-	for _, s := range v.Shortfalls {
-		parts = append(parts, s.String())
-	}
-	text := "update the platform"
-	if len(parts) > 0 {
-		text += " (" + strings.Join(parts, ", ") + ")"
-	}
-	if len(v.AdvisoryIDs) > 0 {
-		text += ", see " + strings.Join(v.AdvisoryIDs, ", ")
-	}
-	return text + ", or list " + string(v.Status) + " in tcb_accepted_statuses"
 }
