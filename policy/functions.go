@@ -51,13 +51,24 @@ func (f Function) kind() (Kind, bool) {
 // Signature returns the function as documentation writes it: NegateBool(value).
 func (f Function) Signature() string { return f.Name + "(" + strings.Join(f.Parameters, ", ") + ")" }
 
+// functionInstead tells what to write instead of a name that is no function.
+func functionInstead(name string) string {
+	names := make([]string, 0, 6)
+	for _, f := range Functions() {
+		if strings.EqualFold(f.Name, name) {
+			return fmt.Sprintf("names of functions are case-sensitive: expecting '%s'", f.Name)
+		}
+		names = append(names, "'"+f.Name+"'")
+	}
+	return "expecting {" + strings.Join(names, ", ") + "}"
+}
+
 // call is a function call. Its arguments are evaluated left to right before it (policy.md section 5.2).
 type call struct {
-	at   Location
-	name string
-	args []expression
-	// query is the compiled second argument of JmesPath where that is a literal; bad queries are errors of evaluation.
-	query *jmespath.Query
+	at       Location
+	function string
+	args     []expression
+	query    *jmespath.Query // the second argument of JmesPath, where it is a literal that compiles
 }
 
 func (c *call) eval(m *machine) (*operand, error) {
@@ -69,41 +80,45 @@ func (c *call) eval(m *machine) (*operand, error) {
 		}
 	}
 	out := m.operand()
+	m.spend(stepsPerMember, 0, 0)
 	err := c.apply(m, args, out)
 	if err == nil {
-		err = m.exhausted()
+		err = m.meter.Err()
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w", c.name, err)
+		err = fmt.Errorf("%s at %v: %w", c.function, c.at, err)
 	}
 	m.trace.called(c, args, out, err)
 	return out, err
 }
 
 func (c *call) apply(m *machine, args []*operand, out *operand) error {
-	switch c.name {
+	switch c.function {
 	case "AppendString":
 		return m.appendString(args[0], args[1], out)
 	case "ContainsOnlyValue":
-		return m.containsOnlyValue(args[0], args[1], out)
+		return containsOnlyValue(args[0], args[1], out)
 	case "IsSubsetOf":
 		m.isSubsetOf(args[0], args[1], out)
+		return nil
 	case "JmesPath":
 		return m.jmesPath(c.query, args[0], args[1], out)
 	case "JsonToClaimValue":
 		return m.jsonToClaimValue(args[0], out)
-	case "NegateBool":
-		return negateBool(args[0], out)
 	}
-	return nil
+	return negateBool(args[0], out)
 }
 
 // one returns the only member of an argument.
 func (o *operand) one(name string) (Value, error) {
-	if n := len(o.values.members); n != 1 {
-		return Value{}, fmt.Errorf("the argument %s must be one value, found %s", name, o.describe())
+	switch members := o.values.members; len(members) {
+	case 0:
+		return Value{}, fmt.Errorf("the argument %s must be one value, found none", name)
+	case 1:
+		return members[0], nil
+	default:
+		return Value{}, fmt.Errorf("the argument %s must be one value, found %d: %s", name, len(members), listValues(members))
 	}
-	return o.values.members[0], nil
 }
 
 // text returns the only member of an argument, a string.
@@ -114,7 +129,7 @@ func (o *operand) text(name string) (string, error) {
 	}
 	s, ok := v.Text()
 	if !ok {
-		return "", fmt.Errorf("the argument %s must be a String, found the %v %v", name, v.kind, v)
+		return "", fmt.Errorf("the argument %s must be a String, found the %v %s", name, v.kind, v.short())
 	}
 	return s, nil
 }
@@ -128,7 +143,7 @@ func (m *machine) appendString(first, second, out *operand) error {
 	if err != nil {
 		return err
 	}
-	if err := m.meter.Bytes(len(a) + len(b)); err != nil {
+	if err := m.meter.Write(len(a) + len(b)); err != nil {
 		return err
 	}
 	out.add(StringValue(a + b))
@@ -136,7 +151,7 @@ func (m *machine) appendString(first, second, out *operand) error {
 	return nil
 }
 
-func (m *machine) containsOnlyValue(set, value, out *operand) error {
+func containsOnlyValue(set, value, out *operand) error {
 	v, err := value.one("value")
 	if err != nil {
 		return err
@@ -164,7 +179,7 @@ func negateBool(value, out *operand) error {
 	}
 	b, ok := v.Bool()
 	if !ok {
-		return fmt.Errorf("the argument value must be a Boolean, found the %v %v", v.kind, v)
+		return fmt.Errorf("the argument value must be a Boolean, found the %v %s", v.kind, v.short())
 	}
 	out.add(BooleanValue(!b))
 	out.readOnly = value.readOnly

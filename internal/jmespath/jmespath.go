@@ -80,8 +80,6 @@ type Meter struct {
 	Steps   int             // about one for each value looked at
 	Strings int             // bytes of the strings that are made
 	Done    <-chan struct{} // closed when nobody waits any more; nil: somebody does
-
-	unchecked int // steps since Done was looked at
 }
 
 // The errors of a meter that has run out.
@@ -91,13 +89,9 @@ var (
 	ErrDone    = errors.New("the evaluation was stopped: its time is over")
 )
 
-// stepsBetweenChecks is how often Done is looked at.
-const stepsBetweenChecks = 1 << 14
-
 // Spend takes steps.
 func (m *Meter) Spend(steps int) error {
 	m.Steps -= steps
-	m.unchecked += steps
 	return m.Err()
 }
 
@@ -115,10 +109,9 @@ func (m *Meter) Err() error {
 	if m.Steps < 0 {
 		return ErrSteps
 	}
-	if m.unchecked < stepsBetweenChecks {
+	if m.Done == nil {
 		return nil
 	}
-	m.unchecked = 0
 	select {
 	case <-m.Done:
 		return ErrDone

@@ -9,7 +9,11 @@ func meter() *Meter { return &Meter{Steps: 20_000_000, Strings: 64 << 20} }
 
 func search(t testing.TB, document, query string) (string, error) {
 	t.Helper()
-	m := meter()
+	return searchWith(t, document, query, meter())
+}
+
+func searchWith(t testing.TB, document, query string, m *Meter) (string, error) {
+	t.Helper()
 	v, err := Parse(document, m)
 	if err != nil {
 		t.Fatal(err)

@@ -50,6 +50,9 @@ func readable(err error) error {
 	return fmt.Errorf("not JSON: %s at offset %d", strings.TrimPrefix(s.Err.Error(), "jsontext: "), s.ByteOffset)
 }
 
+// stepsPerRead is the price of reading a value and keeping it.
+const stepsPerRead = 4
+
 type decoder struct {
 	*jsontext.Decoder
 	depth int // allowed
@@ -57,7 +60,7 @@ type decoder struct {
 }
 
 func (d *decoder) value(depth int) (any, error) {
-	if err := d.meter.Spend(1); err != nil {
+	if err := d.meter.Spend(stepsPerRead); err != nil {
 		return nil, err
 	}
 	t, err := d.ReadToken()

@@ -74,7 +74,7 @@ func TestQueriesWrittenToBeSlowEndEarly(t *testing.T) {
 		{"values for each element", list, "[*].[values({" + strings.Repeat("a:@,", 3000) + "b:@})]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := search(t, c.document, c.query)
+			_, err := searchWith(t, c.document, c.query, &Meter{Steps: 2_000_000, Strings: 64 << 20})
 			if !errors.Is(err, ErrSteps) && !errors.Is(err, ErrStrings) {
 				t.Errorf("got %v", err)
 			}
