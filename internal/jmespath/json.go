@@ -167,14 +167,14 @@ func (w *writer) pay() error {
 	return w.meter.Write(n)
 }
 
-// float writes integers below 1e21 in digits, as ECMAScript and most JSON libraries do.
+// float writes integers in all their digits, since they are exact.
 func (w *writer) float(f float64) error {
 	switch abs := math.Abs(f); {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return fmt.Errorf("the result %v is no JSON number", f)
-	case f == 0:
-		w.out = append(w.out, '0')
-	case abs >= 1e-6 && abs < 1e21:
+	case f == math.Trunc(f):
+		w.out = strconv.AppendFloat(w.out, f+0, 'f', 0, 64) // adding zero takes the sign from -0
+	case abs >= 1e-6:
 		w.out = strconv.AppendFloat(w.out, f, 'f', -1, 64)
 	default:
 		w.out = strconv.AppendFloat(w.out, f, 'e', -1, 64)

@@ -84,13 +84,13 @@ func TestQueriesWrittenToBeSlowEndEarly(t *testing.T) {
 
 func TestSearchesStopWhenNobodyWaits(t *testing.T) {
 	m := meter()
-	done := make(chan struct{})
-	close(done)
-	m.Done = done
 	v, err := Parse("["+strings.Repeat("1,", 9_999)+"1]", m)
 	if err != nil {
 		t.Fatal(err)
 	}
+	done := make(chan struct{})
+	close(done)
+	m.Done = done
 	q, err := Compile("[*].[$[*].[@]]")
 	if err != nil {
 		t.Fatal(err)
