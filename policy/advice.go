@@ -202,7 +202,7 @@ func (p *parser) verb(kind sectionKind) (token, bool) {
 	t := p.tok
 	p.mismatchAt(t, advice+after("; ", more), kind.verbs()...)
 	p.skip()
-	t.name = meant
+	t.name, t.fault = meant, faultless
 	return t, true
 }
 

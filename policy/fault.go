@@ -26,6 +26,25 @@ const (
 	notOfLanguage
 )
 
+// meant returns the terminal that the token was meant to stand for, or "".
+func (t token) meant() string {
+	switch t.fault {
+	case signOfOthers:
+		meant, _ := signMeant(t.raw)
+		return meant
+	case fullWidth:
+		return narrow(t.raw)
+	case otherQuote:
+		return stringToken
+	case otherLetter:
+		return identToken
+	case blockComment, hashComment, markdownFence, backslash, unseen:
+		return blank
+	case faultless, unclosedString, notDecimal, notOfLanguage:
+	}
+	return t.name
+}
+
 // problem says what is wrong with the token, or "".
 func (t token) problem() string {
 	switch t.fault {
@@ -47,7 +66,7 @@ func (t token) problem() string {
 	case otherQuote:
 		return fmt.Sprintf(`%s is not a quote of the language: strings stand between '"'`, t.quote())
 	case fullWidth:
-		return fmt.Sprintf("this is the full-width form of '%s'", t.meant)
+		return fmt.Sprintf("this is the full-width form of '%s'", t.meant())
 	case backslash:
 		return "a backslash has a meaning in strings only; the text may be escaped for JSON or Markdown"
 	case unseen:

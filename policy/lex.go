@@ -25,8 +25,7 @@ type token struct {
 	name  string
 	raw   string // as written
 	pos   position
-	fault fault  // why this is no word of the language, or a wrong one
-	meant string // the terminal that its author meant, where that is plain and name does not say it
+	fault fault // why this is no word of the language, or a wrong one
 }
 
 // end returns the offset after the token's last byte.
@@ -34,10 +33,10 @@ func (t token) end() int { return t.pos.offset + len(t.raw) }
 
 // terminal returns the terminal that the token stands for or was meant to stand for, or "".
 func (t token) terminal() string {
-	if t.name == "" {
-		return t.meant
+	if t.fault == faultless {
+		return t.name
 	}
-	return t.name
+	return t.meant()
 }
 
 // reserved says whether a word, in lower case, may not be a label (policy.md section 2).
@@ -55,6 +54,7 @@ func reserved(word string) bool {
 type lexer struct {
 	text string
 	at   position
+	open unclosed
 }
 
 func newLexer(text string) lexer {
@@ -79,13 +79,10 @@ func (l *lexer) next() token {
 	case isLetter(rest[0]):
 		return l.word(rest)
 	}
-	n := punctuation(rest)
-	if n == 0 || strings.IndexByte("=!<-:&", rest[0]) >= 0 {
-		if t, ok := lookalike(rest); ok {
-			return l.take(t)
-		}
+	if t, ok := l.lookalike(rest); ok {
+		return l.take(t)
 	}
-	if n > 0 {
+	if n := punctuation(rest); n > 0 {
 		return l.take(token{name: rest[:n], raw: rest[:n]})
 	}
 	_, size := utf8.DecodeRuneInString(rest)
@@ -152,7 +149,7 @@ func (l *lexer) quoted(rest string) token {
 // text returns what a string says.
 func (t token) text() string {
 	if t.fault != faultless {
-		return strings.Trim(t.raw, otherQuotes)
+		return strings.Trim(t.raw, "\"＂“”„«»‘’‚'`\\")
 	}
 	return unescape(t.raw[1 : len(t.raw)-1])
 }
@@ -201,6 +198,9 @@ const signs = "<>={}[]();:,.!-"
 
 // punctuation returns the length of the punctuation mark that s starts with, the longest that fits, or 0.
 func punctuation(s string) int {
+	if s == "" {
+		return 0
+	}
 	if len(s) >= 2 {
 		switch s[:2] {
 		case "=>", "==", "!=", "<=", ">=", "&&":

@@ -14,26 +14,30 @@ const lookahead = 4 << 10
 
 // lookalike returns the token at the beginning of rest if it is no word of the language, but plain what was meant: what
 // other languages, word processors and the web write in place of a word.
-func lookalike(rest string) (token, bool) {
+func (l *lexer) lookalike(rest string) (token, bool) {
 	switch c := rest[0]; {
 	case c >= utf8.RuneSelf:
-		return otherCharacter(rest)
+		return l.otherCharacter(rest)
 	case strings.IndexByte("=!<-:&|", c) >= 0:
 		return otherSign(rest)
-	case strings.IndexByte("#/`", c) >= 0:
-		if t, ok := otherComment(rest); ok {
-			return t, true
-		}
+	case strings.IndexByte("#/`'\\\x00\v\f", c) < 0:
+		return token{}, false
 	}
-	if t, ok := otherString(rest); ok {
+	if t, ok := otherComment(rest); ok {
+		return t, true
+	}
+	if t, ok := l.otherString(rest); ok {
 		return t, true
 	}
 	return unseenCharacter(rest)
 }
 
 // otherCharacter reads what begins with a character that is not of ASCII.
-func otherCharacter(rest string) (token, bool) {
-	for _, read := range []func(string) (token, bool){otherString, otherSign, wideSign, unseenCharacter, otherWord} {
+func (l *lexer) otherCharacter(rest string) (token, bool) {
+	if t, ok := l.otherString(rest); ok {
+		return t, true
+	}
+	for _, read := range []func(string) (token, bool){otherSign, wideSign, unseenCharacter, otherWord} {
 		if t, ok := read(rest); ok {
 			return t, true
 		}
@@ -50,7 +54,7 @@ func otherSign(rest string) (token, bool) {
 			continue
 		}
 		if meant, _ := signMeant(rest[:n]); meant != "" {
-			return token{raw: rest[:n], meant: meant, fault: signOfOthers}, true
+			return token{raw: rest[:n], fault: signOfOthers}, true
 		}
 	}
 	return token{}, false
@@ -91,7 +95,7 @@ func signMeant(written string) (meant, why string) {
 
 // otherComment reads a comment of another language, or the line that fences code in Markdown.
 func otherComment(rest string) (token, bool) {
-	t := token{meant: blank}
+	var t token
 	switch {
 	case strings.HasPrefix(rest, "/*"):
 		t.raw, t.fault = "/*", blockComment
@@ -108,42 +112,63 @@ func otherComment(rest string) (token, bool) {
 	return t, true
 }
 
-// otherString reads a string between quotes that are not those of the language.
-func otherString(rest string) (token, bool) {
+// quotes are the marks between which a string may stand by mistake.
+type quotes struct{ opening, closing string }
+
+// otherQuotes returns them. What closes a string is one of the characters of closing.
+func otherQuotes() [11]quotes {
 	const double, single = "”“„\"", "’‘'"
-	for _, q := range [...]struct{ opening, closings string }{
-		{"“", double}, {"”", double}, {"„", double}, {"＂", "＂\""}, {"«", "»"}, {`\"`, `"`},
-		{"‘", single}, {"’", single}, {"‚", single}, {"'", single}, {"`", "`"},
-	} {
-		if !strings.HasPrefix(rest, q.opening) {
-			continue
+	return [...]quotes{{"“", double}, {"”", double}, {"„", double}, {"＂", "＂\""}, {"«", "»"}, {`\"`, `"`},
+		{"‘", single}, {"’", single}, {"‚", single}, {"'", single}, {"`", "`"}}
+}
+
+// unclosed has, for each of the otherQuotes, an offset before which nothing closes a string. It is there so that no part
+// of the text is searched again and again.
+type unclosed [11]int
+
+// otherString reads a string between quotes that are not those of the language.
+func (l *lexer) otherString(rest string) (token, bool) {
+	for i, q := range otherQuotes() {
+		if strings.HasPrefix(rest, q.opening) {
+			return token{raw: rest[:l.closing(i, q)], fault: otherQuote}, true
 		}
-		line := rest[:min(len(rest), lookahead)]
-		line = line[:lineLength(line)]
-		end := probableEnd(line)
-		if i := strings.IndexAny(line[len(q.opening):], q.closings); i >= 0 {
-			i += len(q.opening)
-			_, size := utf8.DecodeRuneInString(line[i:])
-			end = i + size
-		}
-		return token{raw: line[:end], meant: stringToken, fault: otherQuote}, true
 	}
 	return token{}, false
 }
 
-// typographic are the quotes that word processors make of '"', otherQuotes all that strings may stand between by mistake.
-const (
-	typographic = "“”„"
-	otherQuotes = typographic + "\"＂«»‘’‚'`\\"
-)
+// closing returns the length of a string that begins here: to what closes it on its line, or to its probable end.
+func (l *lexer) closing(i int, q quotes) int {
+	start := l.at.offset + len(q.opening)
+	from := max(start, l.open[i])
+	window := l.text[from:min(len(l.text), max(from, start+lookahead))]
+	at := strings.IndexAny(window, q.closing+"\r\n")
+	if at >= 0 && window[at] != '\r' && window[at] != '\n' {
+		_, size := utf8.DecodeRuneInString(window[at:])
+		return from + at + size - l.at.offset
+	}
+	if at < 0 {
+		at = len(window)
+	}
+	l.open[i] = from + at
+	return structuralEnd(l.text[l.at.offset:l.open[i]])
+}
+
+// typographic are the quotes that word processors make of '"'.
+const typographic = "“”„"
 
 // probableEnd returns where a string that begins a line and is not closed on it was meant to end: behind a typographic
-// quote, before what would go on with the rule, or at the end of the line.
+// quote, or as structuralEnd says.
 func probableEnd(line string) int {
 	if i := strings.IndexAny(line[1:], typographic); i >= 0 {
 		_, size := utf8.DecodeRuneInString(line[1+i:])
 		return 1 + i + size
 	}
+	return structuralEnd(line)
+}
+
+// structuralEnd returns where a string that begins a line was meant to end: before what would go on with the rule, or at
+// the end of the line.
+func structuralEnd(line string) int {
 	for i := 1; i < len(line); i++ {
 		switch line[i] {
 		case ',':
@@ -207,20 +232,21 @@ func isProperty(name string) bool {
 
 // wideSign reads punctuation in its full-width form.
 func wideSign(rest string) (token, bool) {
-	narrow := ""
-	for at := 0; len(narrow) < 2; {
-		r, size := utf8.DecodeRuneInString(rest[at:])
+	n := punctuation(narrow(rest))
+	return token{raw: rest[:n*len("！")], fault: fullWidth}, n > 0
+}
+
+// narrow returns the sign that text begins with in its full-width form, up to two characters long.
+func narrow(text string) string {
+	sign := ""
+	for len(sign) < 2 {
+		r, size := utf8.DecodeRuneInString(text)
 		if r < '！' || r > '～' || strings.IndexRune(signs+"&", r-'！'+'!') < 0 {
 			break
 		}
-		narrow += string(r - '！' + '!')
-		at += size
+		sign, text = sign+string(r-'！'+'!'), text[size:]
 	}
-	if narrow == "" {
-		return token{}, false
-	}
-	n := punctuation(narrow)
-	return token{raw: rest[:n*len("！")], meant: narrow[:n], fault: fullWidth}, n > 0
+	return sign[:punctuation(sign)]
 }
 
 // unseenCharacter reads a character that looks like nothing or like a space, and the backslashes of escaped texts.
@@ -231,9 +257,9 @@ func unseenCharacter(rest string) (token, bool) {
 		if len(rest) > 1 && strings.IndexByte("nrt", rest[1]) >= 0 {
 			size = 2
 		}
-		return token{raw: rest[:size], meant: blank, fault: backslash}, true
+		return token{raw: rest[:size], fault: backslash}, true
 	case r == 0 || unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Z):
-		return token{raw: rest[:size], meant: blank, fault: unseen}, true
+		return token{raw: rest[:size], fault: unseen}, true
 	}
 	return token{}, false
 }
@@ -247,5 +273,5 @@ func otherWord(rest string) (token, bool) {
 		n = len(rest)
 	}
 	word := strings.TrimRightFunc(rest[:n], unseen)
-	return token{raw: word, meant: identToken, fault: otherLetter}, word != ""
+	return token{raw: word, fault: otherLetter}, word != ""
 }

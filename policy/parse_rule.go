@@ -35,7 +35,7 @@ func (p *parser) condition(first bool) (conditionNode, bool) {
 	ok := p.list("]", func() bool {
 		test, ok := p.propCond()
 		if ok {
-			c.tests = append(c.tests, test)
+			c.tests = append(doubled(c.tests), test)
 		}
 		return ok
 	})
@@ -115,7 +115,7 @@ func (p *parser) relation() (token, bool) {
 	}
 	p.mismatchAt(p.tok, advice, relations...)
 	t := p.tok
-	t.name = meant
+	t.name, t.fault = meant, faultless
 	p.skip()
 	if p.is("=") || p.is(relations...) {
 		p.skip()
@@ -139,7 +139,7 @@ func (p *parser) property(names ...string) (token, bool) {
 	if word, ok := p.similar(properties()...); ok {
 		p.misspelled(word, names...)
 		t := p.tok
-		t.name = word
+		t.name, t.fault = word, faultless
 		p.skip()
 		return t, true
 	}
@@ -154,6 +154,9 @@ func (p *parser) claimArg(a *actionNode) bool {
 		return p.copyOf(a)
 	}
 	return p.list(")", func() bool {
+		if len(a.assigns) == maxElements {
+			return p.tooMany("an action has")
+		}
 		assign, ok := p.assign(len(a.assigns) == 0)
 		if ok {
 			a.assigns = append(a.assigns, assign)
@@ -281,7 +284,10 @@ func (p *parser) fraction(digits token) {
 func (p *parser) named(depth int) (exprNode, bool) {
 	name := p.next()
 	if _, known := functionNamed(name.raw); known && !p.is("(", ".") && !p.mismatch("a function has its arguments in parentheses", "(") {
-		return nil, p.skipTo(")") && p.close("")
+		if p.skipTo(")") {
+			p.skip()
+		}
+		return nil, false
 	}
 	switch {
 	case p.is("("):
@@ -307,6 +313,9 @@ func (p *parser) args(depth int) (args []exprNode, ok bool) {
 		return nil, true
 	}
 	ok = p.list(")", func() bool {
+		if len(args) == maxElements {
+			return p.tooMany("a function has")
+		}
 		arg, ok := p.expr(depth + 1)
 		if ok {
 			args = append(args, arg)
@@ -314,4 +323,22 @@ func (p *parser) args(depth int) (args []exprNode, ok bool) {
 		return ok
 	})
 	return args, ok
+}
+
+// maxElements is how many arguments of a function, and assignments of an action, are read. No valid rule has so many.
+const maxElements = 16
+
+// tooMany reports the first element too many and skips to the end of the list.
+func (p *parser) tooMany(what string) bool {
+	p.report(p.tok, "%s at most %d arguments", what, maxElements)
+	p.skipTo(")")
+	return false
+}
+
+// doubled returns a list with room for one more, and grows it so that long lists are not copied often.
+func doubled(tests []testNode) []testNode {
+	if len(tests) < cap(tests) {
+		return tests
+	}
+	return append(make([]testNode, 0, max(1, 2*len(tests))), tests...)
 }
