@@ -45,6 +45,7 @@ type ConditionTrace struct {
 	Condition Location        `json:"condition"`
 	Negated   bool            `json:"negated,omitzero"` // it holds if no claim satisfies it
 	Holds     bool            `json:"holds"`
+	Failed    bool            `json:"failed,omitzero"` // a right side could not be evaluated
 	Type      string          `json:"type,omitzero"` // of claims that it asks for
 	Against   []AgainstTrace  `json:"against,omitzero"`
 	Calls     []CallTrace     `json:"calls,omitzero"`
@@ -93,6 +94,7 @@ type tracer struct {
 	entries int
 	current *RuleTrace
 	calls   []CallTrace // of the condition or action at hand
+	open    bool        // the last condition is not decided yet
 }
 
 func (t *tracer) rule(r *rule) {
@@ -100,7 +102,7 @@ func (t *tracer) rule(r *rule) {
 		return
 	}
 	t.current = &RuleTrace{Section: r.section.keyword(), Rule: r.at, Conditions: []ConditionTrace{}, permits: r.action.effect == permit}
-	t.calls = nil
+	t.calls, t.open = nil, false
 	t.entries++
 }
 
@@ -110,6 +112,10 @@ func (t *tracer) ruleDone(r *rule, failed int, err error) {
 		return
 	}
 	c := t.current
+	if t.open {
+		broken := &c.Conditions[len(c.Conditions)-1]
+		broken.Failed, broken.Calls, t.calls = true, t.calls, nil
+	}
 	c.Fired, c.Calls = failed == none && err == nil, t.calls
 	if c.Fired {
 		c.Effect = r.action.verb
@@ -143,6 +149,7 @@ func (t *tracer) condition(c *condition) {
 		return
 	}
 	t.entries++
+	t.open = true
 	t.current.Conditions = append(t.current.Conditions, ConditionTrace{
 		Condition: c.at, Negated: c.negated, Type: c.claim, Compared: []ComparedClaim{},
 	})
@@ -155,7 +162,7 @@ func (t *tracer) compared(m *machine, c *condition, found bool) {
 	}
 	out := &t.current.Conditions[len(t.current.Conditions)-1]
 	out.Holds, out.Calls = found != c.negated, t.calls
-	t.calls = nil
+	t.calls, t.open = nil, false
 	for i, test := range c.tests {
 		if _, ok := test.right.(literal); !ok {
 			out.Against = append(out.Against, AgainstTrace{test.property.String(), test.relation.String(), cutAll(m.rights[i].values.members)})

@@ -168,4 +168,3 @@ func typeName(v any) string {
 	}
 	return "expref"
 }
-

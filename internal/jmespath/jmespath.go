@@ -21,10 +21,9 @@ import (
 
 // Query is a compiled query. It may be used by any number of goroutines.
 type Query struct {
-	source parsing.ASTNode // as parsed, for Doubts
-	tree   parsing.ASTNode // as run
-	calls  map[string]entry
-	size   int // what one evaluation costs at least
+	tree  parsing.ASTNode
+	calls map[string]entry
+	size  int // what one evaluation costs at least
 }
 
 // Compile reads a query of at most MaxQuery bytes, nested at most MaxNesting deep. Unknown functions and wrong numbers
@@ -44,7 +43,7 @@ func Compile(query string) (q *Query, err error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	return &Query{source: tree, tree: run, calls: b.used, size: weight(run)}, nil
+	return &Query{tree: run, calls: b.used, size: weight(run)}, nil
 }
 
 // syntaxError gives an error of the parser with the place in the query. Where literals were taken out of the text, the
