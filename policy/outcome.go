@@ -166,7 +166,7 @@ func (d *Denied) because() string {
 		found = append(found, c.reason())
 	}
 	if len(found) == 0 {
-		return ""
+		return "; it has no condition, and so denies everything"
 	}
 	return "; " + strings.Join(found, "; ")
 }
@@ -180,9 +180,13 @@ func (u Unmet) String() string {
 func (c *ConditionTrace) against() string {
 	var parts []string
 	for _, a := range c.Against {
-		values := "nothing"
-		if len(a.Values) > 0 {
-			values = listValues(a.Values)
+		values := listValues(a.Values)
+		switch len(a.Values) {
+		case 0:
+			values = "nothing"
+		case 1:
+		default:
+			values = "one of " + values
 		}
 		parts = append(parts, fmt.Sprintf("%s %s %s", a.Property, a.Relation, values))
 	}
