@@ -134,11 +134,7 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (r
 	if err := v.cfg.Baseline.accept(verified, r.At); err != nil {
 		return nil, err
 	}
-	service := append(verified.Claims(), bound...)
-	service = append(service,
-		evidence.Claim{Name: claimTCBIdentifier, Value: baseline},
-		evidence.Claim{Name: claimVersion, Value: "1.0"},
-		evidence.Claim{Name: claimPolicyHash, Value: p.Hash()})
+	service := serviceClaims(verified, bound, baseline, p)
 	outcome, err := v.evaluate(ctx, p, incoming(service, verified))
 	if err != nil {
 		return nil, err
