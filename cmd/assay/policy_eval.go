@@ -28,17 +28,17 @@ func runPolicyEval(_ context.Context, c *call) error {
 
 // evaluation is the result of policy eval.
 type evaluation struct {
-	Verdict       policytest.Verdict `json:"verdict"`
-	Type          string             `json:"type,omitzero"`
-	Hash          string             `json:"hash"`
-	Rule          *rulePlace         `json:"rule,omitzero"`       // that permitted or denied
-	Issued        groups             `json:"issued,omitzero"`     // of a permit, like properties
-	Properties    groups             `json:"properties,omitzero"` //
-	Configuration groups             `json:"configuration,omitzero"`
-	Evidence      *evidenceReport    `json:"evidence,omitzero"`
-	Notes         []string           `json:"notes"`
-	Error         *problem           `json:"error,omitzero"`
-	JWS           bool               `json:"jws,omitzero"` // the policy came in one; all this is of the text in it
+	Verdict       policy.Verdict  `json:"verdict"`
+	Type          string          `json:"type,omitzero"`
+	Hash          string          `json:"hash"`
+	Rule          *rulePlace      `json:"rule,omitzero"`       // that permitted or denied
+	Issued        groups          `json:"issued,omitzero"`     // of a permit, like properties
+	Properties    groups          `json:"properties,omitzero"` //
+	Configuration groups          `json:"configuration,omitzero"`
+	Evidence      *evidenceReport `json:"evidence,omitzero"`
+	Notes         []string        `json:"notes"`
+	Error         *problem        `json:"error,omitzero"`
+	JWS           bool            `json:"jws,omitzero"` // the policy came in one; all this is of the text in it
 	in            *policyInput
 }
 
@@ -68,13 +68,13 @@ func evaluationOf(in *policyInput, o *policytest.Outcome) *evaluation {
 		Verdict: o.Verdict, Type: in.kind, Hash: policy.Hash(in.text), Configuration: o.Configuration,
 		Evidence: in.verification, Notes: in.notes(o), JWS: in.jws, in: in,
 	}
-	if o.Verdict == policytest.Permit {
+	if o.Verdict == policy.Permitted {
 		r.Issued, r.Properties = append(groups{}, o.Issued...), append(groups{}, o.Properties...)
 		r.Configuration = append(groups{}, o.Configuration...)
 	} else {
 		r.Error = &problem{Code: o.Code, Check: o.Check, Message: o.Message, Line: o.Line, Column: o.Column}
 	}
-	if o.Line > 0 && o.Verdict != policytest.Failure {
+	if o.Line > 0 && o.Verdict != policy.Failed {
 		r.Rule = &rulePlace{o.Line, o.Column}
 	}
 	return r

@@ -16,7 +16,7 @@ const codeParsing = "PolicyParsingError"
 
 // expectation is what a case must end in. Claims are held as a test file writes them.
 type expectation struct {
-	verdict Verdict
+	verdict policy.Verdict
 	implied bool // the verdict is not written: code says it
 	issued, properties,
 	configuration []member
@@ -38,7 +38,7 @@ func readExpectation(n ast.Node) (*expectation, error) {
 		return nil, err
 	}
 	if e.verdict == "" && e.code != "" {
-		e.verdict, e.implied = Failure, true
+		e.verdict, e.implied = policy.Failed, true
 	}
 	if problem := e.problem(); problem != "" {
 		return nil, wrong(n, "expect: %s", problem)
@@ -47,9 +47,9 @@ func readExpectation(n ast.Node) (*expectation, error) {
 }
 
 func (e *expectation) readVerdict(n ast.Node) error {
-	known := []Verdict{Permit, Deny, NoPermit, Failure}
+	known := []policy.Verdict{policy.Permitted, policy.DeniedByRule, policy.NotPermitted, policy.Failed}
 	text, err := textOf(n)
-	if e.verdict = Verdict(text); err == nil && !slices.Contains(known, e.verdict) {
+	if e.verdict = policy.Verdict(text); err == nil && !slices.Contains(known, e.verdict) {
 		err = wrong(n, "expected one of %v, found %.40q", known, text)
 	}
 	return err
@@ -80,15 +80,15 @@ func (e *expectation) problem() string {
 		return "expected a verdict (permit, deny, no-permit, error), or the code of an error"
 	case e.column > 0 && e.line == 0:
 		return "a column needs its line"
-	case e.verdict != Permit && claims > 0:
+	case e.verdict != policy.Permitted && claims > 0:
 		return "issued, properties and configuration go with the verdict permit"
-	case e.verdict == Permit && refused != "":
+	case e.verdict == policy.Permitted && refused != "":
 		return "code, check and message do not go with the verdict permit"
-	case e.verdict == NoPermit && e.line > 0:
+	case e.verdict == policy.NotPermitted && e.line > 0:
 		return "no rule decides a no-permit, so that it has no line"
-	case e.verdict == Failure && e.code == "":
+	case e.verdict == policy.Failed && e.code == "":
 		return "the verdict error needs a code: without it any error would do, a slip in the policy included"
-	case e.verdict == Failure && e.line == 0 && e.check == "" && e.message == "":
+	case e.verdict == policy.Failed && e.line == 0 && e.check == "" && e.message == "":
 		return "an error needs line, check or message, which tell it from others of its code"
 	}
 	return ""
@@ -100,11 +100,11 @@ func (o *Outcome) like(want *expectation) *expectation {
 	if want == nil {
 		want = &expectation{}
 	}
-	e := &expectation{verdict: o.Verdict, implied: want.implied && o.Verdict == Failure}
-	if o.Verdict == Permit {
+	e := &expectation{verdict: o.Verdict, implied: want.implied && o.Verdict == policy.Failed}
+	if o.Verdict == policy.Permitted {
 		e.issued, e.properties, e.configuration = membersOf(o.Issued), membersOf(o.Properties), membersOf(o.Configuration)
 	}
-	if o.Verdict == Failure || want.code != "" {
+	if o.Verdict == policy.Failed || want.code != "" {
 		e.code = o.Code
 	}
 	if want.check != "" {
@@ -119,7 +119,7 @@ func (o *Outcome) like(want *expectation) *expectation {
 	if want.column > 0 {
 		e.column = o.Column
 	}
-	if o.Verdict == Failure && e.problem() != "" {
+	if o.Verdict == policy.Failed && e.problem() != "" {
 		e.specify(o)
 	}
 	return e

@@ -9,17 +9,6 @@ import (
 	"github.com/assay-attestation/assay/policy"
 )
 
-// Verdict says in one word how an evaluation ended.
-type Verdict string
-
-// The verdicts. All but Permit are refusals to the client.
-const (
-	Permit   Verdict = "permit"
-	Deny     Verdict = "deny"      // a rule denied
-	NoPermit Verdict = "no-permit" // no rule permitted
-	Failure  Verdict = "error"     // the policy does not parse or failed, or the evidence was refused
-)
-
 // Subject is a policy and what it is evaluated over.
 type Subject struct {
 	Policy []byte // the text
@@ -32,7 +21,7 @@ type Subject struct {
 
 // Outcome is how an evaluation ended.
 type Outcome struct {
-	Verdict       Verdict
+	Verdict       policy.Verdict
 	Issued        []policy.Group // outgoing claims as the token has them; of a permit only
 	Properties    []policy.Group // what issueproperty made in issuancerules; of a permit only
 	Configuration []policy.Group // what the configuration rules set
@@ -48,7 +37,7 @@ type Outcome struct {
 // the claims (policy.md section 5). What refuses the client is in the outcome. The error is that of Claims where it
 // is no refusal, or that of a type that is unknown or missing.
 func (s Subject) Judge() (*Outcome, error) {
-	o := &Outcome{Verdict: Permit}
+	o := &Outcome{Verdict: policy.Permitted}
 	err := s.judge(o)
 	if err == nil {
 		return o, nil
@@ -102,7 +91,7 @@ var ErrNoType = fmt.Errorf("the policy has configuration rules, whose meaning de
 
 // refuse turns an error that refuses the client into the outcome, and reports whether err is one.
 func (o *Outcome) refuse(err error) bool {
-	o.Verdict, o.Err = Failure, err
+	o.Verdict, o.Err = policy.Failed, err
 	o.Code, o.Message = api.Describe(err)
 	if errs, ok := errors.AsType[policy.Errors](err); ok && len(errs) > 0 {
 		o.Line, o.Column = errs[0].Line, errs[0].Column
@@ -114,7 +103,10 @@ func (o *Outcome) refuse(err error) bool {
 	}
 	if denied, ok := errors.AsType[*policy.Denied](err); ok {
 		o.Line, o.Column = denied.Rule.Line, denied.Rule.Column
-		o.Verdict = verdictOf(denied.Kind)
+		o.Verdict = policy.NotPermitted
+		if denied.Kind == policy.ByRule {
+			o.Verdict = policy.DeniedByRule
+		}
 		return true
 	}
 	refusal, ok := errors.AsType[*evidence.Refusal](err)
@@ -122,11 +114,4 @@ func (o *Outcome) refuse(err error) bool {
 		o.Check = string(refusal.Check)
 	}
 	return ok
-}
-
-func verdictOf(k policy.DenialKind) Verdict {
-	if k == policy.ByRule {
-		return Deny
-	}
-	return NoPermit
 }

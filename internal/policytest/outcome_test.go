@@ -43,19 +43,19 @@ func TestJudgeSaysHowTheServiceWouldAnswer(t *testing.T) { // policy.md sections
 	for _, tt := range []struct {
 		name, text   string
 		claims       func(*policy.Policy, *policy.Configuration) ([]policy.Claim, error)
-		verdict      Verdict
+		verdict      policy.Verdict
 		line, column int
 		code, check  string
 		message      string
 	}{
-		{"permit", release, given(svn(2)), Permit, 9, 5, "", "", ""},
-		{"deny", release, given(svn(0), svn(2)), Deny, 8, 5, "PolicyEvaluationError", "", denied},
-		{"no permit", release, given(svn(1)), NoPermit, 0, 0, "PolicyEvaluationError", "", none},
-		{"error in an issuance rule", release, given(svn(9)), Failure, 15, 5, "PolicyEvaluationError", "", "the rule at line 15, column 5"},
-		{"error of the text", "version=1.0;\nauthorizationrules { => permit() };", given(), Failure, 2, 34, "PolicyParsingError", "", "Policy Parser Exception Thrown: Offending symbol: '}'"},
-		{"configuration of another type", strings.ReplaceAll(release, "x-ms-sgx-tcbidentifier", "required_pcr_mask"), given(svn(2)), Failure, 4, 27, "PolicyParsingError", "", "required_pcr_mask"},
-		{"configuration that fails when it runs", strings.Replace(release, `=> issueproperty`, `c:[type!=""] => issueproperty(type=c.value, value=1); => issueproperty`, 1), given(svn(2)), Failure, 4, 5, "PolicyEvaluationError", "", `"sgx"`},
-		{"refused evidence", release, func(*policy.Policy, *policy.Configuration) ([]policy.Claim, error) { return nil, refusal }, Failure, 0, 0, "InvalidParameter", "untrusted-root", "untrusted-root: the root is foreign"},
+		{"permit", release, given(svn(2)), policy.Permitted, 9, 5, "", "", ""},
+		{"deny", release, given(svn(0), svn(2)), policy.DeniedByRule, 8, 5, "PolicyEvaluationError", "", denied},
+		{"no permit", release, given(svn(1)), policy.NotPermitted, 0, 0, "PolicyEvaluationError", "", none},
+		{"error in an issuance rule", release, given(svn(9)), policy.Failed, 15, 5, "PolicyEvaluationError", "", "the rule at line 15, column 5"},
+		{"error of the text", "version=1.0;\nauthorizationrules { => permit() };", given(), policy.Failed, 2, 34, "PolicyParsingError", "", "Policy Parser Exception Thrown: Offending symbol: '}'"},
+		{"configuration of another type", strings.ReplaceAll(release, "x-ms-sgx-tcbidentifier", "required_pcr_mask"), given(svn(2)), policy.Failed, 4, 27, "PolicyParsingError", "", "required_pcr_mask"},
+		{"configuration that fails when it runs", strings.Replace(release, `=> issueproperty`, `c:[type!=""] => issueproperty(type=c.value, value=1); => issueproperty`, 1), given(svn(2)), policy.Failed, 4, 5, "PolicyEvaluationError", "", `"sgx"`},
+		{"refused evidence", release, func(*policy.Policy, *policy.Configuration) ([]policy.Claim, error) { return nil, refusal }, policy.Failed, 0, 0, "InvalidParameter", "untrusted-root", "untrusted-root: the root is foreign"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o, err := Subject{[]byte(tt.text), "SgxEnclave", tt.claims}.Judge()
@@ -69,7 +69,7 @@ func TestJudgeSaysHowTheServiceWouldAnswer(t *testing.T) { // policy.md sections
 			if !strings.Contains(o.Message, tt.message) || (o.Message == "") != (tt.message == "") {
 				t.Errorf("message %q, want it to hold %q", o.Message, tt.message)
 			}
-			if (o.Err == nil) != (tt.verdict == Permit) {
+			if (o.Err == nil) != (tt.verdict == policy.Permitted) {
 				t.Errorf("error %v with verdict %s", o.Err, tt.verdict)
 			}
 		})
@@ -97,7 +97,7 @@ func TestWithoutATypeOnlyAPolicyWithoutConfigurationRulesIsJudged(t *testing.T) 
 		t.Errorf("got %v, want ErrNoType", err)
 	}
 	const simple = `version=1.0; authorizationrules { => permit(); };`
-	if o, err := (Subject{[]byte(simple), "", given()}).Judge(); err != nil || o.Verdict != Permit {
+	if o, err := (Subject{[]byte(simple), "", given()}).Judge(); err != nil || o.Verdict != policy.Permitted {
 		t.Errorf("got %+v, %v, want a permit", o, err)
 	}
 }

@@ -91,7 +91,8 @@ func (c *CaseReport) Lines() []string {
 		}
 		lines = append(lines, d.lines()...)
 	}
-	if c.Message != "" {
+	told := slices.ContainsFunc(c.Differences, func(d Difference) bool { return d.Member == "message" && d.Found != "" })
+	if c.Message != "" && !told {
 		lines = append(lines, "  the service says: "+c.Message)
 	}
 	return lines

@@ -55,7 +55,7 @@ func TestUpdateChangesNothingButWhatDoesNotHold(t *testing.T) {
 			"  - name: a\n    expect:\n      verdict: deny  # once\n      line: 8\n    claims: {svn: 0}\n"},
 		{"a message of several lines",
 			"  - name: a\n    claims: {svn: 0}\n    expect:\n      verdict: deny\n      message: |\n        # no comment\n        x\n",
-			"  - name: a\n    claims: {svn: 0}\n    expect:\n      verdict: deny\n      message: \"" + policy.DenyMessage + " The rule at line 8, column 5 denies: [type==\\\"svn\\\", value==0] => deny()\"\n"},
+			"  - name: a\n    claims: {svn: 0}\n    expect:\n      verdict: deny\n      message: \"" + policy.DenyMessage + " The rule at line 8, column 5 denies: [type==\\\"svn\\\", value==0] => deny(); found svn = 0 (AttestationService).\"\n"},
 		{"in braces",
 			"  - {name: ä, claims: {svn: 0}, expect: {verdict: permit}}  # c\n  - name: ö\n    claims: {svn: 1}\n    expect: {verdict: deny} # d\n",
 			"  - {name: ä, claims: {svn: 0}, expect: {verdict: deny}}  # c\n  - name: ö\n    claims: {svn: 1}\n    expect: {verdict: no-permit} # d\n"},
