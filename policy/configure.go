@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // AttestationType is the claim that names the kind of the attested environment, the only one that configuration
 // rules can see (policy.md section 5).
@@ -32,6 +35,41 @@ func profileOf(attestationType string) (profile, error) {
 	return profile{}, fmt.Errorf("unknown attestation type %q", shorten(attestationType, 40))
 }
 
+// ParseType finds the attestation type that s names in any case, as the service's URLs spell it; "sgx", "oe", "snp", "tdx"
+// and "vbs" are short names. There are more types with policies than with evidence that this version verifies.
+func ParseType(s string) (attestationType string, ok bool) {
+	switch strings.ToLower(s) {
+	case "sgxenclave", "sgx":
+		return "SgxEnclave", true
+	case "openenclave", "oe":
+		return "OpenEnclave", true
+	case "sevsnpvm", "snp":
+		return "SevSnpVm", true
+	case "tdxvm", "tdx":
+		return "TdxVm", true
+	case "azureguest":
+		return "AzureGuest", true
+	case "tpm", "vbs":
+		return "Tpm", true
+	}
+	return "", false
+}
+
+// TypeNames lists, for a message, the names by which people know the attestation types.
+const TypeNames = "sgx, openenclave, snp, tdx, azureguest or tpm"
+
+// TypeOf returns the attestation type, under its name in the service's URLs, whose evidence yields a claim
+// AttestationType of the given value, and false for a value that none has. SgxEnclave stands for OpenEnclave too:
+// their policies have the same rules (tokens.md section 5.1).
+func TypeOf(value Value) (attestationType string, ok bool) {
+	for _, name := range []string{"SgxEnclave", "SevSnpVm", "TdxVm", "AzureGuest", "Tpm"} {
+		if known, err := profileOf(name); err == nil && StringValue(known.claim) == value {
+			return name, true
+		}
+	}
+	return "", false
+}
+
 // Configuration is what a policy's configuration rules set for the verification of evidence.
 type Configuration struct{ properties []Group }
 
@@ -48,6 +86,9 @@ func (c *Configuration) TCBBaseline() string {
 	}
 	return "azuredefault"
 }
+
+// Configures reports whether the policy has configuration rules, whose meaning depends on the attestation type.
+func (p *Policy) Configures() bool { return len(p.program.rules[configSection]) > 0 }
 
 // Configure runs the configuration rules, which happens before evidence is verified, and so on a set that holds the
 // claim AttestationType only. attestationType is the name of the service's URLs: "SgxEnclave". A property that this

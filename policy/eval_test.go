@@ -293,6 +293,34 @@ func TestConfigureKnowsTheAttestationTypes(t *testing.T) {
 	}
 }
 
+func TestAttestationTypesAreFoundByTheirNamesAndClaims(t *testing.T) {
+	for name, want := range map[string]string{
+		"SgxEnclave": "SgxEnclave", "SGX": "SgxEnclave", "openenclave": "OpenEnclave", "oe": "OpenEnclave", "snp": "SevSnpVm",
+		"TDX": "TdxVm", "azureguest": "AzureGuest", "vbs": "Tpm", "tpm": "Tpm", "": "", "sg": "",
+	} {
+		if got, ok := policy.ParseType(name); got != want || ok != (want != "") {
+			t.Errorf("name %q: %q, %v, want %q", name, got, ok, want)
+		}
+	}
+	for value, want := range map[policy.Value]string{ // tokens.md section 5.1
+		policy.StringValue("sgx"): "SgxEnclave", policy.StringValue("sevsnpvm"): "SevSnpVm", policy.StringValue("tdxvm"): "TdxVm",
+		policy.StringValue("azurevm"): "AzureGuest", policy.StringValue("tpm"): "Tpm",
+		policy.StringValue("SGX"): "", policy.IntegerValue(1): "",
+	} {
+		if got, ok := policy.TypeOf(value); got != want || ok != (want != "") {
+			t.Errorf("claim %v: %q, %v, want %q", value, got, ok, want)
+		}
+	}
+}
+
+func TestConfiguresSaysWhetherThereAreConfigurationRules(t *testing.T) {
+	for rules, want := range map[string]bool{"": false, `[value==1] => issueproperty(type="a", value=1);`: true} {
+		if got := mustParse(t, configured(rules)).Configures(); got != want {
+			t.Errorf("%q: %v, want %v", rules, got, want)
+		}
+	}
+}
+
 func TestTCBBaseline(t *testing.T) {
 	for rule, want := range map[string]string{
 		"": "azuredefault",

@@ -48,6 +48,15 @@ func commands() []command {
 		{"policy hash", "FILE", "print the hash by which tokens name a policy", []string{
 			"assay policy hash policy.txt",
 		}, runPolicyHash},
+		{"policy eval", "", "evaluate a policy over claims or evidence as the service would", []string{
+			"assay policy eval --policy policy.txt --claims claims.json",
+			"assay policy eval --policy policy.txt --type sgx --evidence quote.bin --collateral collateral.tar.gz",
+		}, runPolicyEval},
+		{"policy test", "DIR…", "run the golden tests of policies in folders", []string{
+			"assay policy test policies/",
+			"assay policy test policies/ --junit report.xml",
+			"assay policy test policies/release.test.yaml --update",
+		}, runPolicyTest},
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",

@@ -5,30 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/policy"
 )
 
-// policyType finds the attestation type that s names in any case, as the service's URLs spell it. There are more
-// types with policies than with evidence that this version verifies.
+// policyType finds the attestation type that s names.
 func policyType(s string) (string, error) {
-	switch strings.ToLower(s) {
-	case "sgxenclave", "sgx":
-		return "SgxEnclave", nil
-	case "openenclave", "oe":
-		return "OpenEnclave", nil
-	case "sevsnpvm", "snp":
-		return "SevSnpVm", nil
-	case "tdxvm", "tdx":
-		return "TdxVm", nil
-	case "azureguest":
-		return "AzureGuest", nil
-	case "tpm", "vbs":
-		return "Tpm", nil
+	kind, ok := policy.ParseType(s)
+	if !ok {
+		return "", errors.New("expected " + policy.TypeNames)
 	}
-	return "", errors.New("expected sgx, openenclave, snp, tdx, azureguest or tpm")
+	return kind, nil
 }
 
 // policyReport is the result of policy check.

@@ -80,6 +80,8 @@ type problem struct {
 	Code    string `json:"code,omitzero"`   // as the service would send it, or sent it
 	Check   string `json:"check,omitzero"`  // the word of the check that failed
 	Message string `json:"message"`
+	Line    int    `json:"line,omitzero"` // in a policy's text
+	Column  int    `json:"column,omitzero"`
 }
 
 // codeCollateral is the service's code for collateral that is missing.

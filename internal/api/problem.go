@@ -99,6 +99,13 @@ func problemOf(err error) *problem {
 	return &problem{status: http.StatusInternalServerError, code: codeInternal, message: "The request could not be processed.", retry: defaultRetry}
 }
 
+// Describe returns the code and the message with which the service answers err, for commands that tell what it would
+// say without being one (README.md section 8 of the specification).
+func Describe(err error) (code, message string) {
+	p := problemOf(err)
+	return p.code, p.text()
+}
+
 func unavailable(message string, retry time.Duration) *problem {
 	if retry <= 0 {
 		retry = defaultRetry
@@ -158,12 +165,14 @@ type innerError struct {
 	Message string `json:"message"`
 }
 
+// text is the message as it is sent: it may quote what the caller sent.
+func (p *problem) text() string { return strings.ToValidUTF8(shorten(p.message, maxMessage), "\uFFFD") }
+
 // write answers with the problem in the shape that all clients read.
 func (p *problem) write(w http.ResponseWriter) {
 	var b errorBody
-	message := strings.ToValidUTF8(shorten(p.message, maxMessage), "\uFFFD") // it may quote what the caller sent
-	b.Error.Code, b.Error.Message = p.code, message
-	b.Error.Inner = innerError{p.code, message}
+	b.Error.Code, b.Error.Message = p.code, p.text()
+	b.Error.Inner = innerError{p.code, b.Error.Message}
 	if p.inner != "" {
 		b.Error.Inner.Code = p.inner
 	}

@@ -71,6 +71,9 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		if w.Code != tt.status || e.Code != tt.code || e.Innererror.Code != tt.inner || h.Get("Retry-After") != tt.retry || h.Get("x-ms-error-code") != tt.code {
 			t.Errorf("%s: got %d %s, Retry-After %q; want %d %s/%s, %q", tt.name, w.Code, w.Body, h.Get("Retry-After"), tt.status, tt.code, tt.inner, tt.retry)
 		}
+		if code, message := Describe(tt.err); code != e.Code || message != e.Message {
+			t.Errorf("%s: described as %s, %q, sent as %s, %q", tt.name, code, message, e.Code, e.Message)
+		}
 		if e.Message == "" || e.Innererror.Message != e.Message || strings.Contains(e.Message, "secret") {
 			t.Errorf("%s: message %q, inner %q", tt.name, e.Message, e.Innererror.Message)
 		}

@@ -21,7 +21,7 @@ func (v *Verifier) bind(r Request, e *sgx.Verified) ([]evidence.Claim, error) {
 			return nil, err
 		}
 		r.Record.Checks.Pass(evidence.RuntimeData, hex.EncodeToString(e.Report.ReportData[:sha256.Size]))
-		presented, err := present(r.RuntimeData, evidence.RuntimeData, "x-ms-runtime", "x-ms-sgx-ehd", "aas-ehd", "maa-ehd")
+		presented, err := presentRuntimeData(r.RuntimeData)
 		if err != nil {
 			return nil, err
 		}
@@ -74,6 +74,11 @@ func bindInitData(d *Data, e *sgx.Verified) error {
 			Do("send the very bytes whose SHA-256 the enclave was configured with")
 	}
 	return nil
+}
+
+// presentRuntimeData gives the claims that show runtime data in a token.
+func presentRuntimeData(d *Data) ([]evidence.Claim, error) {
+	return present(d, evidence.RuntimeData, "x-ms-runtime", "x-ms-sgx-ehd", "aas-ehd", "maa-ehd")
 }
 
 // present gives the claims for data: parsed under the name parsed, or as base64url under each name of raw. JSON may end

@@ -155,11 +155,7 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (c
 		return nil, err
 	}
 	r.Record.Checks.Pass(evidence.TCBBaseline, string(verified.Status))
-	service := append(verified.Claims(), bound...)
-	service = append(service,
-		evidence.Claim{Name: claimTCBIdentifier, Value: baseline},
-		evidence.Claim{Name: claimVersion, Value: "1.0"},
-		evidence.Claim{Name: claimPolicyHash, Value: p.Hash()})
+	service := serviceClaims(verified, bound, baseline, p)
 	r.Record.Claims, r.Record.Judged = incoming(service, verified), true
 	outcome, err := v.evaluate(ctx, p, r.Record.Claims)
 	if err != nil {
