@@ -48,6 +48,18 @@ func commands() []command {
 		{"policy hash", "FILE", "print the hash by which tokens name a policy", []string{
 			"assay policy hash policy.txt",
 		}, runPolicyHash},
+		{"policy sign", "[FILE]", "make the JWS that sets a policy, or takes it back", []string{
+			"assay policy sign policy.txt --type sgx --key signer.key --cert signer.pem --out policy.jws",
+			"assay policy sign policy.txt --type sgx --unsigned --out policy.jws",
+			"assay policy sign --reset --key signer.key --cert signer.pem",
+		}, runPolicySign},
+		{"policy unsign", "FILE", "take the policy out of a JWS", []string{
+			"assay policy unsign policy.jws --signer signer.pem --out policy.txt",
+		}, runPolicyUnsign},
+		{"policy jws", "FILE", "show what the JWS of a policy says, and verify its signature", []string{
+			"assay policy jws policy.jws",
+			"assay policy jws policy.jws --signer signer.pem",
+		}, runPolicyJWS},
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",

@@ -14,6 +14,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/result"
 )
 
@@ -90,6 +91,7 @@ func explain(err error) *problem {
 	var (
 		refusal *evidence.Refusal
 		token   *result.Refusal
+		jws     *policyjws.Refusal
 		service *serviceError
 	)
 	switch {
@@ -99,6 +101,8 @@ func explain(err error) *problem {
 		p.Code, p.Check = refusal.Code(), string(refusal.Check)
 	case errors.As(err, &token):
 		p.Check = string(token.Reason)
+	case errors.As(err, &jws):
+		p.Code, p.Check = jws.Code(), string(jws.Reason)
 	case errors.As(err, &service):
 		p.Status, p.Code, p.Message = service.Status, service.Code, cmp.Or(service.Message, p.Message)
 	}
@@ -157,6 +161,7 @@ func (s sheet) refusal(err error) {
 	var (
 		refusal *evidence.Refusal
 		token   *result.Refusal
+		jws     *policyjws.Refusal
 	)
 	switch {
 	case errors.As(err, &refusal):
@@ -165,6 +170,9 @@ func (s sheet) refusal(err error) {
 	case errors.As(err, &token):
 		s.rows(row{"check", string(token.Reason)}, row{"problem", because(token.Problem, token.Err)},
 			row{"expected", token.Expected}, row{"found", token.Found}, row{"remedy", token.Remedy})
+	case errors.As(err, &jws):
+		s.rows(row{"check", string(jws.Reason)}, row{"problem", because(jws.Problem, jws.Err)},
+			row{"expected", jws.Expected}, row{"found", jws.Found}, row{"remedy", jws.Remedy})
 	default:
 		s.rows(row{"problem", err.Error()})
 	}

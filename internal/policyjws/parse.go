@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"strings"
 
 	"github.com/assay-attestation/assay/internal/b64"
@@ -58,12 +59,12 @@ func Parse(b []byte, opts Options) (*Parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := strings.SplitN(jws, ".", 4)
-	switch len(parts) {
-	case 1:
+	if !strings.Contains(jws, ".") { // the words of Microsoft's service (api.md 6.4)
 		return nil, malformed("Malformed JWT: Could not find first period in the token").want("three parts divided by dots", quote(jws))
-	case 2, 4:
-		return nil, malformed("a JWS has three parts divided by dots, this has another number")
+	}
+	parts := strings.SplitN(jws, ".", 4)
+	if len(parts) != 3 {
+		return nil, malformed("not a compact JWS").want("three parts divided by dots", fmt.Sprint(strings.Count(jws, ".")+1))
 	}
 	p := &Parsed{content: content{jws: jws}}
 	if err := p.readHeader(parts[0]); err != nil {

@@ -97,9 +97,9 @@ func TestWhatIsNoJWSIsRefused(t *testing.T) {
 	good := payloadOf(minimal)
 	for _, tt := range []struct{ name, jws, want string }{
 		{"nothing", "", "Could not find first period"},
-		{"policy text", minimal[:12], "a JWS has three parts"},
-		{"two parts", "e30.e30", "three parts divided by dots"},
-		{"four parts", "e30.e30..", "three parts divided by dots"},
+		{"policy text", minimal, "three parts divided by dots, found 2"},
+		{"two parts", "e30.e30", "expected three parts divided by dots, found 2"},
+		{"four parts", "e30.e30..", "expected three parts divided by dots, found 4"},
 		{"unfinished quotes", `"e30.e30.`, "begins like a JSON string"},
 		{"header in plain JSON", `{"alg":"none"}.` + b64.URL([]byte(good)) + ".", `header: Unknown base64 character: 123 ('{')`},
 		{"header with padding", "e30=..", "Unknown base64 character: 61 ('=')"},

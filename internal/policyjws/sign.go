@@ -120,10 +120,6 @@ func (s *KeySigner) sign(body []byte) (string, error) {
 	return jws, nil
 }
 
-// CheckChain says why a service would refuse the signer's certificates; nil if it would not. A signer with such
-// certificates can be used all the same: other services may have other rules.
-func (s *KeySigner) CheckChain() error { return checkChain(s.chain) }
-
 // unsignedHeader is the header of every unsigned JWS, as all the SDKs write it.
 const unsignedHeader = `{"alg":"none"}`
 
