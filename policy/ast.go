@@ -67,6 +67,7 @@ type referenceNode struct {
 type callNode struct {
 	name token
 	args []exprNode
+	end  int // offset behind its parenthesis
 }
 
 func (n literalNode) where() token   { return n.start }

@@ -83,7 +83,7 @@ func (c *checker) rule(r *ruleNode) {
 func (c *checker) condition(n *conditionNode, labels scope) {
 	c.enter("condition")
 	defer c.leave()
-	if n.negated != nil {
+	if n.negated != nil && c.version.minor < 2 {
 		c.report(*n.negated, "'!' before a condition needs version 1.2, this policy has version 1.%d", c.version.minor)
 	}
 	c.enter("propCond")
@@ -114,19 +114,32 @@ func (c *checker) test(t testNode, labels scope) {
 	c.enter("expr")
 	defer c.leave()
 	right := t.right.where()
-	switch kind, literal := literalKind(t.right); {
-	case !literal:
+	switch kind, known := staticKind(t.right); {
+	case !known:
 	case text && kind != String:
 		c.report(right, "mismatched input '%s' expecting String: %s is a string", symbol(right), t.property.raw)
-	case !text && ordering && kind != Integer:
+	case isLiteral(t.right) && !text && ordering && kind != Integer:
 		c.report(right, "mismatched input '%s' expecting Integer: '%s' compares integers only", symbol(right), t.relation.raw)
 	}
 }
 
-// literalKind returns the kind of a literal, and whether the expression is one.
-func literalKind(e exprNode) (Kind, bool) {
-	l, ok := e.(literalNode)
-	return l.value.Kind(), ok
+func isLiteral(e exprNode) bool {
+	_, ok := e.(literalNode)
+	return ok
+}
+
+// staticKind returns the kind that all values of an expression have, and whether it can be told from the text.
+func staticKind(e exprNode) (Kind, bool) {
+	switch n := e.(type) {
+	case literalNode:
+		return n.value.Kind(), true
+	case referenceNode:
+		return String, n.property.name != "value"
+	case callNode:
+		f, _ := functionNamed(n.name.raw)
+		return f.kind()
+	}
+	return String, false
 }
 
 // expr checks the labels and the functions that an expression uses.
@@ -137,13 +150,26 @@ func (c *checker) expr(e exprNode, labels scope) {
 	case referenceNode:
 		c.label(n.label, labels)
 	case callNode:
-		c.enter("functionCall")
-		defer c.leave()
+		c.call(n, labels)
+	}
+}
+
+// call checks name and number of arguments of a function call.
+func (c *checker) call(n callNode, labels scope) {
+	c.enter("functionCall")
+	defer c.leave()
+	f, known := functionNamed(n.name.raw)
+	switch {
+	case c.version.minor < 2:
 		c.report(n.name, "the function call '%s(...)' needs version 1.2, this policy has version 1.%d",
 			symbol(n.name), c.version.minor)
-		for _, arg := range n.args {
-			c.expr(arg, labels)
-		}
+	case !known:
+		c.report(n.name, "unknown function '%s', %s", symbol(n.name), functionInstead(n.name.raw))
+	case len(n.args) != len(f.Parameters):
+		c.report(n.name, "%s takes %d arguments, found %d: %s", f.Name, len(f.Parameters), len(n.args), f.Signature())
+	}
+	for _, arg := range n.args {
+		c.expr(arg, labels)
 	}
 }
 
@@ -186,7 +212,7 @@ func (c *checker) assigns(a *actionNode, labels scope) {
 // assigned checks what the properties are given.
 func (c *checker) assigned(given map[string]exprNode) {
 	if e := given["type"]; e != nil {
-		if kind, literal := literalKind(e); literal && kind != String {
+		if kind, known := staticKind(e); known && kind != String {
 			c.report(e.where(), "mismatched input '%s' expecting String: type is a string", symbol(e.where()))
 		}
 	}
@@ -200,7 +226,7 @@ func (c *checker) assigned(given map[string]exprNode) {
 	}
 }
 
-// valueType checks that a valueType agrees with the value where both can be seen. Where the value is that of a label,
+// valueType checks that a valueType agrees with the value where both can be seen. Where it cannot,
 // evaluation finds out.
 func (c *checker) valueType(e, value exprNode) {
 	kind, ok := namedKind(e)
@@ -208,11 +234,7 @@ func (c *checker) valueType(e, value exprNode) {
 		c.report(e.where(), `mismatched input '%s' expecting {'"String"', '"Integer"', '"Boolean"'}`, symbol(e.where()))
 		return
 	}
-	actual, known := literalKind(value)
-	if r, ok := value.(referenceNode); ok && r.property.name != "value" {
-		actual, known = String, true
-	}
-	if known && actual != kind {
+	if actual, known := staticKind(value); known && actual != kind {
 		c.report(e.where(), `mismatched input '%s' expecting '"%s"', the type of the value`, symbol(e.where()), actual)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/assay-attestation/assay/internal/strictjson"
 )
@@ -88,6 +89,21 @@ func (v Value) String() string {
 	return fmt.Sprint(v.Any())
 }
 
+// short returns the value for a message.
+func (v Value) short() string { return Value{v.kind, v.number, shorten(v.text, 160)}.String() }
+
+// listValues writes values one after the other, the first few of them.
+func listValues(values []Value) string {
+	texts := make([]string, 0, maxFound)
+	for _, v := range values[:min(len(values), maxFound)] {
+		texts = append(texts, v.short())
+	}
+	if len(values) > maxFound {
+		texts = append(texts, "…")
+	}
+	return strings.Join(texts, ", ")
+}
+
 // MarshalJSON returns the value as a JSON string, number or boolean.
 func (v Value) MarshalJSON() ([]byte, error) { return json.Marshal(v.Any()) }
 
@@ -119,16 +135,17 @@ const (
 	CustomClaim        Issuer = "CustomClaim"        // the client, which is not to be believed
 )
 
-// Claim is a statement about the attested environment. Two claims are the same if all three members are equal.
+// Claim is a statement about the attested environment. Two claims are the same if all members are equal.
 type Claim struct {
-	Type   string `json:"type"`
-	Value  Value  `json:"value"`
-	Issuer Issuer `json:"issuer"`
+	Type     string `json:"type"`
+	Value    Value  `json:"value"`
+	Issuer   Issuer `json:"issuer"`
+	ReadOnly bool   `json:"readOnly,omitzero"` // must not be issued, nor what functions make of it (policy.md section 1)
 }
 
 // String returns the claim for a person: x-ms-sgx-svn = 2 (AttestationService).
 func (c Claim) String() string {
-	return fmt.Sprintf("%s = %s (%s)", printable(c.Type), shorten(c.Value.String(), 160), c.Issuer)
+	return fmt.Sprintf("%s = %s (%s)", printable(c.Type), c.Value.short(), c.Issuer)
 }
 
 // ParseClaims reads a claims file: a JSON array of {"type", "value", "issuer"}, where issuer may be missing and then

@@ -1,5 +1,7 @@
 package policy
 
+import "github.com/assay-attestation/assay/internal/jmespath"
+
 // compiler turns one rule of a checked tree into its program.
 type compiler struct {
 	source string
@@ -21,7 +23,7 @@ func compile(source string, tree *policyNode) program {
 
 func (c *compiler) rule(kind sectionKind, n *ruleNode) rule {
 	c.references(n)
-	r := rule{at: c.location(n.start, n.end), conditions: make([]condition, len(n.conditions))}
+	r := rule{section: kind, at: c.location(n.start, n.end), conditions: make([]condition, len(n.conditions))}
 	for i := range n.conditions {
 		r.conditions[i] = c.condition(&n.conditions[i])
 	}
@@ -31,21 +33,27 @@ func (c *compiler) rule(kind sectionKind, n *ruleNode) rule {
 
 // references collects the labels that are used, so that the claims of no other condition are kept.
 func (c *compiler) references(n *ruleNode) {
-	refer := func(e exprNode) {
-		if r, ok := e.(referenceNode); ok {
-			c.used[r.label.raw] = true
-		}
-	}
 	for _, condition := range n.conditions {
 		for _, t := range condition.tests {
-			refer(t.right)
+			c.refer(t.right)
 		}
 	}
 	for _, a := range n.action.assigns {
-		refer(a.right)
+		c.refer(a.right)
 	}
 	if n.action.copied != nil {
 		c.used[n.action.copied.raw] = true
+	}
+}
+
+func (c *compiler) refer(e exprNode) {
+	switch n := e.(type) {
+	case referenceNode:
+		c.used[n.label.raw] = true
+	case callNode:
+		for _, arg := range n.args {
+			c.refer(arg)
+		}
 	}
 }
 
@@ -54,24 +62,27 @@ func (c *compiler) location(start position, end int) Location {
 }
 
 func (c *compiler) condition(n *conditionNode) condition {
-	out := condition{at: c.location(n.start, n.end), tests: make([]test, len(n.tests)), slot: none}
+	out := condition{at: c.location(n.start, n.end), negated: n.negated != nil, tests: make([]test, len(n.tests)), slot: none}
 	for i, t := range n.tests {
 		out.tests[i] = test{property: propertyOf(t.property), relation: relationOf(t.relation), right: c.expression(t.right)}
 		if l, ok := t.right.(literalNode); ok && out.tests[i].property == typeProperty && out.tests[i].relation == equal {
 			out.claim = l.value.text
 		}
 	}
-	if n.label != nil && c.used[n.label.raw] {
+	if n.label != nil && !out.negated && c.used[n.label.raw] {
 		out.slot = len(c.slots)
 		c.slots[n.label.raw] = out.slot
 	}
 	return out
 }
 
-// expression compiles a right side. The checker has refused function calls, so that there are two kinds.
+// expression compiles what stands on the right of a relation or an assignment, or is an argument.
 func (c *compiler) expression(n exprNode) expression {
-	if r, ok := n.(referenceNode); ok {
-		return reference{c.slots[r.label.raw], propertyOf(r.property)}
+	switch n := n.(type) {
+	case referenceNode:
+		return reference{c.slots[n.label.raw], propertyOf(n.property)}
+	case callNode:
+		return c.call(n)
 	}
 	l, _ := n.(literalNode)
 	o := &operand{}
@@ -79,10 +90,22 @@ func (c *compiler) expression(n exprNode) expression {
 	return literal{o}
 }
 
+// call compiles a function call.
+func (c *compiler) call(n callNode) expression {
+	out := &call{at: c.location(n.name.pos, n.end), function: n.name.raw, args: make([]expression, len(n.args))}
+	for i, arg := range n.args {
+		out.args[i] = c.expression(arg)
+	}
+	if l, ok := n.args[len(n.args)-1].(literalNode); ok && out.function == "JmesPath" && l.value.kind == String {
+		out.query, _ = jmespath.Compile(l.value.text) // an error is one of evaluation, which compiles again
+	}
+	return out
+}
+
 // action compiles what a rule does. Nothing of authorizationrules reaches the token, so issue only adds there
 // (policy.md section 3.1).
 func (c *compiler) action(kind sectionKind, n *actionNode) action {
-	a := action{effect: effectOf(kind, n.verb.name), copied: none}
+	a := action{verb: n.verb.name, effect: effectOf(kind, n.verb.name), copied: none}
 	if n.copied != nil {
 		a.copied = c.slots[n.copied.raw]
 	}

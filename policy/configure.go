@@ -53,11 +53,16 @@ func (c *Configuration) TCBBaseline() string {
 // claim AttestationType only. attestationType is the name of the service's URLs: "SgxEnclave". A property that this
 // attestation type does not have, of another type, or with two values is an *EvaluationError.
 func (p *Policy) Configure(attestationType string) (*Configuration, error) {
+	return p.configure(attestationType, nil)
+}
+
+func (p *Policy) configure(attestationType string, t *tracer) (*Configuration, error) {
 	known, err := profileOf(attestationType)
 	if err != nil {
 		return nil, err
 	}
-	m := newMachine(&p.program, []Claim{{AttestationType, StringValue(known.claim), AttestationService}}, Budget{})
+	m := newMachine(&p.program, []Claim{{Type: AttestationType, Value: StringValue(known.claim), Issuer: AttestationService}}, Budget{})
+	m.trace = t
 	rules := p.program.rules[configSection]
 	chosen := settings{properties: known.properties}
 	for i := range rules {

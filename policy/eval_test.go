@@ -29,8 +29,10 @@ func claimsOf(text string) []policy.Claim {
 }
 
 // outcome evaluates and says in short what came out: the issued claims as JSON, "deny", "no-permit" or the error.
-func outcome(p *policy.Policy, claims string) string {
-	o, err := p.Evaluate(claimsOf(claims), policy.Budget{})
+func outcome(p *policy.Policy, claims string) string { return outcomeOf(p, claimsOf(claims)) }
+
+func outcomeOf(p *policy.Policy, claims []policy.Claim) string {
+	o, err := p.Evaluate(claims, policy.Budget{})
 	switch {
 	case err == nil:
 		return groupText(o.Issued())

@@ -3,7 +3,6 @@ package policy_test
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -27,7 +26,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		again, err := policy.Parse(p.Text())
-		if err != nil || again.Hash() != policy.Hash(text) || !reflect.DeepEqual(again, p) {
+		if err != nil || again.Hash() != policy.Hash(text) || describe(again, nil) != describe(p, nil) {
 			t.Errorf("%q parsed, but not a second time: %v", text, err)
 		}
 		for _, w := range p.Warnings() {
@@ -81,6 +80,8 @@ func FuzzEvaluate(f *testing.F) {
 	}
 	f.Add([]byte(issuance(`c:[type!="x"] && d:[value>=c.value] => issue(type=c.type, value=d.issuer); => issue(claim=e);`)),
 		[]byte(`[{"type":"a","value":1},{"type":"a","value":true},{"type":"b","value":"c","issuer":"CustomClaim"}]`))
+	f.Add([]byte(issuance12(`c:[type=="a"] => issue(type="b", value=JsonToClaimValue(JmesPath(c.value, AppendString("x", ".*"))));`)),
+		[]byte(`[{"type":"a","value":"{\"x\":{\"y\":[1,2]}}"}]`))
 	f.Fuzz(func(t *testing.T, text, claimsFile []byte) {
 		p, err := policy.Parse(text)
 		if err != nil {
@@ -94,7 +95,23 @@ func FuzzEvaluate(f *testing.F) {
 		if first != again || strings.HasPrefix(first, "repeated: ") {
 			t.Errorf("%q on %q: %s, then %s", text, claimsFile, first, again)
 		}
+		compareTrace(t, p, claims)
 	})
+}
+
+// compareTrace holds a traced evaluation to the verdict of one that is not.
+func compareTrace(t *testing.T, p *policy.Policy, claims []policy.Claim) {
+	t.Helper()
+	budget := policy.Budget{Claims: 1000, Steps: 100_000}
+	_, err := p.Evaluate(claims, budget)
+	want := "permit"
+	if err != nil {
+		want = verdictOf(err)
+	}
+	trace := p.Explain("", claims, budget)
+	if string(trace.Verdict) != want || err != nil && trace.Message != err.Error() {
+		t.Errorf("%q: the trace says %s, %s; the evaluation %v", p.Text(), trace.Verdict, trace.Message, err)
+	}
 }
 
 // describe evaluates with a small budget and says all that came out.

@@ -1,6 +1,6 @@
 package policy
 
-// The limits of a policy and of its evaluation. The first five are limits of the specification under the names in
+// The limits of a policy and of its evaluation. Those above MaxSteps are limits of the specification under the names in
 // parentheses; policy.md section 13 says what breaking one of them is.
 const (
 	// MaxText is how many bytes a policy text may have (policy_text).
@@ -14,10 +14,14 @@ const (
 	// MaxClaims is how many claims the incoming set may have, those that rules add included (incoming_claims).
 	MaxClaims = 100_000
 
+	// MaxStrings is how many bytes all strings that functions make in one evaluation may have (function_string_bytes).
+	MaxStrings = 64 << 20
+
 	// MaxSteps is how many steps an evaluation may take. A comparison of a claim's property with a literal is one
 	// step, with a label's property up to stepsPerMember more; a member of a label's property and a claim that a rule
 	// makes or copies are stepsPerMember each, twice for one that is issued; a string costs one more step for each
-	// bytesPerStep bytes, and that for each member of a small set in which it is looked for. The figure
+	// bytesPerStep bytes, and that for each member of a small set in which it is looked for. Functions pay for what they
+	// look at and make, JMESPath queries about two steps for each part of the query that meets a value. The figure
 	// allows a hundred conditions on each of MaxClaims claims. It bounds the time, and a policy written
 	// to be slow stops at the same place on every machine.
 	MaxSteps = 20_000_000
@@ -40,13 +44,18 @@ const bytesPerClaim = 128
 
 // Budget limits one evaluation. A field that is zero or less stands for the limit that its comment names.
 type Budget struct {
-	Claims int // claims in the incoming set; MaxClaims
-	Steps  int // evaluation steps; MaxSteps
+	Claims  int             // claims in the incoming set; MaxClaims
+	Steps   int             // evaluation steps; MaxSteps
+	Strings int             // bytes of strings made by functions; MaxStrings
+	Done    <-chan struct{} // the evaluation ends with an error when it is closed; nil: never
 }
 
 func (b Budget) withDefaults() Budget {
 	if b.Claims <= 0 {
 		b.Claims = MaxClaims
+	}
+	if b.Strings <= 0 {
+		b.Strings = MaxStrings
 	}
 	if b.Steps <= 0 {
 		b.Steps = MaxSteps

@@ -1,11 +1,16 @@
 package policy
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/assay-attestation/assay/internal/jmespath"
+)
 
 // machine is the state of one evaluation.
 type machine struct {
 	limits   Budget
-	steps    int // that are left
+	meter    jmespath.Meter // what is left of the steps and the bytes of strings
 	incoming set[Claim]
 	outgoing set[Claim] // without issuers, like property
 	property set[Claim]
@@ -14,6 +19,8 @@ type machine struct {
 	rights   []*operand // of the condition at hand
 	pool     []*operand // memory for the operands of one rule
 	taken    int        // how many of the pool are in use
+	json     *documents // that functions have read; nil until one does
+	trace    *tracer    // nil: nobody asks why
 }
 
 // roomForClaims is how many claims a usual policy makes.
@@ -21,33 +28,59 @@ const roomForClaims = 8
 
 func newMachine(p *program, claims []Claim, b Budget) *machine {
 	b = b.withDefaults()
-	m := &machine{limits: b, steps: b.Steps, bound: make([][]int32, p.slots)}
+	m := &machine{limits: b, bound: make([][]int32, p.slots)}
+	m.meter = jmespath.Meter{Steps: b.Steps, Strings: b.Strings, Done: b.Done}
 	m.incoming.members = append(make([]Claim, 0, len(claims)+roomForClaims), claims...)
+	for i := range m.incoming.members {
+		c := &m.incoming.members[i]
+		c.ReadOnly = c.ReadOnly || c.Type == readOnlyClaim
+	}
 	return m
 }
+
+// readOnlyClaim is the one claim that is always read-only (policy.md section 1).
+const readOnlyClaim = "pcrs"
 
 // run evaluates a rule and returns the index of the first condition that does not hold, or none after its action is
 // done. Permit and deny are left to the caller.
 func (m *machine) run(r *rule) (failed int, err error) {
 	m.taken = 0
-	for i := range r.conditions {
-		holds, err := m.holds(&r.conditions[i])
-		if err != nil {
-			return none, &EvaluationError{Rule: r.at, Err: err}
-		}
-		if !holds {
-			return i, nil
-		}
+	m.trace.rule(r)
+	failed, err = m.runConditions(r)
+	if failed == none && err == nil {
+		err = m.act(&r.action)
 	}
-	if err := m.act(&r.action); err != nil {
-		return none, &EvaluationError{Rule: r.at, Err: err}
+	if err != nil {
+		failed, err = none, m.failure(r, err)
+	}
+	m.trace.ruleDone(r, failed, err)
+	return failed, err
+}
+
+func (m *machine) runConditions(r *rule) (failed int, err error) {
+	for i := range r.conditions {
+		if holds, err := m.holds(&r.conditions[i]); !holds || err != nil {
+			return i, err
+		}
 	}
 	return none, nil
 }
 
-// holds evaluates a condition: some claim must satisfy all its tests. Where the condition has a slot, all that do
-// are kept there.
+// failure says in which rule evaluation came to its end, and which limit it met if it met one.
+func (m *machine) failure(r *rule, err error) error {
+	switch {
+	case errors.Is(err, jmespath.ErrSteps):
+		err = fmt.Errorf("the evaluation takes more than %d steps: use fewer rules, conditions or claims, or simpler queries", m.limits.Steps)
+	case errors.Is(err, jmespath.ErrStrings):
+		err = fmt.Errorf("functions make more than %d bytes of strings (function_string_bytes): use fewer or shorter results", m.limits.Strings)
+	}
+	return &EvaluationError{Rule: r.at, Err: err}
+}
+
+// holds evaluates a condition: some claim must satisfy all its tests, or none if it is negated. Where the condition
+// has a slot, all that do are kept there.
 func (m *machine) holds(c *condition) (bool, error) {
+	m.trace.condition(c)
 	m.rights = m.rights[:0]
 	for i := range c.tests {
 		right, err := c.tests[i].right.eval(m)
@@ -56,26 +89,34 @@ func (m *machine) holds(c *condition) (bool, error) {
 		}
 		m.rights = append(m.rights, right)
 	}
+	found := false
 	if c.slot == none {
-		return m.anyClaim(c)
+		found = m.anyClaim(c)
+	} else {
+		found = m.keepClaims(c)
 	}
+	m.trace.compared(m, c, found)
+	return found != c.negated, m.meter.Err()
+}
+
+func (m *machine) keepClaims(c *condition) bool {
 	kept := m.bound[c.slot][:0]
-	for i := 0; i < len(m.incoming.members) && m.steps >= 0; i++ {
+	for i := 0; i < len(m.incoming.members) && m.meter.Steps >= 0; i++ {
 		if m.satisfies(c, &m.incoming.members[i]) {
 			kept = append(kept, int32(i))
 		}
 	}
 	m.bound[c.slot] = kept
-	return len(kept) > 0, m.exhausted()
+	return len(kept) > 0
 }
 
-func (m *machine) anyClaim(c *condition) (bool, error) {
-	for i := 0; i < len(m.incoming.members) && m.steps >= 0; i++ {
+func (m *machine) anyClaim(c *condition) bool {
+	for i := 0; i < len(m.incoming.members) && m.meter.Steps >= 0; i++ {
 		if m.satisfies(c, &m.incoming.members[i]) {
-			return true, m.exhausted()
+			return true
 		}
 	}
-	return false, m.exhausted()
+	return false
 }
 
 func (m *machine) satisfies(c *condition, claim *Claim) bool {
@@ -90,17 +131,19 @@ func (m *machine) satisfies(c *condition, claim *Claim) bool {
 	return true
 }
 
-// spend takes the steps of an operation, and those of looking for a string of some bytes in a set of some members.
-func (m *machine) spend(steps, members, bytes int) {
-	m.steps -= steps + bytes*max(1, min(members, linear))/bytesPerStep
+// unsatisfied returns the first test that a claim does not pass, or none; for explanations, which cost no steps.
+func (m *machine) unsatisfied(c *condition, claim *Claim) int {
+	for i := range c.tests {
+		if !m.rights[i].some(c.tests[i].relation, c.tests[i].property.of(claim)) {
+			return i
+		}
+	}
+	return none
 }
 
-// exhausted returns an error once the steps are spent.
-func (m *machine) exhausted() error {
-	if m.steps >= 0 {
-		return nil
-	}
-	return fmt.Errorf("the evaluation takes more than %d steps: use fewer rules, conditions or claims", m.limits.Steps)
+// spend takes the steps of an operation, and those of looking for a string of some bytes in a set of some members.
+func (m *machine) spend(steps, members, bytes int) {
+	m.meter.Steps -= steps + bytes*max(1, min(members, linear))/bytesPerStep
 }
 
 // act carries out what a rule does to the claim sets.
@@ -142,7 +185,8 @@ func (m *machine) makeClaims(a *action) error {
 			if a.declared != nil && *a.declared != v.kind {
 				return fmt.Errorf("the action declares valueType %v, found %v", *a.declared, v)
 			}
-			if err := m.put(a.effect, Claim{Type: text, Value: v, Issuer: AttestationPolicy}); err != nil {
+			c := Claim{Type: text, Value: v, Issuer: AttestationPolicy, ReadOnly: names.readOnly || values.readOnly}
+			if err := m.put(a.effect, c); err != nil {
 				return err
 			}
 		}
@@ -152,9 +196,14 @@ func (m *machine) makeClaims(a *action) error {
 
 // put adds a claim to the sets that the effect names. A claim that a set has already is not added again.
 func (m *machine) put(e effect, c Claim) error {
+	if c.ReadOnly && (e == issue || e == issueProperty) {
+		return fmt.Errorf("the claim %s is read-only, or made of one that is, and cannot be issued: use it in conditions", shorten(printable(c.Type), 160))
+	}
 	bytes := len(c.Type) + len(c.Value.text)
 	m.spend(stepsPerMember, len(m.incoming.members), bytes)
-	if m.incoming.add(c) && len(m.incoming.members) > m.limits.Claims {
+	added := m.incoming.add(c)
+	m.trace.made(c, added)
+	if added && len(m.incoming.members) > m.limits.Claims {
 		return tooManyClaims(m.limits.Claims)
 	}
 	c.Issuer = "" // tokens do not say it
@@ -171,7 +220,7 @@ func (m *machine) put(e effect, c Claim) error {
 	if m.emitted > MaxIssued {
 		return fmt.Errorf("the policy issues more than %d bytes of names and values (%d are added for each claim)", MaxIssued, bytesPerClaim)
 	}
-	return m.exhausted()
+	return m.meter.Err()
 }
 
 // emit adds a claim to a set that leaves the evaluation.
@@ -211,59 +260,11 @@ type reference struct {
 func (r reference) eval(m *machine) (*operand, error) {
 	o := m.operand()
 	for _, i := range m.bound[r.slot] {
-		v := r.property.of(&m.incoming.members[i])
+		c := &m.incoming.members[i]
+		v := r.property.of(c)
 		m.spend(stepsPerMember, len(o.values.members), len(v.text))
 		o.add(v)
+		o.readOnly = o.readOnly || c.ReadOnly
 	}
-	return o, m.exhausted()
-}
-
-// Evaluate runs the authorization rules and, if they permit, the issuance rules over the claims (policy.md
-// section 5). The claims are not changed. The error is a *Denied if the policy refuses, an *EvaluationError if it
-// cannot be evaluated; both are PolicyEvaluationError to a client.
-func (p *Policy) Evaluate(claims []Claim, budget Budget) (*Outcome, error) {
-	m := newMachine(&p.program, claims, budget)
-	if len(claims) > m.limits.Claims {
-		return nil, &EvaluationError{Err: tooManyClaims(m.limits.Claims)}
-	}
-	permitted, err := m.authorize(p.program.rules[authSection])
-	if err != nil {
-		return nil, err
-	}
-	rules := p.program.rules[issueSection]
-	for i := range rules {
-		if _, err := m.run(&rules[i]); err != nil {
-			return nil, err
-		}
-	}
-	return &Outcome{permitted: permitted, issued: group(m.outgoing.members), properties: group(m.property.members)}, nil
-}
-
-// authorize runs the authorization rules, all of them: a deny counts wherever it stands. It returns the first rule
-// that permitted.
-func (m *machine) authorize(rules []rule) (Location, error) {
-	var permitting, denying *rule
-	var missed []miss
-	for i := range rules {
-		r := &rules[i]
-		failed, err := m.run(r)
-		switch {
-		case err != nil:
-			return Location{}, err
-		case failed != none && r.action.effect == permit && len(missed) < maxUnmet:
-			missed = append(missed, miss{r, failed, len(m.incoming.members)})
-		case failed != none:
-		case r.action.effect == permit && permitting == nil:
-			permitting = r
-		case r.action.effect == deny && denying == nil:
-			denying = r
-		}
-	}
-	switch {
-	case denying != nil:
-		return Location{}, &Denied{Kind: ByRule, Rule: denying.at}
-	case permitting == nil:
-		return Location{}, &Denied{Kind: NoPermit, Unmet: m.explain(missed)}
-	}
-	return permitting.at, nil
+	return o, m.meter.Err()
 }

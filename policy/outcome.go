@@ -3,14 +3,14 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // Location is a part of the policy text.
 type Location struct {
-	Line, Column int    // where it starts, from 1; columns count characters
-	Text         string // as written; a rule without its semicolon
+	Line   int    `json:"line"`   // where it starts, from 1
+	Column int    `json:"column"` // from 1, in characters
+	Text   string `json:"text"`   // as written; a rule without its semicolon
 }
 
 // String returns the place: line 4, column 5.
@@ -123,16 +123,15 @@ func (k DenialKind) Message() string {
 // Denied is the error of a policy that refuses.
 type Denied struct {
 	Kind  DenialKind
-	Rule  Location // ByRule: the first rule that denied
-	Unmet []Unmet  // NoPermit: why the permit rules did not fire, maxUnmet at most
+	Rule  Location         // ByRule: the first rule that denied
+	Met   []ConditionTrace // ByRule: its conditions, all of which held
+	Unmet []Unmet          // NoPermit: why the permit rules did not fire, maxUnmet at most
 }
 
 // Unmet says why one permit rule did not fire.
 type Unmet struct {
 	Rule      Location
-	Condition Location // the first condition that no claim satisfied
-	Type      string   // the claim type that it asks for; "" if it asks for none
-	Found     []Claim  // the claims of that type that were there, maxFound at most
+	Condition ConditionTrace // the first that did not hold
 }
 
 // How much of a refusal is explained.
@@ -145,7 +144,7 @@ const (
 // Error returns the fixed text and, in a sentence for each rule, what decided.
 func (d *Denied) Error() string {
 	if d.Kind == ByRule {
-		return fmt.Sprintf("%s The rule at %v denies: %s", DenyMessage, d.Rule, d.Rule.quote())
+		return fmt.Sprintf("%s The rule at %v denies: %s%s.", DenyMessage, d.Rule, d.Rule.quote(), d.because())
 	}
 	parts := []string{NoPermitMessage}
 	if len(d.Unmet) == 0 {
@@ -160,50 +159,54 @@ func (d *Denied) Error() string {
 	return strings.Join(parts, " ")
 }
 
+// because names the claims for which the conditions of a deny held.
+func (d *Denied) because() string {
+	var found []string
+	for _, c := range d.Met[:min(len(d.Met), maxUnmetText)] {
+		found = append(found, c.reason())
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(found, "; ")
+}
+
 // String returns the reason as a sentence.
 func (u Unmet) String() string {
-	found := "no claim satisfies it"
-	if u.Type != "" {
-		found = "found no claim of that type"
-	}
-	if len(u.Found) > 0 {
-		texts := make([]string, len(u.Found))
-		for i, c := range u.Found {
-			texts[i] = c.String()
-		}
-		found = "found " + strings.Join(texts, ", ")
-	}
-	return fmt.Sprintf("The permit rule at %v needs %s; %s.", u.Rule, u.Condition.quote(), found)
+	return fmt.Sprintf("The permit rule at %v needs %s%s; %s.", u.Rule, u.Condition.Condition.quote(), u.Condition.against(), u.Condition.reason())
 }
 
-// miss remembers, while rules run, what an explanation needs should the policy refuse.
-type miss struct {
-	rule   *rule
-	failed int // index of the condition
-	claims int // how many incoming claims there were
+// against says what the right sides of the condition stood for, where the text does not.
+func (c *ConditionTrace) against() string {
+	var parts []string
+	for _, a := range c.Against {
+		values := "nothing"
+		if len(a.Values) > 0 {
+			values = listValues(a.Values)
+		}
+		parts = append(parts, fmt.Sprintf("%s %s %s", a.Property, a.Relation, values))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ", here " + strings.Join(parts, " and ")
 }
 
-// explain says why permit rules did not fire.
-func (m *machine) explain(missed []miss) []Unmet {
-	unmet := make([]Unmet, len(missed))
-	for i, miss := range missed {
-		c := miss.rule.conditions[miss.failed]
-		unmet[i] = Unmet{Rule: miss.rule.at, Condition: c.at, Type: c.claim}
-		unmet[i].Found = claimsOf(m.incoming.members[:miss.claims], c.claim)
-	}
-	return unmet
-}
-
-// claimsOf returns the first claims of a type.
-func claimsOf(claims []Claim, name string) []Claim {
-	var found []Claim
-	for _, c := range claims {
-		if name == "" || len(found) == maxFound {
-			break
-		}
-		if c.Type == name {
-			found = append(found, c)
+// reason says which claims were there.
+func (c *ConditionTrace) reason() string {
+	var texts []string
+	for _, compared := range c.Compared {
+		if compared.Satisfies == (c.Holds != c.Negated) { // those that decided
+			texts = append(texts, compared.Claim.String())
 		}
 	}
-	return slices.Clip(found)
+	switch {
+	case len(texts) > maxFound:
+		return "found " + strings.Join(texts[:maxFound], ", ") + " and more"
+	case len(texts) > 0:
+		return "found " + strings.Join(texts, ", ")
+	case c.Type != "":
+		return "found no claim of that type"
+	}
+	return "no claim satisfies it"
 }

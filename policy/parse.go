@@ -158,13 +158,11 @@ func (p *parser) versionInfo(tree *policyNode) bool {
 // version settles the language that the rest of the text is written in.
 func (p *parser) version(tree *policyNode, major, minor token) bool {
 	switch v := shorten(major.raw, 20) + "." + shorten(minor.raw, 20); v {
-	case "1.0", "1.1":
+	case "1.0", "1.1", "1.2":
 		tree.version = versionNode{major: 1, minor: int(minor.raw[0] - '0')}
 		return true
-	case "1.2":
-		p.report(major, "version 1.2 is not supported yet")
 	default:
-		p.report(major, "version %s is unknown, expecting 1.0 or 1.1", v)
+		p.report(major, "version %s is unknown, expecting 1.0, 1.1 or 1.2", v)
 	}
 	return false
 }

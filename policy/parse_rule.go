@@ -196,7 +196,7 @@ func (p *parser) named(depth int) (exprNode, bool) {
 		p.enter("functionCall")
 		defer p.leave()
 		args, ok := p.args(depth)
-		return callNode{name, args}, ok
+		return callNode{name, args, p.last}, ok
 	case p.is("."):
 		p.next()
 		property, ok := p.property()

@@ -1,9 +1,9 @@
-// Package policy is the attestation policy language of the service, versions 1.0 and 1.1: it reads policy texts,
+// Package policy is the attestation policy language of the service, versions 1.0 to 1.2: it reads policy texts,
 // checks them, and evaluates them over the claims that verified evidence yielded. The language is specified in
-// policy.md, sections 2 to 6; docs/policy.md is the reference for people who write policies.
+// policy.md, sections 2 to 7; docs/policy.md is the reference for people who write policies.
 //
 // The way of a policy is text, tokens (lex.go), syntax tree (parse.go), static checks (check.go), program
-// (compile.go), evaluation (machine.go). Evaluation is a pure function of the program, the claims and a budget of
+// (compile.go), evaluation (machine.go), with its functions (functions.go). Evaluation is a pure function of the program, the claims and a budget of
 // steps: it reads no clock, performs no input or output, and never depends on the order of a map. A Policy is
 // immutable and may be used by any number of goroutines.
 //
@@ -24,7 +24,7 @@ type Policy struct {
 
 // Parse reads a policy: UTF-8 text of at most MaxText bytes, with or without a byte-order mark. The error is of type
 // Errors: every independent error of the text in the order of its position, MaxErrors at most. Versions other than
-// 1.0 and 1.1 are refused (policy.md sections 2 and 3).
+// 1.0, 1.1 and 1.2 are refused (policy.md sections 2 and 3).
 func Parse(text []byte) (*Policy, error) {
 	if len(text) > MaxText {
 		return nil, tooLong(len(text))

@@ -7,17 +7,19 @@ type program struct {
 }
 
 type rule struct {
+	section    sectionKind
 	at         Location
 	conditions []condition
 	action     action
 }
 
-// condition holds for a claim that satisfies all tests.
+// condition holds if some claim satisfies all tests or, negated, if none does.
 type condition struct {
-	at    Location
-	claim string // the type that a test asks for, "" if none does; for explanations
-	tests []test
-	slot  int // where the claims that satisfy it are kept, or none
+	at      Location
+	negated bool
+	claim   string // the type that a test asks for, "" if none does; for explanations
+	tests   []test
+	slot    int // where the claims that satisfy it are kept, or none
 }
 
 // none is the slot of a condition whose claims nobody needs.
@@ -46,6 +48,7 @@ const (
 )
 
 type action struct {
+	verb     string // as the language spells it
 	effect   effect
 	copied   int        // the slot of the claims to copy; none if a claim is made of
 	name     expression // its type
@@ -76,6 +79,9 @@ func (p property) of(c *Claim) Value {
 	return c.Value
 }
 
+// String returns the name that policies give the property.
+func (p property) String() string { return [...]string{"type", "value", "valueType", "issuer"}[p] }
+
 // relation is one of the six comparisons.
 type relation uint8
 
@@ -88,11 +94,15 @@ const (
 	greaterOrEqual
 )
 
+// String returns the relation's sign.
+func (r relation) String() string { return [...]string{"==", "!=", "<", "<=", ">", ">="}[r] }
+
 // operand is a set of values, with the span of its integers.
 type operand struct {
 	values    set[Value]
 	low, high int64 // of the integers among the values
 	ordered   bool  // there are integers
+	readOnly  bool  // no claim may be issued from it (policy.md section 7)
 }
 
 func (o *operand) add(v Value) {
@@ -107,7 +117,7 @@ func (o *operand) add(v Value) {
 
 func (o *operand) reset() {
 	o.values.reset()
-	o.ordered = false
+	o.ordered, o.readOnly = false, false
 }
 
 // some reports whether v stands in the relation to some member of the operand (policy.md sections 4 and 5.1).

@@ -11,9 +11,9 @@ import (
 func TestRefusalsSayWhatDecided(t *testing.T) {
 	tests := []struct{ name, rules, claims, want string }{
 		{"deny", "=> permit();\n  [type==\"a\",\n   value==true] => deny();", "a=true",
-			policy.DenyMessage + ` The rule at line 3, column 3 denies: [type=="a", value==true] => deny()`},
+			policy.DenyMessage + ` The rule at line 3, column 3 denies: [type=="a", value==true] => deny(); found a = true (AttestationService).`},
 		{"the first of several denies", "[type==\"b\"] => deny(); [type==\"a\"] => deny(); => deny();", "a=true",
-			policy.DenyMessage + ` The rule at line 2, column 45 denies: [type=="a"] => deny()`},
+			policy.DenyMessage + ` The rule at line 2, column 45 denies: [type=="a"] => deny(); found a = true (AttestationService).`},
 		{"no permit rule", `[type=="a"] => add(type="b", value=1);`, "a=true",
 			policy.NoPermitMessage + " The policy has no permit rule."},
 		{"claim with another value", `[type=="a", value>=2] => permit();`, "a=1 b=2",
@@ -58,11 +58,11 @@ func TestRefusalCarriesItsReasonsAsData(t *testing.T) {
 		t.Fatalf("got %#v", err)
 	}
 	u := denied.Unmet[0]
-	if u.Rule.Text != `[type=="a", value==1] => permit()` || u.Condition.Text != `[type=="a", value==1]` || u.Type != "a" {
+	if u.Rule.Text != `[type=="a", value==1] => permit()` || u.Condition.Condition.Text != `[type=="a", value==1]` || u.Condition.Type != "a" {
 		t.Errorf("got %+v", u)
 	}
-	if len(u.Found) != 1 || u.Found[0] != claimsOf("a=2")[0] {
-		t.Errorf("found %v, want a=2", u.Found)
+	if found := u.Condition.Compared; len(found) != 1 || found[0].Claim != claimsOf("a=2")[0] || found[0].Fails != "value" {
+		t.Errorf("found %+v, want a=2, whose value fails", found)
 	}
 }
 

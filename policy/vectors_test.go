@@ -91,11 +91,6 @@ func TestPoliciesParseAsIndexed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, err := policy.Parse(readPolicy(t, name))
 			switch {
-			case v.Version == "1.2":
-				wantErrors(t, err, place{Line: versionLine(readPolicy(t, name)), Rule: "policy > versionInfo"})
-				if !strings.Contains(err.Error(), "version 1.2 is not supported yet") {
-					t.Errorf("got %v", err)
-				}
 			case !v.Parses:
 				wantErrors(t, err, append([]place{v.place}, v.MoreErrors...)...)
 			case err != nil:
@@ -105,16 +100,6 @@ func TestPoliciesParseAsIndexed(t *testing.T) {
 			}
 		})
 	}
-}
-
-// versionLine is the line of the version header: the first that has more than white space and comments.
-func versionLine(text []byte) int {
-	for i, line := range strings.Split(string(text), "\n") {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
-			return i + 1
-		}
-	}
-	return 0
 }
 
 func checkParsed(t *testing.T, p *policy.Policy, v vector) {
@@ -157,7 +142,7 @@ func wantErrors(t *testing.T, err error, want ...place) {
 
 func TestPoliciesEvaluateAsIndexed(t *testing.T) {
 	for name, v := range readIndex(t) {
-		if v.Version == "1.2" || !v.Parses {
+		if !v.Parses {
 			continue
 		}
 		p, err := policy.Parse(readPolicy(t, name))

@@ -50,7 +50,7 @@ func TestPolicyCommandsOnEveryVector(t *testing.T) {
 	}
 }
 
-// check runs policy check. Version 1.2 is not supported yet, so that its policies are refused.
+// check runs policy check.
 func (v *policyVector) check(t *testing.T, file string) {
 	kind := v.AttestationType
 	if kind == "any" {
@@ -66,11 +66,11 @@ func (v *policyVector) check(t *testing.T, file string) {
 		}
 	}
 	o.read(t, &got)
-	want := v.Parses && v.Version != "1.2"
+	want := v.Parses
 	if got.Valid != want || (o.status == exitOK) != want || got.Hash != v.PolicyHash {
 		t.Errorf("exit status %d, %+v; want valid %v, hash %s", o.status, got, want, v.PolicyHash)
 	}
-	if want || v.Version == "1.2" {
+	if want {
 		return
 	}
 	first := got.Errors[0]

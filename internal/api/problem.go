@@ -45,6 +45,7 @@ type problem struct {
 	code    string
 	inner   string // code of the inner error, if more exact
 	message string
+	bare    string        // the message without anything of the policy; "" where it has nothing of it
 	retry   time.Duration // for 5xx
 }
 
@@ -123,12 +124,25 @@ func policyProblem(err error) *problem {
 	if errs, ok := errors.AsType[policy.Errors](err); ok {
 		return &problem{status: http.StatusBadRequest, code: codePolicyParsing, message: "Policy Parser Exception Thrown: " + errs.Error()}
 	}
-	_, denied := errors.AsType[*policy.Denied](err)
-	_, failed := errors.AsType[*policy.EvaluationError](err)
-	if denied || failed {
-		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error()}
+	if denied, ok := errors.AsType[*policy.Denied](err); ok {
+		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error(), bare: denied.Kind.Message()}
+	}
+	if _, ok := errors.AsType[*policy.EvaluationError](err); ok {
+		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: "Policy Engine Exception: " + err.Error(), bare: bareFailure}
 	}
 	return nil
+}
+
+// bareFailure is all that is said of a failed evaluation where hide_policy_reasons is on.
+const bareFailure = "Policy Engine Exception: The policy could not be evaluated over the claims of the evidence."
+
+// problemOf maps an error, and leaves out what the provider does not want said.
+func (s *service) problemOf(err error) *problem {
+	p := problemOf(err)
+	if p.bare != "" && s.HidePolicyReasons {
+		p.message = p.bare + " The provider does not say why (hide_policy_reasons); its operator can find out by the request id."
+	}
+	return p
 }
 
 type errorBody struct {

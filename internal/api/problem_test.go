@@ -95,7 +95,7 @@ func TestMessagesAreTextAndBounded(t *testing.T) {
 func TestPanicIsAnsweredAndLogged(t *testing.T) {
 	var log bytes.Buffer
 	s := &service{Config: Config{Logger: slog.New(slog.NewJSONHandler(&log, nil)), AttestBody: 10}}
-	s.operations = map[string]map[string]operation{"/x": {http.MethodGet: {name: "Panic", do: func(context.Context, []byte) (any, error) {
+	s.operations = map[string]map[string]operation{"/x": {http.MethodGet: {name: "Panic", do: func(context.Context, *request) (any, error) {
 		panic("secret state")
 	}}}}
 	w := httptest.NewRecorder()

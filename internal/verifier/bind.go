@@ -20,6 +20,7 @@ func (v *Verifier) bind(r Request, e *sgx.Verified) ([]evidence.Claim, error) {
 		if err := v.bindRuntimeData(r.RuntimeData, e); err != nil {
 			return nil, err
 		}
+		r.Record.Checks.Pass(evidence.RuntimeData, hex.EncodeToString(e.Report.ReportData[:sha256.Size]))
 		presented, err := present(r.RuntimeData, evidence.RuntimeData, "x-ms-runtime", "x-ms-sgx-ehd", "aas-ehd", "maa-ehd")
 		if err != nil {
 			return nil, err
@@ -30,6 +31,7 @@ func (v *Verifier) bind(r Request, e *sgx.Verified) ([]evidence.Claim, error) {
 		if err := bindInitData(r.InitData, e); err != nil {
 			return nil, err
 		}
+		r.Record.Checks.Pass(evidence.InitData, hex.EncodeToString(e.Report.ConfigID[:sha256.Size]))
 		presented, err := present(r.InitData, evidence.InitData, "x-ms-inittime")
 		if err != nil {
 			return nil, err

@@ -1,0 +1,215 @@
+package jmespath
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/assay-attestation/assay/internal/strictjson"
+)
+
+// Parse reads a JSON text into nil, bool, float64, Integer, string, []any and map[string]any. It takes what
+// strictjson takes, UTF-8 without duplicate members nested at most strictjson.MaxDepth deep, and as many tokens as the
+// meter pays for.
+func Parse(text string, m *Meter) (any, error) { return parse(text, strictjson.MaxDepth, m) }
+
+func parse(text string, depth int, m *Meter) (any, error) {
+	if err := m.Spend(len(text) / bytesPerStep); err != nil {
+		return nil, err
+	}
+	d := decoder{jsontext.NewDecoder(strings.NewReader(text)), depth, m}
+	v, err := d.value(0)
+	if err != nil {
+		return nil, readable(err)
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return nil, fmt.Errorf("not JSON: text after the end of the document at offset %d", d.InputOffset())
+	}
+	return v, nil
+}
+
+// readable gives an error of the decoder without the words of the library.
+func readable(err error) error {
+	if err == io.EOF {
+		return errors.New("not JSON: the text is empty")
+	}
+	s, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok {
+		return err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("not JSON: the text ends too early, at offset %d", s.ByteOffset)
+	}
+	return fmt.Errorf("not JSON: %s at offset %d", strings.TrimPrefix(s.Err.Error(), "jsontext: "), s.ByteOffset)
+}
+
+// stepsPerRead is the price of reading a value and keeping it.
+const stepsPerRead = 4
+
+type decoder struct {
+	*jsontext.Decoder
+	depth int // allowed
+	meter *Meter
+}
+
+func (d *decoder) value(depth int) (any, error) {
+	if err := d.meter.Spend(stepsPerRead); err != nil {
+		return nil, err
+	}
+	t, err := d.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	switch t.Kind() {
+	case '{', '[':
+		if depth == d.depth {
+			return nil, fmt.Errorf("JSON nests deeper than %d at offset %d", d.depth, d.InputOffset())
+		}
+		if t.Kind() == '{' {
+			return d.object(depth + 1)
+		}
+		return d.array(depth + 1)
+	case '"':
+		return t.String(), nil
+	case '0':
+		return number(t.String())
+	case 'n':
+		return nil, nil
+	}
+	return t.Bool(), nil
+}
+
+func (d *decoder) object(depth int) (any, error) {
+	members := map[string]any{}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		key := name.String() // before the next token takes its memory
+		if members[key], err = d.value(depth); err != nil {
+			return nil, err
+		}
+	}
+	_, err := d.ReadToken()
+	return members, err
+}
+
+func (d *decoder) array(depth int) (any, error) {
+	elements := []any{}
+	for d.PeekKind() != ']' {
+		v, err := d.value(depth)
+		if err != nil {
+			return nil, err
+		}
+		elements = append(elements, v)
+	}
+	_, err := d.ReadToken()
+	return elements, err
+}
+
+// Text writes a value as compact JSON: members in the order of their names, integers without fraction and exponent,
+// characters as they are unless JSON demands an escape.
+func Text(v any, m *Meter) (string, error) {
+	w := writer{meter: m}
+	if err := w.value(v); err != nil {
+		return "", err
+	}
+	return string(w.out), nil
+}
+
+type writer struct {
+	out   []byte
+	paid  int // bytes of out
+	meter *Meter
+}
+
+func (w *writer) value(v any) error {
+	var err error
+	switch v := v.(type) {
+	case nil:
+		w.out = append(w.out, "null"...)
+	case bool:
+		w.out = strconv.AppendBool(w.out, v)
+	case float64:
+		err = w.float(v)
+	case Integer:
+		w.out = append(w.out, v...)
+	case string:
+		w.out, err = jsontext.AppendQuote(w.out, v)
+	case []any:
+		err = w.array(v)
+	case map[string]any:
+		err = w.object(v)
+	default:
+		err = errors.New("the result is no JSON: an expression reference stands for no value")
+	}
+	if err != nil {
+		return err
+	}
+	return w.pay()
+}
+
+// pay takes the bytes written since the last time.
+func (w *writer) pay() error {
+	n := len(w.out) - w.paid
+	w.paid = len(w.out)
+	if err := w.meter.Spend(1); err != nil {
+		return err
+	}
+	return w.meter.Write(n)
+}
+
+// float writes integers in all their digits, since they are exact.
+func (w *writer) float(f float64) error {
+	switch abs := math.Abs(f); {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return fmt.Errorf("the result %v is no JSON number", f)
+	case f == math.Trunc(f):
+		w.out = strconv.AppendFloat(w.out, f+0, 'f', 0, 64) // adding zero takes the sign from -0
+	case abs >= 1e-6:
+		w.out = strconv.AppendFloat(w.out, f, 'f', -1, 64)
+	default:
+		w.out = strconv.AppendFloat(w.out, f, 'e', -1, 64)
+	}
+	return nil
+}
+
+func (w *writer) array(elements []any) error {
+	w.out = append(w.out, '[')
+	for i, v := range elements {
+		if i > 0 {
+			w.out = append(w.out, ',')
+		}
+		if err := w.value(v); err != nil {
+			return err
+		}
+	}
+	w.out = append(w.out, ']')
+	return nil
+}
+
+func (w *writer) object(members map[string]any) error {
+	w.out = append(w.out, '{')
+	for i, name := range slices.Sorted(maps.Keys(members)) {
+		if i > 0 {
+			w.out = append(w.out, ',')
+		}
+		if err := w.value(name); err != nil {
+			return err
+		}
+		w.out = append(w.out, ':')
+		if err := w.value(members[name]); err != nil {
+			return err
+		}
+	}
+	w.out = append(w.out, '}')
+	return nil
+}
