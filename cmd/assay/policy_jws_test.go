@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -312,6 +313,29 @@ func TestAJWSThatIsRefusedIsShownButNotTakenApart(t *testing.T) {
 		})
 	}
 	assay(t, "policy", "jws", text).want(t, exitRefused, "three parts divided by dots", "")
+}
+
+// TestNamesThatSDKsGiveToAlgorithmsAreShown has a JWS as the .NET SDK writes it.
+func TestNamesThatSDKsGiveToAlgorithmsAreShown(t *testing.T) {
+	key := rsa2048Key(t)
+	by := makeSigner(t, key, nil)
+	text, err := os.ReadFile(by.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	header, _ := json.Marshal(map[string]any{"alg": "RSA256", "x5c": [][]byte{block.Bytes}})
+	input := rawURL(string(header)) + "."
+	digest := sha256.Sum256([]byte(input))
+	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := tempFile(t, "reset.jws", input+"."+rawURL(string(signature)))
+	if got := jws(t, exitOK, file, "--signer", by.cert); got.Algorithm != "RS256" || got.HeaderAlgorithm != "RSA256" || !got.Trusted {
+		t.Errorf("got %+v", got)
+	}
+	assay(t, "policy", "jws", file).want(t, exitOK, "RS256, written RSA256", "")
 }
 
 func TestAJWSIsReadFromStandardInputToo(t *testing.T) {

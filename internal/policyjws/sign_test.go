@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
 func keySigner(t testing.TB, algorithm string, chain ...*authority) *KeySigner {
@@ -171,7 +172,7 @@ func TestAKeyThatSignsWronglyIsFoundOut(t *testing.T) {
 // TestOpenSSLVerifiesWhatIsSigned asks another implementation.
 func TestOpenSSLVerifiesWhatIsSigned(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("no openssl")
+		vectortest.Missing(t, "openssl")
 	}
 	for name, key := range map[string]crypto.Signer{"RS256": rsaKey(t, 2048), "PS256": rsaKey(t, 2048), "ES256": ecKey(t, elliptic.P256())} {
 		jws, err := keySigner(t, name, selfSigned(t, name, key)).Policy([]byte(minimal))
