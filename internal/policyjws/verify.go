@@ -67,8 +67,7 @@ func checkChain(chain []*x509.Certificate) error {
 			return noIssuer(chain[i], err)
 		}
 	}
-	top := chain[len(chain)-1]
-	if (len(chain) > 1 || selfIssued(top)) && !isCA(top) {
+	if top := chain[len(chain)-1]; selfIssued(top) && !isCA(top) { // one that stands above another was found to be a CA
 		return noIssuer(top, fmt.Errorf("the topmost certificate %s has no basic constraints with CA=true", name(top)))
 	}
 	return nil
