@@ -91,7 +91,7 @@ func (m *machine) jsonArgument(json *operand) (any, error) {
 	}
 	v, err := m.document(text)
 	if err != nil {
-		return nil, fmt.Errorf("the argument json, %v: %w", StringValue(shorten(text, 80)), err)
+		return nil, fmt.Errorf("the argument \"json\" is %w; it begins %v", err, StringValue(shorten(text, 80)))
 	}
 	return v, nil
 }
@@ -129,14 +129,14 @@ func claimValue(v any) (Value, error) {
 	case bool:
 		return BooleanValue(v), nil
 	case []any:
-		return Value{}, errors.New("the JSON is an array within an array; a claim's values are strings, integers and booleans")
+		return Value{}, errors.New("the JSON contains an array within an array; a claim's values are strings, integers and booleans")
 	case map[string]any:
-		return Value{}, errors.New("the JSON is or holds an object; a claim's values are strings, integers and booleans")
+		return Value{}, errors.New("the JSON contains an object; a claim's values are strings, integers and booleans")
 	}
 	n, ok := jmespath.Int64(v)
 	if !ok {
 		text, _ := jmespath.Text(v, &jmespath.Meter{Steps: jmespath.MaxDigits, Strings: jmespath.MaxDigits})
-		return Value{}, fmt.Errorf("the number %s is no integer of 64 bits", shorten(text, 40))
+		return Value{}, fmt.Errorf("the number %s is not a 64-bit integer", shorten(text, 40))
 	}
 	return IntegerValue(n), nil
 }

@@ -113,11 +113,11 @@ func (c *call) apply(m *machine, args []*operand, out *operand) error {
 func (o *operand) one(name string) (Value, error) {
 	switch members := o.values.members; len(members) {
 	case 0:
-		return Value{}, fmt.Errorf("the argument %s must be one value, found none", name)
+		return Value{}, fmt.Errorf("the argument \"%s\" must be one value, found none", name)
 	case 1:
 		return members[0], nil
 	default:
-		return Value{}, fmt.Errorf("the argument %s must be one value, found %d: %s", name, len(members), listValues(members))
+		return Value{}, fmt.Errorf("the argument \"%s\" must be one value, found %d: %s", name, len(members), listValues(members))
 	}
 }
 
@@ -129,7 +129,7 @@ func (o *operand) text(name string) (string, error) {
 	}
 	s, ok := v.Text()
 	if !ok {
-		return "", fmt.Errorf("the argument %s must be a String, found the %v %s", name, v.kind, v.short())
+		return "", fmt.Errorf("the argument \"%s\" must be a String, found the %v %s", name, v.kind, v.short())
 	}
 	return s, nil
 }
@@ -179,7 +179,7 @@ func negateBool(value, out *operand) error {
 	}
 	b, ok := v.Bool()
 	if !ok {
-		return fmt.Errorf("the argument value must be a Boolean, found the %v %s", v.kind, v.short())
+		return fmt.Errorf("the argument \"value\" must be a Boolean, found the %v %s", v.kind, v.short())
 	}
 	out.add(BooleanValue(!b))
 	out.readOnly = value.readOnly

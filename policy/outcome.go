@@ -89,13 +89,16 @@ type EvaluationError struct {
 // Error returns the problem and the place of the rule.
 func (e *EvaluationError) Error() string {
 	if e.Rule.Line == 0 {
-		return fmt.Sprintf("policy evaluation: %v", e.Err)
+		return fmt.Sprintf("%s: %v", engine, e.Err)
 	}
-	return fmt.Sprintf("policy evaluation: the rule at %v, %s: %v", e.Rule, e.Rule.quote(), e.Err)
+	return fmt.Sprintf("%s: the rule at %v failed: %v. The rule: %s", engine, e.Rule, e.Err, e.Rule.quote())
 }
 
 // Unwrap returns the problem.
 func (e *EvaluationError) Unwrap() error { return e.Err }
+
+// engine begins every message of a policy that does not permit.
+const engine = "Policy Engine Exception"
 
 // The texts of the two refusals, word for word those of Microsoft's service (api.md section 6.4).
 const (
@@ -148,7 +151,7 @@ func (d *Denied) Error() string {
 	}
 	parts := []string{NoPermitMessage}
 	if len(d.Unmet) == 0 {
-		parts = append(parts, "The policy has no permit rule, and so refuses everything.")
+		parts = append(parts, "The policy has no permit rule, and so refuses everything: its author has to add one.")
 	}
 	for _, u := range d.Unmet[:min(len(d.Unmet), maxUnmetText)] {
 		parts = append(parts, u.String())
@@ -166,14 +169,23 @@ func (d *Denied) because() string {
 		found = append(found, c.reason())
 	}
 	if len(found) == 0 {
-		return "; it has no condition, and so denies everything"
+		return "; it has no condition, and so denies everything: the policy's author has to change it"
 	}
 	return "; " + strings.Join(found, "; ")
 }
 
 // String returns the reason as a sentence.
 func (u Unmet) String() string {
-	return fmt.Sprintf("The permit rule at %v needs %s%s; %s.", u.Rule, u.Condition.Condition.quote(), u.Condition.against(), u.Condition.reason())
+	c := &u.Condition
+	needs := c.Condition.quote()
+	if c.Negated {
+		needs = "that no claim satisfies " + strings.TrimLeft(needs, "! ")
+	}
+	text := fmt.Sprintf("The permit rule at %v needs %s%s; %s.", u.Rule, needs, c.against(), c.reason())
+	if len(c.Against) > 0 {
+		text += " The rule: " + u.Rule.quote()
+	}
+	return text
 }
 
 // against says what the right sides of the condition stood for, where the text does not.
@@ -196,12 +208,15 @@ func (c *ConditionTrace) against() string {
 	return ", here " + strings.Join(parts, " and ")
 }
 
-// typeNote says that a value has another type than the test asks for.
-func (c ComparedClaim) typeNote() string {
-	if c.Asked == "" {
-		return ""
+// note says what does not show in claim and condition: a value of another type than asked for, or whose issuer fails.
+func (c ComparedClaim) note() string {
+	switch {
+	case c.Asked != "":
+		return fmt.Sprintf(", of type %v where the condition asks for %s", c.Claim.Value.kind, c.Asked)
+	case c.Fails == "issuer":
+		return ", whose issuer is " + string(c.Claim.Issuer)
 	}
-	return fmt.Sprintf(", of type %v where the condition asks for %s", c.Claim.Value.kind, c.Asked)
+	return ""
 }
 
 // reason says which claims were there.
@@ -209,7 +224,7 @@ func (c *ConditionTrace) reason() string {
 	var texts []string
 	for _, compared := range c.Compared {
 		if compared.Satisfies == (c.Holds != c.Negated) { // those that decided
-			texts = append(texts, compared.Claim.String()+compared.typeNote())
+			texts = append(texts, compared.Claim.String()+compared.note())
 		}
 	}
 	switch {

@@ -121,7 +121,7 @@ func (c ComparedClaim) verdict() string {
 	if c.Satisfies {
 		return "satisfied by " + describeClaim(c.Claim)
 	}
-	return "not satisfied by " + describeClaim(c.Claim) + ": its " + c.Fails + " differs" + c.typeNote()
+	return "not satisfied by " + describeClaim(c.Claim) + ": its " + c.Fails + " differs" + c.note()
 }
 
 func describeClaim(c Claim) string {

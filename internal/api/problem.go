@@ -135,7 +135,7 @@ func policyProblem(err error) *problem {
 		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error(), bare: denied.Kind.Message()}
 	}
 	if _, ok := errors.AsType[*policy.EvaluationError](err); ok {
-		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: "Policy Engine Exception: " + err.Error(), bare: bareFailure}
+		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error(), bare: bareFailure}
 	}
 	return nil
 }

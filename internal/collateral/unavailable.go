@@ -31,7 +31,8 @@ func (u *Unavailable) Public() string {
 	} else if errors.Is(u.Err, ErrAbsent) {
 		what = "it is not there"
 	}
-	return fmt.Sprintf("%s is not available: %s", u.Item, what)
+	return fmt.Sprintf("%s is not available: %s. Nothing is wrong with the evidence: the operator of the service has to renew "+
+		"its collateral; try again later", u.Item, what)
 }
 
 // Unwrap returns the cause.
@@ -52,11 +53,11 @@ func (c *cause) Unwrap() error { return c.err }
 // unsound is the cause of a document that was there and could not be used. Its own cause is not wrapped: a refusal of
 // collateral must not be taken for one of evidence.
 func unsound(err error) error {
-	public := "it is not sound"
+	public := "what its source gave could not be used"
 	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
-		public += " (" + string(r.Check) + ")"
+		public = "what its source gave did not pass the check " + string(r.Check)
 	}
-	return &cause{public + "; the operator has to renew it, nothing is wrong with the evidence", errors.New(err.Error())}
+	return &cause{public, errors.New(err.Error())}
 }
 
 // notNow is a cause about which everybody may read all.

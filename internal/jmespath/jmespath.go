@@ -63,7 +63,7 @@ func syntaxError(query, text string, err error) error {
 func words(message string) string {
 	message = strings.TrimPrefix(message, "SyntaxError: ")
 	return strings.NewReplacer(
-		"TOKNumber", "a number, which stands in back-ticks", "TOKEOF", "the end", "TOKRbracket", "]", "TOKLbracket", "[",
+		"TOKNumber", "a number (write `1` in back-ticks)", "TOKEOF", "the end", "TOKRbracket", "]", "TOKLbracket", "[",
 		"TOKRparen", ")", "TOKLparen", "(", "TOKRbrace", "}", "TOKLbrace", "{", "TOKComma", "a comma", "TOKColon", "a colon",
 		"TOKUnquotedIdentifier", "a name", "TOKQuotedIdentifier", "a quoted name", "TOKAssign", "=, where == compares",
 		"TOKStringLiteral", "a string", "TOKJSONLiteral", "a literal", "TOKDot", "a dot", "TOKStar", "*", "TOKFlatten", "[]",

@@ -70,7 +70,7 @@ func (d *decoder) value(depth int) (any, error) {
 	switch t.Kind() {
 	case '{', '[':
 		if depth == d.depth {
-			return nil, fmt.Errorf("JSON nests deeper than %d at offset %d", d.depth, d.InputOffset())
+			return nil, fmt.Errorf("JSON that nests deeper than %d at offset %d", d.depth, d.InputOffset())
 		}
 		if t.Kind() == '{' {
 			return d.object(depth + 1)

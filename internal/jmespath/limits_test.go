@@ -113,8 +113,8 @@ func TestDocumentsHaveLimits(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, c := range []struct{ document, want string }{
 		{deep(32), ""},
-		{deep(33), "JSON nests deeper than 32"},
-		{strings.Repeat("[", 500_000), "JSON nests deeper than 32"},
+		{deep(33), "JSON that nests deeper than 32"},
+		{strings.Repeat("[", 500_000), "JSON that nests deeper than 32"},
 		{strings.Repeat("9", MaxDigits), ""},
 		{strings.Repeat("9", MaxDigits+1), "a number has 401 characters"},
 		{"1e999999999", "is out of range"},

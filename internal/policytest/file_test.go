@@ -34,7 +34,7 @@ func TestFilesThatCannotBeRunAreNoPasses(t *testing.T) {
 		{"policy: release.policy\ntype: 1\ncases: []", "expected text"},
 		{"policy: absent.policy\ntype: sgx\ncases: []", "1:9: policy: "},
 		{"policy: .\ntype: sgx\ncases: []", "expected a file, found d"},
-		{"policy: damaged.jws\ntype: sgx\ncases: []", "policy JWS: payload"},
+		{"policy: damaged.jws\ntype: sgx\ncases: []", "policy JWS: malformed: payload"},
 		{"policy: /etc/passwd\ntype: sgx\ncases: []", "expected a path relative to the folder of the test file"},
 		{"policy: '-'\ntype: sgx\ncases: []", "expected a path relative"},
 		{"policy: ''\ntype: sgx\ncases: []", "expected a path relative"},

@@ -50,7 +50,7 @@ func (v *Verifier) bindRuntimeData(d *Data, e *sgx.Verified) error {
 	want, found := sha256.Sum256(d.Bytes), e.Report.ReportData[:sha256.Size]
 	if !bytes.Equal(want[:], found) {
 		return evidence.Refuse(evidence.RuntimeData, "SuppliedRuntimeDataDigest does not match RuntimeData Digest in quote").
-			Want("report data starting "+hex.EncodeToString(want[:]), hex.EncodeToString(found)).
+			Want("report data starting "+hex.EncodeToString(want[:])+", the SHA-256 of the data sent", hex.EncodeToString(found)).
 			Do("send the very bytes whose SHA-256 the enclave put into its report data")
 	}
 	tail := e.Report.ReportData[sha256.Size:]
@@ -65,7 +65,7 @@ func (v *Verifier) bindRuntimeData(d *Data, e *sgx.Verified) error {
 func bindInitData(d *Data, e *sgx.Verified) error {
 	if !e.Report.KSS() {
 		return evidence.Refuse(evidence.InitData, "init data is bound to CONFIGID, which this enclave does not have").
-			Want("an enclave with the KSS attribute", "one without").Do("leave initTimeData out")
+			Want("an enclave with the KSS attribute", "one without").Do("leave initTimeData out, or build the enclave with KSS and configure it with the hash of the data")
 	}
 	want, found := sha256.Sum256(d.Bytes), e.Report.ConfigID[:sha256.Size]
 	if !bytes.Equal(want[:], found) {
@@ -90,7 +90,7 @@ func present(d *Data, check evidence.Check, parsed string, raw ...string) ([]evi
 			err = strictjson.Check(slices.Concat([]byte("["), v, []byte("]"))) // as deep as it will stand in the token
 		}
 		if err != nil {
-			return nil, evidence.Refuse(check, "the data is not the JSON it is said to be").Because(err).Do(`send it with dataType "Binary"`)
+			return nil, evidence.Refuse(check, "the data is not the JSON it is said to be").Because(err).Do(`correct it, or send it with dataType "Binary"`)
 		}
 		return []evidence.Claim{{Name: parsed, Value: v}}, nil
 	}
