@@ -113,28 +113,3 @@ func TestCheckForRefusesUnknownAttestationType(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-func TestWarningsNameUpperCaseDigests(t *testing.T) {
-	upper := strings.Repeat("4A", 32)
-	tests := []struct {
-		literal string
-		warns   bool
-	}{
-		{upper, true},
-		{strings.ToLower(upper), false},
-		{strings.Repeat("12", 32), false},
-		{"ABCD", false},
-		{upper + "X", false},
-		{"B2C4E7A0-0000-4000-8000-000000000001", false},
-	}
-	for _, tt := range tests {
-		text, places := marked(auth(`[type=="x-ms-sgx-mrsigner", value==‸"` + tt.literal + `"] => permit();`))
-		got := mustParse(t, text).Warnings()
-		switch {
-		case !tt.warns && len(got) > 0, tt.warns && len(got) != 1:
-			t.Errorf("%q: %d warnings, want warning %t", tt.literal, len(got), tt.warns)
-		case tt.warns && (lineColumn(got[0].Line, got[0].Column) != places[0] || !strings.Contains(got[0].Text, strings.ToLower(tt.literal))):
-			t.Errorf("%q: %+v, want %s", tt.literal, got[0], places[0])
-		}
-	}
-}

@@ -20,19 +20,16 @@ type profile struct {
 
 // profileOf returns the profile of an attestation type under its name in the service's URLs.
 func profileOf(attestationType string) (profile, error) {
-	switch attestationType {
-	case "SgxEnclave", "OpenEnclave":
-		return profile{"sgx", map[string]Kind{TCBIdentifier: String}}, nil
-	case "SevSnpVm":
-		return profile{claim: "sevsnpvm"}, nil
-	case "TdxVm":
-		return profile{claim: "tdxvm"}, nil
-	case "AzureGuest":
-		return profile{claim: "azurevm"}, nil
-	case "Tpm":
-		return profile{"tpm", map[string]Kind{"require_valid_aik_cert": Boolean, "required_pcr_mask": Integer}}, nil
+	known := profile{attestationWord(attestationType), map[string]Kind{}}
+	if known.claim == "" {
+		return known, fmt.Errorf("unknown attestation type %q", shorten(attestationType, 40))
 	}
-	return profile{}, fmt.Errorf("unknown attestation type %q", shorten(attestationType, 40))
+	for _, p := range Properties(attestationType) {
+		if p.Section == configSection.keyword() {
+			known.properties[p.Name] = p.Kind
+		}
+	}
+	return known, nil
 }
 
 // ParseType finds the attestation type that s names in any case, as the service's URLs spell it; "sgx", "oe", "snp", "tdx"

@@ -49,7 +49,9 @@ type policyError struct {
 type policyWarning struct {
 	Line    int    `json:"line"`
 	Column  int    `json:"column"`
+	Code    string `json:"code"`
 	Message string `json:"message"`
+	Fix     string `json:"fix,omitzero"` // what to write in place of the text at that place
 }
 
 // runPolicyCheck checks a policy as the service does when one is set.
@@ -80,8 +82,8 @@ func checkPolicy(text []byte, kind string) (*policyReport, error) {
 	if err == nil {
 		major, minor := p.Version()
 		report.Version = fmt.Sprintf("%d.%d", major, minor)
-		for _, w := range p.Warnings() {
-			report.Warnings = append(report.Warnings, policyWarning{w.Line, w.Column, w.Text})
+		for _, w := range p.Warnings(kind) {
+			report.Warnings = append(report.Warnings, policyWarning{w.Line, w.Column, w.Code, w.Text, w.Fix})
 		}
 		if kind != "" {
 			err = p.CheckFor(kind)
@@ -113,7 +115,10 @@ func (r *policyReport) print(s sheet, err error) {
 		fmt.Fprintf(s.w, "%s:%s\n", plain(r.file), e.Detail())
 	}
 	for _, w := range r.Warnings {
-		fmt.Fprintf(s.w, "%s:%d:%d: warning: %s\n", plain(r.file), w.Line, w.Column, plain(w.Message))
+		fmt.Fprintf(s.w, "%s:%d:%d: warning: %s [%s]\n", plain(r.file), w.Line, w.Column, plain(w.Message), w.Code)
+		if w.Fix != "" {
+			fmt.Fprintf(s.w, "  write instead: %s\n", plain(w.Fix))
+		}
 	}
 }
 
