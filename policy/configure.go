@@ -149,7 +149,7 @@ func (s *settings) allowed(name string, v Value) error {
 	case !ok:
 		return fmt.Errorf("unknown configuration property %q for this attestation type", shorten(name, 80))
 	case kind != v.kind:
-		return fmt.Errorf("the configuration property %s must be %v, found %v", name, kind, v)
+		return fmt.Errorf("the configuration property %s must be %v, found the %v %s", name, kind, v.kind, v.short())
 	}
 	return nil
 }

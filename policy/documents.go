@@ -22,13 +22,18 @@ func (m *machine) document(text string) (any, error) {
 		return v, m.meter.Spend(len(text) / bytesPerStep)
 	}
 	v, err := jmespath.Parse(text, &m.meter)
-	if len(m.json.parsed) == maxDocuments {
-		clear(m.json.parsed)
-	}
 	if err == nil {
-		m.json.parsed[text] = v
+		m.json.keep(text, v)
 	}
 	return v, err
+}
+
+// keep remembers what a text stands for.
+func (d *documents) keep(text string, v any) {
+	if len(d.parsed) == maxDocuments {
+		clear(d.parsed)
+	}
+	d.parsed[text] = v
 }
 
 // maxDocuments is how many documents are kept at a time.
@@ -72,6 +77,7 @@ func (m *machine) jmesPath(ready *jmespath.Query, json, query, out *operand) err
 	if err != nil {
 		return err
 	}
+	m.json.keep(result, found) // most often it is asked next
 	out.add(StringValue(result))
 	out.readOnly = json.readOnly || query.readOnly
 	return nil

@@ -91,7 +91,7 @@ func (e *EvaluationError) Error() string {
 	if e.Rule.Line == 0 {
 		return fmt.Sprintf("policy evaluation: %v", e.Err)
 	}
-	return fmt.Sprintf("policy evaluation: the rule at %v: %v", e.Rule, e.Err)
+	return fmt.Sprintf("policy evaluation: the rule at %v, %s: %v", e.Rule, e.Rule.quote(), e.Err)
 }
 
 // Unwrap returns the problem.
@@ -148,7 +148,7 @@ func (d *Denied) Error() string {
 	}
 	parts := []string{NoPermitMessage}
 	if len(d.Unmet) == 0 {
-		parts = append(parts, "The policy has no permit rule.")
+		parts = append(parts, "The policy has no permit rule, and so refuses everything.")
 	}
 	for _, u := range d.Unmet[:min(len(d.Unmet), maxUnmetText)] {
 		parts = append(parts, u.String())
@@ -166,7 +166,7 @@ func (d *Denied) because() string {
 		found = append(found, c.reason())
 	}
 	if len(found) == 0 {
-		return ""
+		return "; it has no condition, and so denies everything"
 	}
 	return "; " + strings.Join(found, "; ")
 }
@@ -180,9 +180,13 @@ func (u Unmet) String() string {
 func (c *ConditionTrace) against() string {
 	var parts []string
 	for _, a := range c.Against {
-		values := "nothing"
-		if len(a.Values) > 0 {
-			values = listValues(a.Values)
+		values := listValues(a.Values)
+		switch len(a.Values) {
+		case 0:
+			values = "nothing"
+		case 1:
+		default:
+			values = "one of " + values
 		}
 		parts = append(parts, fmt.Sprintf("%s %s %s", a.Property, a.Relation, values))
 	}
@@ -192,12 +196,20 @@ func (c *ConditionTrace) against() string {
 	return ", here " + strings.Join(parts, " and ")
 }
 
+// typeNote says that a value has another type than the test asks for.
+func (c ComparedClaim) typeNote() string {
+	if c.Asked == "" {
+		return ""
+	}
+	return fmt.Sprintf(", of type %v where the condition asks for %s", c.Claim.Value.kind, c.Asked)
+}
+
 // reason says which claims were there.
 func (c *ConditionTrace) reason() string {
 	var texts []string
 	for _, compared := range c.Compared {
 		if compared.Satisfies == (c.Holds != c.Negated) { // those that decided
-			texts = append(texts, compared.Claim.String())
+			texts = append(texts, compared.Claim.String()+compared.typeNote())
 		}
 	}
 	switch {

@@ -15,7 +15,7 @@ func TestRefusalsSayWhatDecided(t *testing.T) {
 		{"the first of several denies", "[type==\"b\"] => deny(); [type==\"a\"] => deny(); => deny();", "a=true",
 			policy.DenyMessage + ` The rule at line 2, column 45 denies: [type=="a"] => deny(); found a = true (AttestationService).`},
 		{"no permit rule", `[type=="a"] => add(type="b", value=1);`, "a=true",
-			policy.NoPermitMessage + " The policy has no permit rule."},
+			policy.NoPermitMessage + " The policy has no permit rule, and so refuses everything."},
 		{"claim with another value", `[type=="a", value>=2] => permit();`, "a=1 b=2",
 			policy.NoPermitMessage + ` The permit rule at line 2, column 22 needs [type=="a", value>=2]; found a = 1 (AttestationService).`},
 		{"claim of another issuer", `[type=="a", issuer=="AttestationService"] => permit();`, "a=x@CustomClaim",

@@ -64,6 +64,7 @@ type ComparedClaim struct {
 	Claim     Claim  `json:"claim"`
 	Satisfies bool   `json:"satisfies"`
 	Fails     string `json:"fails,omitzero"` // the property of the first test that it does not pass
+	Asked     string `json:"asked,omitzero"` // the type of value that the test asks for, where it is not the claim's
 }
 
 // CallTrace is a function call and its value.
@@ -189,10 +190,27 @@ func (m *machine) comparisons(c *condition) []ComparedClaim {
 			list = append(list, ComparedClaim{Claim: cutClaim(*claim), Satisfies: true})
 		case failed != none && c.claim != "" && bad < maxFound:
 			bad++
-			list = append(list, ComparedClaim{Claim: cutClaim(*claim), Fails: c.tests[failed].property.String()})
+			compared := ComparedClaim{Claim: cutClaim(*claim), Fails: c.tests[failed].property.String()}
+			compared.Asked = m.askedType(c, failed, claim)
+			list = append(list, compared)
 		}
 	}
 	return list
+}
+
+// askedType names the type of value that a test asks for, if it is not the claim's: values of different types are never
+// equal, and only integers have an order.
+func (m *machine) askedType(c *condition, failed int, claim *Claim) string {
+	asked := m.rights[failed].values.members
+	if c.tests[failed].property != valueProperty || len(asked) == 0 {
+		return ""
+	}
+	for _, v := range asked {
+		if v.kind == claim.Value.kind {
+			return ""
+		}
+	}
+	return asked[0].kind.String()
 }
 
 func (t *tracer) called(c *call, args []*operand, out *operand, err error) {

@@ -76,8 +76,8 @@ issuancerules
       satisfied by data = "{\"list\":[7]}" (AttestationService)
     fails: [type=="x-ms-sgx-svn", value==JsonToClaimValue(c.value)]
       line 15, column 55: JsonToClaimValue("{\"list\":[7]}") = error
-    error: policy evaluation: the rule at line 15, column 5: JsonToClaimValue at line 15, column 55: the JSON is or holds an object; a claim's values are strings, integers and booleans
-error: policy evaluation: the rule at line 15, column 5: JsonToClaimValue at line 15, column 55: the JSON is or holds an object; a claim's values are strings, integers and booleans
+    error: policy evaluation: the rule at line 15, column 5, c:[type=="data"] && [type=="x-ms-sgx-svn", value==JsonToClaimValue(c.value)] => issue(type="same", value=1): JsonToClaimValue at line 15, column 55: the JSON is or holds an object; a claim's values are strings, integers and booleans
+error: policy evaluation: the rule at line 15, column 5, c:[type=="data"] && [type=="x-ms-sgx-svn", value==JsonToClaimValue(c.value)] => issue(type="same", value=1): JsonToClaimValue at line 15, column 55: the JSON is or holds an object; a claim's values are strings, integers and booleans
 `
 	if got := p.Describe(trace); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -121,7 +121,7 @@ func (c ComparedClaim) verdict() string {
 	if c.Satisfies {
 		return "satisfied by " + describeClaim(c.Claim)
 	}
-	return "not satisfied by " + describeClaim(c.Claim) + ": its " + c.Fails + " differs"
+	return "not satisfied by " + describeClaim(c.Claim) + ": its " + c.Fails + " differs" + c.typeNote()
 }
 
 func describeClaim(c Claim) string {

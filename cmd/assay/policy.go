@@ -19,6 +19,14 @@ func policyType(s string) (string, error) {
 	return kind, nil
 }
 
+// policyTypeVar declares the flag for the type that a policy is for.
+func (c *call) policyTypeVar(kind *string) {
+	c.Func("type", "attestation type `T` that the policy is for", func(s string) (err error) {
+		*kind, err = policyType(s)
+		return err
+	})
+}
+
 // policyReport is the result of policy check.
 type policyReport struct {
 	Valid    bool            `json:"valid"`
@@ -47,10 +55,7 @@ type policyWarning struct {
 // runPolicyCheck checks a policy as the service does when one is set.
 func runPolicyCheck(_ context.Context, c *call) error {
 	var kind string
-	c.Func("type", "attestation type `T` that the policy is for", func(s string) (err error) {
-		kind, err = policyType(s)
-		return err
-	})
+	c.policyTypeVar(&kind)
 	pos, err := c.parse("FILE", "--type")
 	if err != nil {
 		return err
@@ -68,7 +73,7 @@ func runPolicyCheck(_ context.Context, c *call) error {
 	return c.tell(report, err)
 }
 
-// checkPolicy parses text and checks it for the attestation type. The error is the one that refuses it.
+// checkPolicy parses text and checks it for the attestation type, if one is given. The error is the one that refuses it.
 func checkPolicy(text []byte, kind string) (*policyReport, error) {
 	report := &policyReport{Hash: policy.Hash(text), Errors: []policyError{}, Warnings: []policyWarning{}}
 	p, err := policy.Parse(text)
@@ -78,7 +83,9 @@ func checkPolicy(text []byte, kind string) (*policyReport, error) {
 		for _, w := range p.Warnings() {
 			report.Warnings = append(report.Warnings, policyWarning{w.Line, w.Column, w.Text})
 		}
-		err = p.CheckFor(kind)
+		if kind != "" {
+			err = p.CheckFor(kind)
+		}
 	}
 	var found policy.Errors
 	errors.As(err, &found)

@@ -116,15 +116,20 @@ func (r *evaluation) place() string {
 	return fmt.Sprintf("line %d, column %d", r.Rule.Line, r.Rule.Column)
 }
 
+// parseErrors prints the errors of a policy text as a compiler does, and reports whether err is of that kind.
+func (s sheet) parseErrors(file string, err error) bool {
+	found, ok := errors.AsType[policy.Errors](err)
+	for _, e := range found {
+		fmt.Fprintf(s.w, "%s:%s\n", plain(file), e.Detail())
+	}
+	return ok
+}
+
 // printError shows why there is no permit; errors of the text as a compiler does, so that editors can jump to them.
 func (r *evaluation) printError(s sheet, err error) {
-	found, ok := errors.AsType[policy.Errors](err)
 	switch {
 	case err == nil:
-	case ok:
-		for _, e := range found {
-			fmt.Fprintf(s.w, "%s:%s\n", plain(r.in.file), e.Detail())
-		}
+	case s.parseErrors(r.in.file, err):
 	case r.Error.Check != "":
 		s.refusal(err)
 	default:

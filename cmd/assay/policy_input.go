@@ -19,7 +19,7 @@ type policyInput struct {
 	jws    bool   // it came in one
 	kind   string // the attestation type; "" if nothing says it
 	over   string // the file of the claims or of the evidence
-	claims []policy.Claim
+	claims []policy.Claim // made of the evidence once it is verified
 	// evidence is what the claims are to be made of; nil if they were given.
 	evidence *appraisal
 	// verification is the report of the evidence with its journal of checks; nil until claims have been asked for.
@@ -144,7 +144,9 @@ func (in *policyInput) incoming(p *policy.Policy, configuration *policy.Configur
 		return in.claims, nil
 	}
 	in.verification = &evidenceReport{Type: in.evidence.kind}
-	return in.evidence.incoming(in.verification, p, configuration)
+	var err error
+	in.claims, err = in.evidence.incoming(in.verification, p, configuration)
+	return in.claims, err
 }
 
 // incoming verifies the evidence, notes in r what it learns, and returns the claims that the policy would see of it in

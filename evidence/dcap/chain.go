@@ -168,11 +168,13 @@ func (v *Verifier) checkChain(pemChain []byte) (*chain, *evidence.Refusal) {
 		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate cannot be parsed").Because(err)
 	}
 	if err := errors.Join(named(leaf, leafName), notCA(leaf), issuedBy(leaf, ca.cert)); err != nil {
-		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate is not one that the PCK CA issued").Because(err)
+		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate is not one that the PCK CA issued").Because(err).
+			Do("use a quote whose certificate chain is as Intel issued it")
 	}
 	ext, err := parsePCKExtension(leaf)
 	if err != nil {
-		return nil, evidence.Refuse(evidence.PCKFormat, "the PCK certificate has no usable SGX extension").Because(err)
+		return nil, evidence.Refuse(evidence.PCKFormat, "the PCK certificate has no usable SGX extension").Because(err).
+			Do("use a quote whose certificate chain begins with a PCK certificate that Intel issued")
 	}
 	return &chain{leaf, ca, ext}, nil
 }

@@ -202,6 +202,7 @@ func (r *verification) qeReport() *evidence.Refusal {
 	q := r.o.quote
 	if !q.qeSignature.verifies(key(r.o.chain.leaf), q.qeReport) {
 		return evidence.Refuse(evidence.QEReportSignature, "the report of the quoting enclave is not signed by the PCK key").
+			Want("a signature by the key of the PCK certificate in the quote", "another").
 			Do("the quote was altered, or put together from two")
 	}
 	r.j.Pass(evidence.QEReportSignature, "")

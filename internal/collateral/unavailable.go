@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/assay-attestation/assay/evidence"
 )
 
 // ErrAbsent says that a source was asked and does not have the item.
@@ -49,7 +51,13 @@ func (c *cause) Unwrap() error { return c.err }
 
 // unsound is the cause of a document that was there and could not be used. Its own cause is not wrapped: a refusal of
 // collateral must not be taken for one of evidence.
-func unsound(err error) error { return &cause{"it is not sound", errors.New(err.Error())} }
+func unsound(err error) error {
+	public := "it is not sound"
+	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
+		public += " (" + string(r.Check) + ")"
+	}
+	return &cause{public + "; the operator has to renew it, nothing is wrong with the evidence", errors.New(err.Error())}
+}
 
 // notNow is a cause about which everybody may read all.
 func notNow(format string, args ...any) error {

@@ -42,7 +42,7 @@ func TestClientLearnsWhatIsWrongAndNothingAboutTheOperator(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"document damaged", stored(damaged, at(now)), "QE identity is not available: it is not sound"},
+		{"document damaged", stored(damaged, at(now)), "QE identity is not available: it is not sound (qeidentity-format); the operator has to renew it, nothing is wrong with the evidence"},
 		{"set damaged", stored(unread, at(now)), "TCB info for FMSPC A55A79000000 is not available: it is not there"},
 		{"file missing", stored(missing, at(now)), "PCK CRL of the platform CA is not available: it is not there"},
 		{"past its date", stored(set(t, secret, in.Scenario(now)), at(now.AddDate(0, 2, 0))),
@@ -51,7 +51,7 @@ func TestClientLearnsWhatIsWrongAndNothingAboutTheOperator(t *testing.T) {
 			"PCK CRL of the platform CA is not available: it is issued in the future, at 2030-06-14T12:00:00Z"},
 		{"source fails", live(fails(errors.New("dial secret-project"))), "TCB info for FMSPC A55A79000000 is not available: it could not be loaded"},
 		{"reader panics", live(func(f *fakeSource) { f.before = func(context.Context, Kind) error { panic("secret-project") } }),
-			"TCB info for FMSPC A55A79000000 is not available: it is not sound"},
+			"TCB info for FMSPC A55A79000000 is not available: it is not sound; the operator has to renew it, nothing is wrong with the evidence"},
 	} {
 		if got := unavailable(t, c.err).Public(); got != c.want {
 			t.Errorf("%s: error %v\n got %q\nwant %q", c.name, c.err, got, c.want)
