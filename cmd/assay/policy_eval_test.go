@@ -156,11 +156,12 @@ func TestPolicyEvalGivesTheClaimsOfRealLogs(t *testing.T) {
 	}
 }
 
-// Three policies that people know apart by what they do with simulated evidence.
+// Policies that differ in what they do with simulated evidence.
 const (
 	copiesAll    = `version=1.0; authorizationrules { => permit(); }; issuancerules { c:[issuer=="AttestationService"] => issue(claim=c); };`
 	refusesDebug = "version=1.0;\nauthorizationrules\n{\n    [type==\"x-ms-sgx-is-debuggable\", value==true] => deny();\n    [type==\"x-ms-sgx-svn\", value>=2] => permit();\n};\n"
 	needsSVN99   = "version=1.0;\nauthorizationrules\n{\n    [type==\"x-ms-sgx-svn\", value>=99] => permit();\n};\n"
+	doesNotParse = "version=1.0;\nauthorizationrules { => permit() };"
 	failsAlways  = `version=1.2; authorizationrules { => permit(); }; issuancerules { c:[type=="x-ms-sgx-svn"] => issue(type="x", value=NegateBool(c.value)); };`
 )
 
@@ -175,7 +176,9 @@ func simulatedEvidence(dir string) []string {
 func TestPolicyEvalAgreesWithTheService(t *testing.T) {
 	s := serve(t, "--dev", "--listen", "127.0.0.1:0", "--data", t.TempDir())
 	dir := simulatedDir(t, time.Now())
-	for name, text := range map[string]string{"copies": copiesAll, "permits": refusesDebug, "needs": needsSVN99, "fails": failsAlways, "bad": "version=1.0;\nauthorizationrules { => permit() };"} {
+	for name, text := range map[string]string{
+		"copies": copiesAll, "permits": refusesDebug, "needs": needsSVN99, "fails": failsAlways, "bad": doesNotParse,
+	} {
 		for _, runtime := range [][]string{nil, {"--runtime-data", dir + "/runtime.json"}, {"--runtime-data", dir + "/runtime.json", "--runtime-type", "json"}} {
 			policy := tempFile(t, "policy", text)
 			args := append([]string{"attest", "sgx", dir + "/quote.bin", "--endpoint", s.URL, "--ca", s.CA, "--draft-policy", policy, "--json"}, runtime...)
@@ -231,7 +234,7 @@ func TestPolicyEvalVerifiesEvidenceAsEvidenceVerifyDoes(t *testing.T) {
 			if !reflect.DeepEqual(got.Evidence, &alone) || len(alone.Checks) == 0 {
 				t.Errorf("evidence: %+v\nevidence verify: %+v", got.Evidence, alone)
 			}
-			if got.Error.Check != "" && (got.Verdict != "error" || got.Error.Code != alone.Error.Code || got.Error.Message != alone.Error.Message) {
+			if e := got.Error; e.Check != "" && (got.Verdict != "error" || e.Code != alone.Error.Code || e.Message != alone.Error.Message) {
 				t.Errorf("%s %+v, want an error as %+v", got.Verdict, got.Error, alone.Error)
 			}
 		})
@@ -253,7 +256,8 @@ func withoutFile(t *testing.T, dir, name string) string {
 
 // TestEvidenceIsNotLookedAtForAPolicyThatFailsBefore keeps the order of the service: configuration comes first.
 func TestEvidenceIsNotLookedAtForAPolicyThatFailsBefore(t *testing.T) {
-	for _, text := range []string{"version=1.0;", `version=1.1; configurationrules { c:[type!=""] => issueproperty(type=c.value, value=1); }; authorizationrules { => permit(); };`} {
+	const fails = `version=1.1; configurationrules { c:[type!=""] => issueproperty(type=c.value, value=1); }; authorizationrules { => permit(); };`
+	for _, text := range []string{"version=1.0;", fails} {
 		got, _ := evalPolicy(t, append([]string{"--policy", tempFile(t, "policy", text)}, simulatedEvidence(simulatedDir(t, time.Now()))...)...)
 		if got.Verdict != "error" || got.Evidence != nil {
 			t.Errorf("%+v, want an error of the policy, and no evidence", got)
@@ -301,7 +305,8 @@ func TestPolicyEvalForPeople(t *testing.T) {
 	dir := simulatedDir(t, time.Now())
 	evidence := simulatedEvidence(dir)
 	claims := []string{"--claims", tempFile(t, "claims", `[{"type":"x-ms-sgx-svn","value":2},{"type":"x-ms-sgx-is-debuggable","value":true}]`)}
-	selects := strings.Replace(copiesAll, "version=1.0;", `version=1.1; configurationrules { => issueproperty(type="x-ms-sgx-tcbidentifier", value="99"); };`, 1)
+	const configures = `version=1.1; configurationrules { => issueproperty(type="x-ms-sgx-tcbidentifier", value="99"); };`
+	selects := strings.Replace(copiesAll, "version=1.0;", configures, 1)
 	jws := vectortest.Path(t, "policies/jws-unsigned.txt")
 	for _, tt := range []struct {
 		name, text string
@@ -313,11 +318,12 @@ func TestPolicyEvalForPeople(t *testing.T) {
 		{"deny", refusesDebug, claims, exitRefused, []string{"DENY  ", "rule         line 4, column 5", "code     PolicyEvaluationError", "A Deny claim was issued"}},
 		{"no permit", needsSVN99, claims, exitRefused, []string{"NO PERMIT  ", "found x-ms-sgx-svn = 2"}},
 		{"error", failsAlways, claims, exitRefused, []string{"ERROR  ", "NegateBool"}},
-		{"error of the text", "version=1.0;\nauthorizationrules { => permit() };", claims, exitRefused, []string{"ERROR  ", ":2:34: ", "authorizationrules { => permit() };\n", "^\n"}},
+		{"error of the text", doesNotParse, claims, exitRefused, []string{"ERROR  ", ":2:34: ", "{ => permit() };\n", "^\n"}},
 		{"evidence", copiesAll, evidence, exitOK, []string{"PERMIT  ", "Platform\n", "status            UpToDate"}},
 		{"evidence that nobody judges", copiesAll, simulatedEvidence(platformBelow(t, "OutOfDate")), exitOK, []string{"TCB STATUS OUTOFDATE", "--accept-status was not given"}},
 		{"refused evidence", copiesAll, evidence[:6], exitRefused, []string{"ERROR  ", "check     untrusted-root"}},
-		{"another baseline", selects, evidence, exitOK, []string{"Configuration\n  x-ms-sgx-tcbidentifier  99", "Note: the policy selects the TCB baseline 99; the evidence was judged by the collateral given, of evaluation "}},
+		{"another baseline", selects, evidence, exitOK, []string{"Configuration\n  x-ms-sgx-tcbidentifier  99",
+			"Note: the policy selects the TCB baseline 99; the evidence was judged by the collateral given, of evaluation "}},
 		{"JWS", "", append([]string{"--policy", jws}, claims...), exitRefused, []string{"JWS; evaluated is the text in it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -135,8 +135,10 @@ func spoil(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	before := string(b)
-	for _, change := range [][2]string{{"verdict: permit\n", "verdict: deny\n"}, {"verdict: deny\n", "verdict: no-permit\n"}, {"verdict: no-permit\n", "verdict: deny\n"},
-		{"code: PolicyParsingError, line: ", "code: PolicyParsingError, line: 9"}, {"code: PolicyEvaluationError", "code: PolicyParsingError"}} {
+	for _, change := range [][2]string{
+		{"verdict: permit\n", "verdict: deny\n"}, {"verdict: deny\n", "verdict: no-permit\n"}, {"verdict: no-permit\n", "verdict: deny\n"},
+		{"code: PolicyParsingError, line: ", "code: PolicyParsingError, line: 9"}, {"code: PolicyEvaluationError", "code: PolicyParsingError"},
+	} {
 		if strings.Contains(before, change[0]) && !strings.Contains(strings.Split(before, change[0])[0], "verdict:") {
 			after := strings.Replace(before, change[0], change[1], 1)
 			if change[1] == "verdict: deny\n" { // claims go with a permit only
@@ -156,16 +158,20 @@ const goldenPolicy = "version=1.0;\nauthorizationrules\n{\n    [type==\"svn\", v
 
 func TestPolicyTestEndsByWhatItFound(t *testing.T) {
 	const head = "policy: p.txt\ntype: sgx\ncases:\n"
-	const good, bad = "  - {name: good, claims: {svn: 0}, expect: {verdict: deny, line: 4}}\n", "  - {name: bad, claims: {svn: 0}, expect: {verdict: deny, line: 5}}\n"
-	const missing, broken = "  - {name: missing, claims: {svn: 0}}\n", "  - {name: broken, evidence: {file: absent, collateral: absent, at: 2026-05-01T12:00:00Z}, expect: {verdict: deny}}\n"
+	const good = "  - {name: good, claims: {svn: 0}, expect: {verdict: deny, line: 4}}\n"
+	const bad = "  - {name: bad, claims: {svn: 0}, expect: {verdict: deny, line: 5}}\n"
+	const missing = "  - {name: missing, claims: {svn: 0}}\n"
+	const broken = "  - {name: broken, evidence: {file: absent, collateral: absent, at: 2026-05-01T12:00:00Z}, expect: {verdict: deny}}\n"
 	for _, tt := range []struct {
 		name, text string
 		status     int
 		stdout     string
 	}{
 		{"all pass", head + good, exitOK, "ok       DIR/p.test.yaml:4: good\nPASS  1 passed, 0 failed, 0 updated, 0 could not be run\n"},
-		{"one fails", head + good + bad, exitRefused, "FAIL     DIR/p.test.yaml:5: bad\n        - line: 5\n        + line: 4\n          the service says: Policy Engine"},
-		{"a case without expectation", head + missing, exitRefused, "FAIL     DIR/p.test.yaml:4: missing\n          no expectation; this was found:\n        + verdict: deny\n"},
+		{"one fails", head + good + bad, exitRefused,
+			"FAIL     DIR/p.test.yaml:5: bad\n        - line: 5\n        + line: 4\n          the service says: Policy Engine"},
+		{"a case without expectation", head + missing, exitRefused,
+			"FAIL     DIR/p.test.yaml:4: missing\n          no expectation; this was found:\n        + verdict: deny\n"},
 		{"a case that cannot be run", head + good + broken, exitUsage, "ERROR    DIR/p.test.yaml:5: broken\n        open DIR/absent: no such file"},
 		{"a file without cases", "policy: p.txt\ntype: sgx\ncases: []\n", exitUsage, "ERROR    DIR/p.test.yaml:3:8: cases: expected at least one"},
 		{"a file that cannot be read beside a failure", head + bad + "x", exitUsage, "ERROR    DIR/p.test.yaml:"},
@@ -180,13 +186,15 @@ func TestPolicyTestEndsByWhatItFound(t *testing.T) {
 	assay(t, "policy", "test", filepath.Join(empty, "absent")).want(t, exitUsage, "", "no such file")
 }
 
-// TestPolicyTestUpdateIsToldAndHoldsAfterwards also has an update beside a case that cannot be run.
 func TestPolicyTestUpdateIsToldAndHoldsAfterwards(t *testing.T) {
-	const before = "policy: p.txt # the policy\ntype: sgx\ncases:\n  - name: a\n    claims: {svn: 2} # two\n    expect:\n      verdict: deny # no\n      line: 4\n  - name: b\n    claims: {svn: 1}\n"
-	const after = "policy: p.txt # the policy\ntype: sgx\ncases:\n  - name: a\n    claims: {svn: 2} # two\n    expect:\n      verdict: permit # no\n      line: 5\n  - name: b\n    claims: {svn: 1}\n    expect:\n      verdict: no-permit\n"
+	const before = "policy: p.txt # the policy\ntype: sgx\ncases:\n  - name: a\n    claims: {svn: 2} # two\n" +
+		"    expect:\n      verdict: deny # no\n      line: 4\n  - name: b\n    claims: {svn: 1}\n"
+	const after = "policy: p.txt # the policy\ntype: sgx\ncases:\n  - name: a\n    claims: {svn: 2} # two\n" +
+		"    expect:\n      verdict: permit # no\n      line: 5\n  - name: b\n    claims: {svn: 1}\n    expect:\n      verdict: no-permit\n"
 	dir := writeFiles(t, t.TempDir(), map[string]string{"p.txt": goldenPolicy, "p.test.yaml": before})
 	o := assay(t, "policy", "test", dir, "--update")
-	for _, want := range []string{"UPDATED  ", "        - verdict: deny\n        + verdict: permit\n", "ADDED    ", "no expectation; this was found:", "Look at the change before you commit it", "0 passed, 0 failed, 2 updated"} {
+	for _, want := range []string{"UPDATED  ", "        - verdict: deny\n        + verdict: permit\n", "ADDED    ",
+		"no expectation; this was found:", "Look at the change before you commit it", "0 passed, 0 failed, 2 updated"} {
 		o.want(t, exitOK, want, "")
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "p.test.yaml")); err != nil || string(b) != after {
@@ -230,13 +238,14 @@ func TestPolicyTestVerifiesEvidence(t *testing.T) {
 	}
 	const root, permit = ", trust-root: root.pem", "    expect: {verdict: permit, line: 5}\n"
 	foreign := evidence("") // under Intel's root
+	later := strings.Replace(evidence(root), at.UTC().Format(time.RFC3339), at.AddDate(1, 0, 0).UTC().Format(time.RFC3339), 1)
 	for _, tt := range []struct{ name, evidence, expect, status string }{
 		{"good", evidence(root), permit, "pass"},
 		{"good with all members", evidence(root + ", runtime-data: runtime.json, runtime-type: json, accept-status: UpToDate, collateral-expiry: enforce"), permit, "pass"},
 		{"foreign root", foreign, "    expect: {code: InvalidParameter, check: untrusted-root}\n", "pass"},
 		{"foreign root is no permit", foreign, permit, "fail"},
 		{"unbound data", evidence(root + ", runtime-data: root.pem"), "    expect: {code: InvalidParameter, check: runtime-data}\n", "pass"},
-		{"later", strings.Replace(evidence(root), at.UTC().Format(time.RFC3339), at.AddDate(1, 0, 0).UTC().Format(time.RFC3339), 1), "    expect: {code: CollateralUnavailable, check: crl-expired}\n", "pass"},
+		{"later", later, "    expect: {code: CollateralUnavailable, check: crl-expired}\n", "pass"},
 		{"no such file", evidence(root + ", runtime-data: absent"), permit, "error"},
 		{"no such status", evidence(root + ", accept-status: Fine"), permit, "error"},
 		{"no such expiry", evidence(root + ", collateral-expiry: never"), permit, "error"},

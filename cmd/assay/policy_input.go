@@ -14,11 +14,11 @@ import (
 
 // policyInput is a policy and what it is evaluated over, as the commands take them that show what a policy does.
 type policyInput struct {
-	file   string // the policy's
-	text   []byte // of the policy, out of its JWS
-	jws    bool   // it came in one
-	kind   string // the attestation type; "" if nothing says it
-	over   string // the file of the claims or of the evidence
+	file   string         // the policy's
+	text   []byte         // of the policy, out of its JWS
+	jws    bool           // it came in one
+	kind   string         // the attestation type; "" if nothing says it
+	over   string         // the file of the claims or of the evidence
 	claims []policy.Claim // made of the evidence once it is verified
 	// evidence is what the claims are to be made of; nil if they were given.
 	evidence *appraisal
