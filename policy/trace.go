@@ -46,7 +46,7 @@ type ConditionTrace struct {
 	Negated   bool            `json:"negated,omitzero"` // it holds if no claim satisfies it
 	Holds     bool            `json:"holds"`
 	Failed    bool            `json:"failed,omitzero"` // a right side could not be evaluated
-	Type      string          `json:"type,omitzero"` // of claims that it asks for
+	Type      string          `json:"type,omitzero"`   // of claims that it asks for
 	Against   []AgainstTrace  `json:"against,omitzero"`
 	Calls     []CallTrace     `json:"calls,omitzero"`
 	Compared  []ComparedClaim `json:"compared"` // claims that satisfy it, and those of its type that do not, maxFound of each

@@ -70,7 +70,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		PolicyTime: 2 * time.Second, Explanations: Explanations{Entries: 100, Age: time.Hour},
 		Settings: Settings{
 			HidePolicyReasons: true,
-			Strict: true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
+			Strict:            true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
 			CollateralExpiry: "pinned", CollateralGrace: 36 * time.Hour,
 			TCBAcceptedStatuses:    map[string]string{"UpToDate": "", "OutOfDate": "2026-01-31"},
 			TCBMinEvaluationNumber: 17, TCBMinDate: "2024-03-13", TCBRefusedAdvisories: []string{"INTEL-SA-00615"},
