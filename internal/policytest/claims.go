@@ -103,11 +103,15 @@ func issuerVar(i *policy.Issuer) func(ast.Node) error {
 // without a claim of it.
 func (s *claimSet) readMapping(n ast.Node) error {
 	return eachMember(n, "claims", func(key *ast.StringNode, value ast.Node) error {
-		values, _, err := valuesOf(value)
 		s.name(key.Value)
-		for _, v := range values {
+		elements, _ := elementsOf(value)
+		for _, element := range elements {
+			v, err := valueOf(element)
+			if err != nil {
+				return err
+			}
 			s.add(policy.Claim{Type: key.Value, Value: v, Issuer: policy.AttestationService})
 		}
-		return err
+		return nil
 	})
 }

@@ -1,6 +1,8 @@
 package policytest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -32,7 +34,7 @@ func readExpectation(n ast.Node) (*expectation, error) {
 	e := &expectation{}
 	if err := (readers{
 		"verdict": e.readVerdict, "code": textVar(&e.code), "check": textVar(&e.check), "message": textVar(&e.message),
-		"line": placeVar(&e.line), "column": placeVar(&e.column),
+		"line": numberVar(&e.line), "column": numberVar(&e.column),
 		"issued": claimsVar(&e.issued), "properties": claimsVar(&e.properties), "configuration": claimsVar(&e.configuration),
 	}).read(n); err != nil {
 		return nil, err
@@ -59,16 +61,36 @@ func (e *expectation) readVerdict(n ast.Node) error {
 func claimsVar(claims *[]member) func(ast.Node) error {
 	return func(n ast.Node) error {
 		return eachMember(n, "a mapping of claim types to values", func(key *ast.StringNode, value ast.Node) error {
-			values, isList, err := valuesOf(value)
-			if err == nil && len(values) == 0 {
-				err = wrong(value, "expected values, found an empty list: leave out what is not to be there")
+			elements, isList := elementsOf(value)
+			if len(elements) == 0 {
+				return wrong(value, "expected values, found an empty list: leave out what is not to be there")
 			}
-			if err == nil {
-				*claims = append(*claims, member{name: key.Value, text: valuesText(values, isList)})
+			texts := make([]string, len(elements))
+			for i, element := range elements {
+				var err error
+				if texts[i], err = expectedValue(element); err != nil {
+					return err
+				}
 			}
-			return err
+			*claims = append(*claims, claimMember(key.Value, texts, isList))
+			return nil
 		})
 	}
+}
+
+// expectedValue reads a value, or the digest and the length of a long string.
+func expectedValue(n ast.Node) (string, error) {
+	if _, ok := n.(*ast.MappingNode); !ok {
+		v, err := valueOf(n)
+		return valueText(v), err
+	}
+	var sum string
+	var length int
+	err := readers{"sha256": textVar(&sum), "length": numberVar(&length)}.read(n)
+	if b, wrongHex := hex.DecodeString(sum); err == nil && (wrongHex != nil || len(b) != sha256.Size || length <= written) {
+		err = wrong(n, "expected a value, or sha256 (64 hex digits) and length of a string of more than %d bytes", written)
+	}
+	return digestText(strings.ToLower(sum), length), err
 }
 
 // problem says what makes no sense in the expectation: what would hold always, or never.
@@ -111,7 +133,7 @@ func (o *Outcome) like(want *expectation) *expectation {
 		e.check = o.Check
 	}
 	if e.message = want.message; !strings.Contains(o.Message, e.message) {
-		e.message = o.Message
+		e.message = o.beginning()
 	}
 	if want.line > 0 {
 		e.line = o.Line
@@ -125,13 +147,21 @@ func (o *Outcome) like(want *expectation) *expectation {
 	return e
 }
 
+// beginning is as much of the message as is written into a test file.
+func (o *Outcome) beginning() string {
+	if len(o.Message) <= written {
+		return o.Message
+	}
+	return strings.ToValidUTF8(o.Message[:written], "")
+}
+
 // specify adds what tells an error from others of its code.
 func (e *expectation) specify(o *Outcome) {
 	switch {
 	case o.Check != "":
 		e.check = o.Check
 	case o.Line == 0:
-		e.message = o.Message
+		e.message = o.beginning()
 	case o.Code == codeParsing:
 		e.line, e.column = o.Line, o.Column
 	default:
@@ -143,7 +173,11 @@ func (e *expectation) specify(o *Outcome) {
 func membersOf(groups []policy.Group) []member {
 	var list []member
 	for _, g := range groups {
-		list = append(list, member{name: g.Type, text: valuesText(g.Values, len(g.Values) > 1)})
+		texts := make([]string, len(g.Values))
+		for i, v := range g.Values {
+			texts[i] = valueText(v)
+		}
+		list = append(list, claimMember(g.Type, texts, len(texts) > 1))
 	}
 	return list
 }
@@ -162,7 +196,9 @@ func (e *expectation) members() []member {
 	if !e.implied {
 		add("verdict", string(e.verdict))
 	}
-	for _, claims := range []member{{"issued", "", e.issued}, {"properties", "", e.properties}, {"configuration", "", e.configuration}} {
+	for _, claims := range []member{
+		{name: "issued", members: e.issued}, {name: "properties", members: e.properties}, {name: "configuration", members: e.configuration},
+	} {
 		if len(claims.members) > 0 {
 			list = append(list, claims)
 		}

@@ -34,7 +34,7 @@ func TestFilesThatCannotBeRunAreNoPasses(t *testing.T) {
 		{"policy: release.policy\ntype: 1\ncases: []", "expected text"},
 		{"policy: absent.policy\ntype: sgx\ncases: []", "1:9: policy: "},
 		{"policy: .\ntype: sgx\ncases: []", "expected a file, found d"},
-		{"policy: damaged.jws\ntype: sgx\ncases: []", "policy JWS: malformed: payload"},
+		{"policy: damaged.jws\ntype: sgx\ncases: []", "policy: policy JWS: malformed: payload"},
 		{"policy: /etc/passwd\ntype: sgx\ncases: []", "expected a path relative to the folder of the test file"},
 		{"policy: '-'\ntype: sgx\ncases: []", "expected a path relative"},
 		{"policy: ''\ntype: sgx\ncases: []", "expected a path relative"},
@@ -186,7 +186,8 @@ func TestLimitsHoldAtTheirEdges(t *testing.T) {
 		return text + "#" + strings.Repeat("x", size-len(text)-1)
 	}
 	claims := func(n int) string {
-		return "policy: release.policy\ntype: sgx\nclaims: many.json\ncases:\n  - {name: last, claims: {svn: [" + strings.Repeat("0, ", n-1) + "0]}, expect: {verdict: deny}}\n"
+		return "policy: release.policy\ntype: sgx\nclaims: many.json\ncases:\n" +
+			"  - {name: last, claims: {svn: [" + strings.Repeat("0, ", n-1) + "0]}, expect: {verdict: deny}}\n"
 	}
 	for _, tt := range []struct {
 		name, edge, beyond, want string

@@ -1,9 +1,12 @@
 package policytest
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
+	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,5 +96,46 @@ func TestCasesAreCountedByStatus(t *testing.T) {
 	}
 	if n.Cases() != 6 {
 		t.Errorf("%d cases, want 6", n.Cases())
+	}
+}
+
+// TestJUnitKeepsToTheSchemaOfJenkins holds the elements and attributes to those of junit-10.xsd of Jenkins' xUnit plugin, as
+// far as they are used here. Those in capitals must be there.
+func TestJUnitKeepsToTheSchemaOfJenkins(t *testing.T) {
+	schema := map[string]string{
+		"testsuites": "name time tests failures errors",
+		"testsuite":  "NAME TESTS FAILURES ERRORS group time skipped timestamp hostname id package file log url",
+		"testcase":   "NAME time classname group",
+		"failure":    "type message", "error": "type message",
+	}
+	b, err := mixed().JUnit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := xml.NewDecoder(bytes.NewReader(b)); ; {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		element, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		allowed := strings.Fields(schema[element.Name.Local])
+		if len(allowed) == 0 {
+			t.Errorf("element %s", element.Name.Local)
+		}
+		for _, a := range element.Attr {
+			i := slices.IndexFunc(allowed, func(name string) bool { return strings.EqualFold(name, a.Name.Local) })
+			if i < 0 {
+				t.Fatalf("attribute %s of %s", a.Name.Local, element.Name.Local)
+			}
+			allowed = slices.Delete(allowed, i, i+1)
+		}
+		for _, left := range allowed {
+			if left == strings.ToUpper(left) {
+				t.Errorf("no attribute %s of %s", left, element.Name.Local)
+			}
+		}
 	}
 }

@@ -39,7 +39,13 @@ issuancerules
 
 func TestJudgeSaysHowTheServiceWouldAnswer(t *testing.T) { // policy.md sections 5 and 12
 	const denied, none = policy.DenyMessage, policy.NoPermitMessage
-	refusal := evidence.Refuse(evidence.UntrustedRoot, "the root is foreign")
+	const bad = "version=1.0;\nauthorizationrules { => permit() };"
+	otherType := strings.ReplaceAll(release, "x-ms-sgx-tcbidentifier", "required_pcr_mask")
+	failing := strings.Replace(release, `=> issueproperty`, `c:[type!=""] => issueproperty(type=c.value, value=1); => issueproperty`, 1)
+	refused := func(*policy.Policy, *policy.Configuration) ([]policy.Claim, error) {
+		return nil, evidence.Refuse(evidence.UntrustedRoot, "the root is foreign")
+	}
+	const parser = "Policy Parser Exception Thrown: Offending symbol: '}'"
 	for _, tt := range []struct {
 		name, text   string
 		claims       func(*policy.Policy, *policy.Configuration) ([]policy.Claim, error)
@@ -52,10 +58,10 @@ func TestJudgeSaysHowTheServiceWouldAnswer(t *testing.T) { // policy.md sections
 		{"deny", release, given(svn(0), svn(2)), policy.DeniedByRule, 8, 5, "PolicyEvaluationError", "", denied},
 		{"no permit", release, given(svn(1)), policy.NotPermitted, 0, 0, "PolicyEvaluationError", "", none},
 		{"error in an issuance rule", release, given(svn(9)), policy.Failed, 15, 5, "PolicyEvaluationError", "", "the rule at line 15, column 5"},
-		{"error of the text", "version=1.0;\nauthorizationrules { => permit() };", given(), policy.Failed, 2, 34, "PolicyParsingError", "", "Policy Parser Exception Thrown: Offending symbol: '}'"},
-		{"configuration of another type", strings.ReplaceAll(release, "x-ms-sgx-tcbidentifier", "required_pcr_mask"), given(svn(2)), policy.Failed, 4, 27, "PolicyParsingError", "", "required_pcr_mask"},
-		{"configuration that fails when it runs", strings.Replace(release, `=> issueproperty`, `c:[type!=""] => issueproperty(type=c.value, value=1); => issueproperty`, 1), given(svn(2)), policy.Failed, 4, 5, "PolicyEvaluationError", "", `"sgx"`},
-		{"refused evidence", release, func(*policy.Policy, *policy.Configuration) ([]policy.Claim, error) { return nil, refusal }, policy.Failed, 0, 0, "InvalidParameter", "untrusted-root", "untrusted-root: the root is foreign"},
+		{"error of the text", bad, given(), policy.Failed, 2, 34, "PolicyParsingError", "", parser},
+		{"configuration of another type", otherType, given(svn(2)), policy.Failed, 4, 27, "PolicyParsingError", "", "required_pcr_mask"},
+		{"configuration that fails when it runs", failing, given(svn(2)), policy.Failed, 4, 5, "PolicyEvaluationError", "", `"sgx"`},
+		{"refused evidence", release, refused, policy.Failed, 0, 0, "InvalidParameter", "untrusted-root", "untrusted-root: the root is foreign"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o, err := Subject{[]byte(tt.text), "SgxEnclave", tt.claims}.Judge()

@@ -32,7 +32,8 @@ const (
 // Options say how test files are run.
 type Options struct {
 	// Appraise verifies evidence offline and returns the claims that the policy sees of it. Its error is an
-	// evidence.Refusal if the evidence was refused; every other one means that the case cannot be run.
+	// evidence.Refusal if the evidence was refused; every other one means that the case cannot be run. It must be given
+	// where cases have evidence.
 	Appraise func(Evidence, *policy.Policy, *policy.Configuration) ([]policy.Claim, error)
 	// Update writes the expectations of cases that fail anew.
 	Update bool

@@ -190,9 +190,6 @@ func memberOf(n *ast.MappingNode, name string) *ast.MappingValueNode {
 	return nil
 }
 
-// longest is how long a mapping in braces may get before it is written on several lines.
-const longest = 100
-
 // value rewrites the value of a member, a mapping, from its old to its new members.
 func (e *editor) value(at *ast.MappingValueNode, before, after []member) {
 	n, ok := at.Value.(*ast.MappingNode)
@@ -255,7 +252,7 @@ func (e *editor) member(v *ast.MappingValueNode, before, after member) {
 		first, last := start(v).Line, e.end(v)
 		from := e.offset(v.Start.Position.Line, v.Start.Position.Column) + 1
 		to := e.offset(last, 1) + len(e.line(last))
-		e.replace(from, to, " "+after.text+e.remark(v, first, last))
+		e.replace(from, to, after.value(start(v).Column-1)+e.remark(v, first, last))
 	}
 }
 

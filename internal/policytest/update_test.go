@@ -35,46 +35,35 @@ func settled(t testing.TB, text string) {
 	}
 }
 
+// rewriting is a text before and after an update.
+type rewriting struct{ name, before, after string }
+
+// updates reads testdata/update.txt, which says how it is written.
+func updates(t *testing.T) []rewriting {
+	t.Helper()
+	b, err := os.ReadFile("testdata/update.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []rewriting
+	for _, part := range strings.Split(string(b), "\n=== ")[1:] {
+		name, texts, _ := strings.Cut(part, "\n")
+		before, after, found := strings.Cut(texts+"\n", "--- after\n")
+		if !found {
+			t.Fatalf("%s: no text after", name)
+		}
+		before = strings.TrimSuffix(before, "\n\\\n")
+		list = append(list, rewriting{name, before, strings.TrimRight(after, "\n") + "\n"})
+	}
+	if len(list) < 10 {
+		t.Errorf("%d texts found", len(list))
+	}
+	return list
+}
+
 // TestUpdateChangesNothingButWhatDoesNotHold has texts before and after. The policy is release.
 func TestUpdateChangesNothingButWhatDoesNotHold(t *testing.T) {
-	for _, tt := range []struct{ name, before, after string }{
-		{"a value, with the comments around it",
-			"  # first\n  - name: a   # the name\n    claims: {svn:   2}\n    expect:  # what\n      # why\n      verdict: permit # yes\n      issued:\n        release: 3   # the release\n      properties: {omit_x5c: true}   # x5c\n      # the baseline\n      configuration:\n        x-ms-sgx-tcbidentifier: \"17\"\n    # last\n# end\n",
-			"  # first\n  - name: a   # the name\n    claims: {svn:   2}\n    expect:  # what\n      # why\n      verdict: permit # yes\n      issued:\n        release: 2   # the release\n      properties: {omit_x5c: true}   # x5c\n      # the baseline\n      configuration:\n        x-ms-sgx-tcbidentifier: \"17\"\n    # last\n# end\n"},
-		{"members that are missing or too many",
-			"  - name: a\n    claims: {svn: 2}\n    expect:\n      verdict: permit\n      line: 9\n      issued:\n        tier: gold\n        release: 2\n        other: 1\n      configuration: {x: 1}\n    # tail\n",
-			"  - name: a\n    claims: {svn: 2}\n    expect:\n      verdict: permit\n      line: 9\n      issued:\n        release: 2\n      configuration: {x-ms-sgx-tcbidentifier: \"17\"}\n      properties:\n        omit_x5c: true\n    # tail\n"},
-		{"another claim",
-			"  - name: a\n    claims: {svn: 2}\n    expect:\n      verdict: permit\n      issued:\n        tier: gold\n      properties: {omit_x5c: true}\n      configuration: {x-ms-sgx-tcbidentifier: '17'}\n",
-			"  - name: a\n    claims: {svn: 2}\n    expect:\n      verdict: permit\n      issued:\n        release: 2\n      properties: {omit_x5c: true}\n      configuration: {x-ms-sgx-tcbidentifier: '17'}\n"},
-		{"a list on lines of its own",
-			"  - name: a\n    claims: {svn: [2, 3]}\n    expect:\n      verdict: permit\n      issued:\n        release:\n          - 3\n          - 2\n      properties: {omit_x5c: true}\n      configuration: {x-ms-sgx-tcbidentifier: '17'}\n",
-			"  - name: a\n    claims: {svn: [2, 3]}\n    expect:\n      verdict: permit\n      issued:\n        release: [2, 3]\n      properties: {omit_x5c: true}\n      configuration: {x-ms-sgx-tcbidentifier: '17'}\n"},
-		{"another verdict on lines of its own",
-			"  - name: a\n    expect:\n      verdict: permit  # once\n      issued:\n        release: 2\n      line: 9\n    claims: {svn: 0}\n",
-			"  - name: a\n    expect:\n      verdict: deny  # once\n      line: 8\n    claims: {svn: 0}\n"},
-		{"a message of several lines",
-			"  - name: a\n    claims: {svn: 0}\n    expect:\n      verdict: deny\n      message: |\n        # no comment\n        x\n",
-			"  - name: a\n    claims: {svn: 0}\n    expect:\n      verdict: deny\n      message: \"" + policy.DenyMessage + " The rule at line 8, column 5 denies: [type==\\\"svn\\\", value==0] => deny(); found svn = 0 (AttestationService).\"\n"},
-		{"in braces",
-			"  - {name: ä, claims: {svn: 0}, expect: {verdict: permit}}  # c\n  - name: ö\n    claims: {svn: 1}\n    expect: {verdict: deny} # d\n",
-			"  - {name: ä, claims: {svn: 0}, expect: {verdict: deny}}  # c\n  - name: ö\n    claims: {svn: 1}\n    expect: {verdict: no-permit} # d\n"},
-		{"in braces over several lines",
-			"  - name: a\n    claims: {svn: 1}\n    expect: {\n      verdict: deny,\n      line: 8\n    }\n  - {name: b, claims: {svn: 0}, expect: {verdict: deny}}\n",
-			"  - name: a\n    claims: {svn: 1}\n    expect: {verdict: no-permit}\n  - {name: b, claims: {svn: 0}, expect: {verdict: deny}}\n"},
-		{"too long for braces",
-			"  - name: a\n    claims: {svn: 2}\n    expect: {verdict: deny}\n",
-			"  - name: a\n    claims: {svn: 2}\n    expect:\n      verdict: permit\n      issued:\n        release: 2\n      properties:\n        omit_x5c: true\n      configuration:\n        x-ms-sgx-tcbidentifier: \"17\"\n"},
-		{"no expectation",
-			"  - name: a\n    claims:\n      svn: 0   # none\n\n  # next\n  - claims: [{type: svn, value: 1}]\n    name: b\n  - {name: c, claims: {svn: 9}}\n  - name: d\n    claims: {svn: 0}\n    expect:   # to do\n  - name: e\n    claims: {svn: 0}\n    expect: {}\n",
-			"  - name: a\n    claims:\n      svn: 0   # none\n    expect:\n      verdict: deny\n\n  # next\n  - claims: [{type: svn, value: 1}]\n    name: b\n    expect:\n      verdict: no-permit\n  - {name: c, claims: {svn: 9}, expect: {verdict: error, code: PolicyEvaluationError, line: 15}}\n  - name: d\n    claims: {svn: 0}\n    expect:   # to do\n      verdict: deny\n  - name: e\n    claims: {svn: 0}\n    expect: {verdict: deny}\n"},
-		{"claims as a list without indent, and a text block at the end",
-			"- name: a\n  claims:\n  - type: svn\n    value: 0\n- name: b\n  claims:\n    svn: 0\n    json: |\n      # {\n",
-			"- name: a\n  claims:\n  - type: svn\n    value: 0\n  expect:\n    verdict: deny\n- name: b\n  claims:\n    svn: 0\n    json: |\n      # {\n  expect:\n    verdict: deny\n"},
-		{"no line break at the end", "  - name: a\n    claims: {svn: 0}", "  - name: a\n    claims: {svn: 0}\n    expect:\n      verdict: deny\n"},
-		{"an error that has become another", "  - name: a\n    claims: {svn: 9}\n    expect:\n      code: PolicyParsingError\n      line: 1\n      column: 1\n",
-			"  - name: a\n    claims: {svn: 9}\n    expect:\n      code: PolicyEvaluationError\n      line: 15\n      column: 5\n"},
-	} {
+	for _, tt := range updates(t) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, newline := range []string{"\n", "\r\n"} {
 				before, after := strings.ReplaceAll(head+tt.before, "\n", newline), strings.ReplaceAll(head+tt.after, "\n", newline)
@@ -92,7 +81,8 @@ func TestUpdateChangesNothingButWhatDoesNotHold(t *testing.T) {
 }
 
 func TestUpdateSaysWhatItDid(t *testing.T) {
-	text, report := update(t, head+"  - {name: a, claims: {svn: 0}, expect: {verdict: deny}}\n  - {name: b, claims: {svn: 0}, expect: {verdict: permit}}\n  - {name: c, claims: {svn: 1}}\n")
+	text, report := update(t, head+"  - {name: a, claims: {svn: 0}, expect: {verdict: deny}}\n"+
+		"  - {name: b, claims: {svn: 0}, expect: {verdict: permit}}\n  - {name: c, claims: {svn: 1}}\n")
 	for i, want := range []Status{Passed, Updated, Added} {
 		if c := report.Cases[i]; c.Status != want || (want == Passed) != (len(c.Lines()) == 0) {
 			t.Errorf("case %s: %s, want %s\n%s", c.Name, c.Status, want, strings.Join(c.Lines(), "\n"))

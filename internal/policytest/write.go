@@ -1,6 +1,8 @@
 package policytest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
@@ -14,7 +16,8 @@ import (
 // member is a member of an expectation as a test file writes it: with a text, or with members of its own.
 type member struct {
 	name    string
-	text    string // YAML on one line
+	text    string   // YAML on one line
+	items   []string // of a text that is a list
 	members []member
 }
 
@@ -37,13 +40,26 @@ func block(members []member, indent int) []string {
 	for _, m := range members {
 		line := strings.Repeat(" ", indent) + quote(m.name) + ":"
 		if m.members == nil {
-			lines = append(lines, line+" "+m.text)
+			lines = append(lines, line+m.value(indent))
 			continue
 		}
 		lines = append(append(lines, line), block(m.members, indent+step)...)
 	}
 	return lines
 }
+
+// value writes what stands behind the name and the colon of a member without members: its text, or a long list on
+// lines of its own.
+func (m member) value(indent int) string {
+	if len(m.text) <= longest || m.items == nil {
+		return " " + m.text
+	}
+	between := "\n" + strings.Repeat(" ", indent+step) + "- "
+	return between + strings.Join(m.items, between)
+}
+
+// longest is how long a mapping in braces or a list in brackets may get before it is written on several lines.
+const longest = 100
 
 // step is how much deeper the members of a member are indented.
 const step = 2
@@ -57,24 +73,37 @@ func named(members []member, name string) (member, bool) {
 	return members[i], true
 }
 
+// written is how many bytes of a string are written out. Of a longer one its digest and its length are written.
+const written = 1000
+
 // valueText writes a value so that it is read as the same value again.
 func valueText(v policy.Value) string {
-	if text, ok := v.Text(); ok {
+	text, ok := v.Text()
+	switch {
+	case !ok:
+		return v.String()
+	case len(text) <= written:
 		return quote(text)
 	}
-	return v.String()
+	return digestText(hex.EncodeToString(digest(text)), len(text))
 }
 
-// valuesText writes the values of one claim type as a token has them: several as a list.
-func valuesText(values []policy.Value, isList bool) string {
-	texts := make([]string, len(values))
-	for i, v := range values {
-		texts[i] = valueText(v)
-	}
+func digest(text string) []byte {
+	sum := sha256.Sum256([]byte(text))
+	return sum[:]
+}
+
+// digestText writes a long string.
+func digestText(sha256 string, length int) string {
+	return fmt.Sprintf("{sha256: %q, length: %d}", sha256, length)
+}
+
+// claimMember writes the values of one claim type as a token has them: several as a list.
+func claimMember(name string, values []string, isList bool) member {
 	if !isList {
-		return texts[0]
+		return member{name: name, text: values[0]}
 	}
-	return "[" + strings.Join(texts, ", ") + "]"
+	return member{name: name, text: "[" + strings.Join(values, ", ") + "]", items: values}
 }
 
 // plain is text that no reader of YAML takes for anything else, unless it is one of reserved.

@@ -30,11 +30,11 @@ func FuzzQuote(f *testing.F) {
 		f.Add(text, int64(len(text)))
 	}
 	f.Fuzz(func(t *testing.T, text string, n int64) {
-		if !utf8.ValidString(text) || len(text) > 1000 {
+		if !utf8.ValidString(text) || len(text) > written {
 			return // claims are text, and lines are bounded
 		}
 		line := flow([]member{{name: text, members: []member{
-			{name: "a", text: valuesText([]policy.Value{policy.StringValue(text), policy.IntegerValue(n), policy.BooleanValue(true)}, true)},
+			claimMember("a", []string{valueText(policy.StringValue(text)), valueText(policy.IntegerValue(n)), "true"}, true),
 			{name: "b", text: valueText(policy.StringValue(text))},
 		}}})
 		var library map[string]struct {

@@ -185,8 +185,8 @@ func textVar(s *string) func(ast.Node) error {
 	}
 }
 
-// placeVar makes a reader of a line or column.
-func placeVar(v *int) func(ast.Node) error {
+// numberVar makes a reader of a number from 1.
+func numberVar(v *int) func(ast.Node) error {
 	return func(n ast.Node) error {
 		number, ok := n.(*ast.IntegerNode)
 		if ok {
@@ -222,19 +222,10 @@ func valueOf(n ast.Node) (policy.Value, error) {
 	return policy.Value{}, wrong(n, "%s, found %s: put it in quotes if it is text", expected, describe(n))
 }
 
-// valuesOf reads one value, or a list of them.
-func valuesOf(n ast.Node) (values []policy.Value, isList bool, err error) {
-	list, ok := n.(*ast.SequenceNode)
-	if !ok {
-		v, err := valueOf(n)
-		return []policy.Value{v}, false, err
+// elementsOf returns the elements of a list, or what is no list as the only one.
+func elementsOf(n ast.Node) (elements []ast.Node, isList bool) {
+	if list, ok := n.(*ast.SequenceNode); ok {
+		return list.Values, true
 	}
-	for _, element := range list.Values {
-		v, err := valueOf(element)
-		if err != nil {
-			return nil, true, err
-		}
-		values = append(values, v)
-	}
-	return values, true, nil
+	return []ast.Node{n}, false
 }
