@@ -53,6 +53,9 @@ func (c *cause) Unwrap() error { return c.err }
 // unsound is the cause of a document that was there and could not be used. Its own cause is not wrapped: a refusal of
 // collateral must not be taken for one of evidence.
 func unsound(err error) error {
+	if c, ok := errors.AsType[*cause](err); ok {
+		return c
+	}
 	public := "what its source gave could not be used"
 	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
 		public = "what its source gave did not pass the check " + string(r.Check)
