@@ -184,6 +184,7 @@ func TestUsageErrors(t *testing.T) {
 		{"policy fmt FOLDER", "is a directory"},
 		{"policy fmt --check --write PRESENT", "--check and --write exclude each other"},
 		{"policy fmt -w --check PRESENT", "--check and --write exclude each other"},
+		{"policy lsp PRESENT", "unexpected argument"},
 		{"policy fmt -w -", "standard input cannot be written"},
 		{"collateral fetch --ca processor --out x", "--fmspc is missing"},
 		{"collateral fetch --fmspc 00906ED50000 --out x", "--ca is missing"},
