@@ -77,6 +77,14 @@ func policyCommands() []command {
 		{"policy hash", "FILE", "print the hash by which tokens name a policy", []string{
 			"assay policy hash policy.txt",
 		}, runPolicyHash},
+		{"policy fmt", "FILE…", "lay policies out in the one canonical form", []string{
+			"assay policy fmt policy.txt",
+			"assay policy fmt --write policies/*.txt",
+			"assay policy fmt --check policies/*.txt",
+		}, runPolicyFmt},
+		{"policy lsp", "", "serve an editor: errors, completion, explanations and layout of policies", []string{
+			"assay policy lsp",
+		}, runPolicyLSP},
 		{"policy eval", "", "evaluate a policy over claims or evidence as the service would", []string{
 			"assay policy eval --policy policy.txt --claims claims.json",
 			"assay policy eval --policy policy.txt --type sgx --evidence quote.bin --collateral collateral.tar.gz",

@@ -89,13 +89,20 @@ func checkPolicy(text []byte, kind string) (*policyReport, error) {
 			err = p.CheckFor(kind)
 		}
 	}
-	var found policy.Errors
-	errors.As(err, &found)
-	for _, e := range found {
-		report.Errors = append(report.Errors, policyError{e.Line, e.Column, e.Symbol, e.Failure, e.Rule})
-	}
+	report.Errors = append(report.Errors, policyErrors(err)...)
 	report.Valid = err == nil
 	return report, err
+}
+
+// policyErrors lists the errors of a policy text, if err is about some.
+func policyErrors(err error) []policyError {
+	var found policy.Errors
+	errors.As(err, &found)
+	var list []policyError
+	for _, e := range found {
+		list = append(list, policyError{e.Line, e.Column, e.Symbol, e.Failure, e.Rule})
+	}
+	return list
 }
 
 // print prints errors as a compiler does, so that editors can jump to them.

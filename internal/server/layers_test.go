@@ -25,6 +25,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		{"internal/explain/...", []string{"net/http", "os/exec", module + "internal/api", module + "internal/verifier", module + "result"}},
 		{"internal/api/...", []string{module + "internal/config"}},
 		{"internal/collateral/...", []string{module + "policy", module + "result", module + "internal/verifier"}},
+		{"internal/lsp/...", []string{"net", "net/http", "os/exec", module + "evidence", module + "result"}},
 		{"internal/verifier/...", []string{"database/sql", module + "internal/api", module + "internal/issuer"}},
 	} {
 		deps := list(t, "-deps", module+rule.packages)
