@@ -3,7 +3,6 @@ package collateral
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence/dcap"

@@ -76,7 +76,7 @@ func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
 	switch {
 	case v.EvaluationNumber < b.MinEvaluationNumber:
 		return below().Want(fmt.Sprintf("collateral of TCB evaluation data number %d or more (the provider's setting tcb_min_evaluation_number)", b.MinEvaluationNumber), v.EvaluationNumber).
-			Do("the policy has to name a newer baseline in "+policy.TCBIdentifier+", or the operator to renew the collateral; the platform is not at fault")
+			Do("the policy has to name a newer baseline in " + policy.TCBIdentifier + ", or the operator to renew the collateral; the platform is not at fault")
 	case v.Date.Before(b.MinDate):
 		return below().Want("TCB date not before "+b.MinDate.Format(time.DateOnly)+" (tcb_min_date)", v.Date.Format(time.DateOnly)).
 			Do("update the platform: its TCB level is of that date")
