@@ -59,6 +59,29 @@ func TestPolicyTestingManualDoesWhatItSays(t *testing.T) {
 	}
 }
 
+// TestPolicyTutorialDoesWhatItSays goes through docs/policy-tutorial.md in an empty folder. Where the page has …, anything may
+// stand.
+func TestPolicyTutorialDoesWhatItSays(t *testing.T) {
+	found := fences(t, "../../docs/policy-tutorial.md")
+	dir := t.TempDir()
+	t.Chdir(dir)
+	runs := 0
+	for _, f := range found {
+		if f.name != "" {
+			writeFiles(t, dir, map[string]string{f.name: f.text})
+			continue
+		}
+		for _, step := range strings.Split("\n"+f.text, "\n$ ")[1:] {
+			command, want, _ := strings.Cut(step, "\n")
+			compareOutput(t, command, typed(t, command), want)
+			runs++
+		}
+	}
+	if runs < 10 {
+		t.Errorf("%d commands found", runs)
+	}
+}
+
 // run runs the commands of a console and returns how many there are.
 func (f *fence) run(t *testing.T) int {
 	t.Helper()

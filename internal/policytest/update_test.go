@@ -45,6 +45,10 @@ func updates(t *testing.T) []rewriting {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o, err := Subject{[]byte(release), "SgxEnclave", given(svn(0))}.Judge()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var list []rewriting
 	for _, part := range strings.Split(string(b), "\n=== ")[1:] {
 		name, texts, _ := strings.Cut(part, "\n")
@@ -53,7 +57,7 @@ func updates(t *testing.T) []rewriting {
 			t.Fatalf("%s: no text after", name)
 		}
 		before = strings.TrimSuffix(before, "\n\\\n")
-		list = append(list, rewriting{name, before, strings.TrimRight(after, "\n") + "\n"})
+		list = append(list, rewriting{name, before, strings.ReplaceAll(strings.TrimRight(after, "\n")+"\n", "MESSAGE", quote(o.Message))})
 	}
 	if len(list) < 10 {
 		t.Errorf("%d texts found", len(list))
