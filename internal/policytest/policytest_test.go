@@ -74,11 +74,7 @@ func TestEveryDifferenceIsShown(t *testing.T) {
 		{"deny is not no permit", "{svn: 1}", "{verdict: deny, line: 8}", "- verdict: deny\n+ verdict: no-permit\n- line: 8\n"},
 		{"error", "{svn: 9}", "{code: PolicyEvaluationError, line: 15}", ""},
 		{"error of another code", "{svn: 9}", "{verdict: error, code: PolicyParsingError, line: 15}", "- code: PolicyParsingError\n+ code: PolicyEvaluationError\n"},
-<<<<<<< HEAD
 		{"error with another message", "{svn: 9}", "{verdict: error, code: PolicyEvaluationError, message: division}", "- message: division\n+ message: \"Policy Engine Exception: the rule at line 15, column 5 failed"},
-=======
-		{"error with another message", "{svn: 9}", "{verdict: error, code: PolicyEvaluationError, message: division}", "- message: division\n+ message: \"Policy Engine Exception: "},
->>>>>>> w-golden
 		{"no error", "{svn: 2}", "{code: PolicyEvaluationError, line: 15}", "- code: PolicyEvaluationError\n- line: 15\n+ line: 9"},
 		{"no expectation", "{svn: 0}", "", "  no expectation; this was found:\n+ verdict: deny\n  the service says: " + policy.DenyMessage},
 		{"an expectation with nothing in it", "{svn: 2}", "{}", "  no expectation; this was found:\n+ verdict: permit\n  issued:\n+   release: 2\n"},
