@@ -4,9 +4,11 @@ package policy
 // no behaviour; the checker and the compiler give them meaning.
 
 type policyNode struct {
-	version  versionNode
-	sections []sectionNode
-	end      token
+	version     versionNode
+	unversioned bool // the version is missing
+	sections    []sectionNode
+	lost        bool // text between sections was skipped
+	end         token
 }
 
 type versionNode struct{ major, minor int }
@@ -19,8 +21,8 @@ type sectionNode struct {
 
 type ruleNode struct {
 	start      position
-	end        int // offset behind the rule, its semicolon not counted
-	broken     bool
+	end        int  // offset behind the rule, its semicolon not counted
+	lost       bool // labels may be missing, since a condition is broken
 	conditions []conditionNode
 	action     actionNode
 }
@@ -42,6 +44,7 @@ type testNode struct {
 
 type actionNode struct {
 	verb    token
+	broken  bool   // assignments may be missing
 	copied  *token // the label of claim = label
 	assigns []assignNode
 }

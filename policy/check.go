@@ -7,6 +7,7 @@ import "strings"
 type checker struct {
 	*reporter
 	version versionNode
+	inCall  bool // what is checked stands among the arguments of a function
 }
 
 // check reports to r what is wrong with the tree beyond its grammar.
@@ -29,7 +30,7 @@ func (c *checker) sections(tree *policyNode) {
 		first, again := seen[s.kind]
 		switch {
 		case again:
-			c.report(s.keyword, "%s stands twice, first at line %d", s.kind.keyword(), first.line)
+			c.report(s.keyword, "%s stands twice, first at line %d: expecting one with the rules of both", s.kind.keyword(), first.line)
 		case s.kind < last:
 			c.report(s.keyword, "%s must stand before %s", s.kind.keyword(), last.keyword())
 		case s.kind == configSection && c.version.minor < 1:
@@ -41,7 +42,7 @@ func (c *checker) sections(tree *policyNode) {
 		}
 		last = max(last, s.kind)
 	}
-	if _, ok := seen[authSection]; !ok && len(c.errs) == 0 {
+	if _, ok := seen[authSection]; !ok && !tree.lost {
 		c.report(tree.end, "mismatched input '%s' expecting 'authorizationrules': the section is required", symbol(tree.end))
 	}
 }
@@ -52,20 +53,69 @@ func (c *checker) section(s *sectionNode) {
 	c.enter(s.kind.ruleProduction())
 	defer c.leave()
 	for i := range s.rules {
-		if !s.rules[i].broken {
-			c.rule(&s.rules[i])
-		}
+		c.rule(&s.rules[i])
 	}
 }
 
-// scope holds the labels of a rule that are bound so far.
-type scope map[string]*conditionNode
+// scope holds the labels of a rule: all of them, and how many conditions bind theirs by now.
+type scope struct {
+	conditions []conditionNode
+	bound      int
+	lost       bool // there may be more
+}
+
+// find returns the condition that has the label, and whether it binds it by now.
+func (s *scope) find(label string) (n *conditionNode, bound bool) {
+	for i := range s.conditions {
+		if n = &s.conditions[i]; n.label != nil && n.label.raw == label {
+			return n, i < s.bound
+		}
+	}
+	return nil, false
+}
+
+// names returns the labels that are bound.
+func (s *scope) names() []string {
+	var names []string
+	for _, n := range s.conditions[:s.bound] {
+		if n.label != nil && n.negated == nil {
+			names = append(names, n.label.raw)
+		}
+	}
+	return names
+}
+
+// current returns the condition that is being checked, or nil in the action.
+func (s *scope) current() *conditionNode {
+	if s.bound == len(s.conditions) {
+		return nil
+	}
+	return &s.conditions[s.bound]
+}
+
+// advice tells which labels there are.
+func (s *scope) advice(label string) string {
+	names := s.names()
+	if meant, ok := similar(label, names...); ok {
+		return ": " + didYouMean(meant)
+	}
+	return after(", expecting ", strings.Join(names, " or "))
+}
+
+// after puts a text behind another, if there is one.
+func after(before, text string) string {
+	if text == "" {
+		return ""
+	}
+	return before + text
+}
 
 func (c *checker) rule(r *ruleNode) {
-	labels := scope{}
+	labels := &scope{conditions: r.conditions, lost: r.lost}
 	c.enter("conditions")
 	for i := range r.conditions {
 		c.condition(&r.conditions[i], labels)
+		labels.bound++
 	}
 	c.leave()
 	c.enter(actionProduction(r.action.verb.name))
@@ -80,7 +130,7 @@ func (c *checker) rule(r *ruleNode) {
 	}
 }
 
-func (c *checker) condition(n *conditionNode, labels scope) {
+func (c *checker) condition(n *conditionNode, labels *scope) {
 	c.enter("condition")
 	defer c.leave()
 	if n.negated != nil && c.version.minor < 2 {
@@ -94,16 +144,14 @@ func (c *checker) condition(n *conditionNode, labels scope) {
 	if n.label == nil {
 		return
 	}
-	if other, ok := labels[n.label.raw]; ok {
-		c.report(*n.label, "the label '%s' is already that of the condition at line %d, column %d",
+	if other, ok := labels.find(n.label.raw); ok {
+		c.report(*n.label, "the label '%s' is already that of the condition at line %d, column %d, expecting another name",
 			symbol(*n.label), other.label.pos.line, other.label.pos.column)
-		return
 	}
-	labels[n.label.raw] = n
 }
 
 // test checks one property condition: which relations its property takes, and with what.
-func (c *checker) test(t testNode, labels scope) {
+func (c *checker) test(t testNode, labels *scope) {
 	text := t.property.name != "value" // the three other properties are strings
 	ordering := strings.ContainsAny(t.relation.name, "<>")
 	if text && ordering {
@@ -143,7 +191,7 @@ func staticKind(e exprNode) (Kind, bool) {
 }
 
 // expr checks the labels and the functions that an expression uses.
-func (c *checker) expr(e exprNode, labels scope) {
+func (c *checker) expr(e exprNode, labels *scope) {
 	c.enter("expr")
 	defer c.leave()
 	switch n := e.(type) {
@@ -155,50 +203,61 @@ func (c *checker) expr(e exprNode, labels scope) {
 }
 
 // call checks name and number of arguments of a function call.
-func (c *checker) call(n callNode, labels scope) {
+func (c *checker) call(n callNode, labels *scope) {
 	c.enter("functionCall")
 	defer c.leave()
+	early := c.version.minor < 2
 	f, known := functionNamed(n.name.raw)
 	switch {
-	case c.version.minor < 2:
-		c.report(n.name, "the function call '%s(...)' needs version 1.2, this policy has version 1.%d",
-			symbol(n.name), c.version.minor)
+	case !known && early:
+		c.report(n.name, "unknown function '%s', %s; any needs version 1.2, this policy has version 1.%d", symbol(n.name), functionAdvice(n.name.raw), c.version.minor)
 	case !known:
-		c.report(n.name, "unknown function '%s', %s", symbol(n.name), functionInstead(n.name.raw))
-	case len(n.args) != len(f.Parameters):
-		c.report(n.name, "%s takes %d arguments, found %d: %s", f.Name, len(f.Parameters), len(n.args), f.Signature())
+		c.report(n.name, "unknown function '%s', %s", symbol(n.name), functionAdvice(n.name.raw))
+	case early && !c.inCall:
+		c.report(n.name, "the function call '%s(...)' needs version 1.2, this policy has version 1.%d", symbol(n.name), c.version.minor)
+	case !early && len(n.args) != len(f.Parameters):
+		c.report(n.name, "%s takes %d arguments, found %d: expecting %s", f.Name, len(f.Parameters), len(n.args), f.Signature())
 	}
+	within := c.inCall
+	c.inCall = true
 	for _, arg := range n.args {
 		c.expr(arg, labels)
 	}
+	c.inCall = within
 }
 
 // label checks that a label is bound where it is used.
-func (c *checker) label(name token, labels scope) {
-	switch n, ok := labels[name.raw]; {
-	case !ok:
-		c.report(name, "no earlier condition of this rule has the label '%s'", symbol(name))
-	case n.negated != nil:
+func (c *checker) label(name token, labels *scope) {
+	switch n, bound := labels.find(name.raw); {
+	case bound && n.negated != nil:
 		c.report(name, "the label '%s' is bound to nothing: its condition at line %d is negated", symbol(name), n.start.line)
+	case bound:
+	case n != nil && n == labels.current():
+		c.report(name, "no earlier condition of this rule has the label '%s': it is that of this condition itself", symbol(name))
+	case n != nil:
+		c.report(name, "no earlier condition of this rule has the label '%s': that at line %d, column %d stands later", symbol(name),
+			n.start.line, n.start.column)
+	case !labels.lost:
+		c.report(name, "no earlier condition of this rule has the label '%s'%s", symbol(name), labels.advice(name.raw))
 	}
 }
 
 // assigns checks that an action describes a whole claim and forges none.
-func (c *checker) assigns(a *actionNode, labels scope) {
+func (c *checker) assigns(a *actionNode, labels *scope) {
 	c.enter("claimArg")
 	defer c.leave()
 	given := map[string]exprNode{}
 	for _, assign := range a.assigns {
 		c.enter("assign")
 		if _, twice := given[assign.property.name]; twice {
-			c.report(assign.property, "%s is assigned twice", assign.property.raw)
+			c.report(assign.property, "%s is assigned twice, expecting one value", assign.property.raw)
 		}
 		given[assign.property.name] = assign.right
 		c.expr(assign.right, labels)
 		c.leave()
 	}
 	for _, name := range []string{"type", "value"} {
-		if given[name] == nil {
+		if given[name] == nil && !a.broken {
 			c.report(a.verb, "%s needs type and value, %s is missing", strings.ToLower(a.verb.raw), name)
 		}
 	}
@@ -237,6 +296,19 @@ func (c *checker) valueType(e, value exprNode) {
 	if actual, known := staticKind(value); known && actual != kind {
 		c.report(e.where(), `mismatched input '%s' expecting '"%s"', the type of the value`, symbol(e.where()), actual)
 	}
+}
+
+// functionAdvice tells which functions there are, and which was meant.
+func functionAdvice(name string) string {
+	advice := functionInstead(name)
+	var names []string
+	for _, f := range Functions() {
+		names = append(names, f.Name)
+	}
+	if meant, ok := similar(name, names...); ok && !strings.EqualFold(name, meant) {
+		return advice + ": " + didYouMean(meant)
+	}
+	return advice + otherFunction(name)
 }
 
 // namedKind returns the kind that a literal names.

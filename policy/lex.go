@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,15 +22,23 @@ const (
 // token is one word of the language. Its name is the terminal symbol of the grammar that it stands for: the word
 // itself in lower case for reserved words and punctuation, or one of the four classes above.
 type token struct {
-	name    string
-	raw     string // as written
-	text    string // what a string says
-	pos     position
-	problem string // why this is no word of the language; the token then matches no terminal but its class
+	name  string
+	raw   string // as written
+	pos   position
+	fault fault  // why this is no word of the language, or a wrong one
+	meant string // the terminal that its author meant, where that is plain and name does not say it
 }
 
 // end returns the offset after the token's last byte.
 func (t token) end() int { return t.pos.offset + len(t.raw) }
+
+// terminal returns the terminal that the token stands for or was meant to stand for, or "".
+func (t token) terminal() string {
+	if t.name == "" {
+		return t.meant
+	}
+	return t.name
+}
 
 // reserved says whether a word, in lower case, may not be a label (policy.md section 2).
 func reserved(word string) bool {
@@ -44,7 +51,7 @@ func reserved(word string) bool {
 }
 
 // lexer cuts a policy text into tokens (policy.md section 2). It never fails: what is no word of the language becomes
-// a token with a problem.
+// a token with a problem, and where it is plain what its author meant, the token says so (lookalike.go).
 type lexer struct {
 	text string
 	at   position
@@ -72,19 +79,35 @@ func (l *lexer) next() token {
 	case isLetter(rest[0]):
 		return l.word(rest)
 	}
-	if n := punctuation(rest); n > 0 {
+	n := punctuation(rest)
+	if n == 0 || strings.IndexByte("=!<-:&", rest[0]) >= 0 {
+		if t, ok := lookalike(rest); ok {
+			return l.take(t)
+		}
+	}
+	if n > 0 {
 		return l.take(token{name: rest[:n], raw: rest[:n]})
 	}
 	_, size := utf8.DecodeRuneInString(rest)
-	return l.take(token{raw: rest[:size], problem: strangeCharacter(rest)})
+	return l.take(token{raw: rest[:size], fault: notOfLanguage})
 }
 
-// take moves behind the token, none of which spans lines, and gives it its position.
+// take moves behind the token and gives it its position.
 func (l *lexer) take(t token) token {
 	t.pos = l.at
-	l.at.offset += len(t.raw)
-	l.at.column += utf8.RuneCountInString(t.raw)
+	l.at = l.at.behind(t.raw)
 	return t
+}
+
+// behind returns the position behind a part of the text that begins here.
+func (p position) behind(part string) position {
+	p.offset += len(part)
+	if i := strings.LastIndexAny(part, "\r\n"); i >= 0 {
+		p.line, p.column = p.line+lineBreaks(part), 1
+		part = part[i+1:]
+	}
+	p.column += utf8.RuneCountInString(part)
+	return p
 }
 
 // skipSpace moves behind white space and comments.
@@ -110,13 +133,28 @@ func (l *lexer) quoted(rest string) token {
 	for i < len(rest) && rest[i] != '\r' && rest[i] != '\n' {
 		switch {
 		case rest[i] == '"':
-			return l.take(token{name: stringToken, raw: rest[:i+1], text: unescape(rest[1:i])})
+			return l.take(token{name: stringToken, raw: rest[:i+1]})
 		case rest[i] == '\\' && i+1 < len(rest) && rest[i+1] != '\r' && rest[i+1] != '\n':
 			i++
 		}
 		i++
 	}
-	return l.take(token{name: stringToken, raw: rest[:i], problem: unclosed(rest[:i])})
+	end := probableEnd(rest[:i])
+	if end == i {
+		end += continued(rest[i:])
+	}
+	if end == i {
+		end = len(strings.TrimRight(strings.TrimRight(rest[:i], " \t"), "],"))
+	}
+	return l.take(token{name: stringToken, raw: rest[:end], fault: unclosedString})
+}
+
+// text returns what a string says.
+func (t token) text() string {
+	if t.fault != faultless {
+		return strings.Trim(t.raw, otherQuotes)
+	}
+	return unescape(t.raw[1 : len(t.raw)-1])
 }
 
 func unescape(s string) string {
@@ -124,15 +162,6 @@ func unescape(s string) string {
 		return s
 	}
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(s)
-}
-
-// unclosed says what is wrong with a string that runs to the end of its line.
-func unclosed(line string) string {
-	if i := strings.IndexAny(line, "\u201C\u201D\u201E"); i >= 0 {
-		quote, _ := utf8.DecodeRuneInString(line[i:])
-		return fmt.Sprintf(`the string is not closed on its line: %c is a typographic quote, '"' is expected`, quote)
-	}
-	return `the string is not closed on its line, '"' is expected`
 }
 
 // number reads a decimal integer. Letters glued to it are taken along, so that 0x1F is one error and not two words.
@@ -144,7 +173,7 @@ func (l *lexer) number(rest string) token {
 	}
 	t := token{name: numberToken, raw: rest[:n]}
 	if !decimal {
-		t.problem = fmt.Sprintf("'%s' is not a decimal integer", shorten(t.raw, 40))
+		t.fault = notDecimal
 	}
 	return l.take(t)
 }
@@ -155,12 +184,20 @@ func (l *lexer) word(rest string) token {
 	for n < len(rest) && (isLetter(rest[n]) || isDigit(rest[n])) {
 		n++
 	}
+	if n < len(rest) && rest[n] >= utf8.RuneSelf {
+		if t, ok := otherWord(rest); ok && len(t.raw) > n {
+			return l.take(t)
+		}
+	}
 	t := token{name: identToken, raw: rest[:n]}
 	if lower := strings.ToLower(t.raw); reserved(lower) {
 		t.name = lower
 	}
 	return l.take(t)
 }
+
+// signs are the punctuation marks of one character.
+const signs = "<>={}[]();:,.!-"
 
 // punctuation returns the length of the punctuation mark that s starts with, the longest that fits, or 0.
 func punctuation(s string) int {
@@ -170,26 +207,10 @@ func punctuation(s string) int {
 			return 2
 		}
 	}
-	if strings.IndexByte("<>={}[]();:,.!-", s[0]) >= 0 {
+	if strings.IndexByte(signs, s[0]) >= 0 {
 		return 1
 	}
 	return 0
-}
-
-// strangeCharacter says why the text may not go on as rest does.
-func strangeCharacter(rest string) string {
-	r, _ := utf8.DecodeRuneInString(rest)
-	switch {
-	case strings.ContainsRune("\u201C\u201D\u201E\u2018\u2019'", r):
-		return fmt.Sprintf(`%c is not a quote of the language: strings stand between '"'`, r)
-	case strings.HasPrefix(rest, "/*"):
-		return "block comments are not part of the language: a comment is '//' to the end of the line"
-	case r == '|':
-		return "conditions cannot be joined by or: write one rule for each case"
-	case r == '&':
-		return "mismatched input '&' expecting '&&'"
-	}
-	return fmt.Sprintf("the character %q is not part of the language outside strings and comments", r)
 }
 
 // lineLength returns how many bytes of s stand before its first line break.
@@ -198,6 +219,10 @@ func lineLength(s string) int {
 		return i
 	}
 	return len(s)
+}
+
+func lineBreaks(s string) int {
+	return strings.Count(s, "\n") + strings.Count(s, "\r") - strings.Count(s, "\r\n")
 }
 
 // lineBreak returns the length of the line break that s starts with: LF, CR, or both as one.

@@ -1,77 +1,139 @@
 package policy
 
 import (
-	"fmt"
+	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
-// parser reads the whole grammar of policy.md section 3, one method per production. Methods return false where they
-// lost the thread; the rule they belong to is then skipped up to its semicolon. What only some versions have is read
-// in all of them and judged by the checker.
+// parser reads the whole grammar of policy.md section 3, one method per production. What only some versions have is
+// read in all of them and judged by the checker. After an error it goes on where the text makes sense again
+// (recover.go), so that every independent error is found and none is invented; methods return false where they lost
+// the thread.
 type parser struct {
 	reporter
-	lex   lexer
-	tok   token // the next token, not taken yet
-	last  int   // offset behind the last token taken
-	rules int
+	lex     lexer
+	tok     token // the next token, not taken yet
+	prev    token // the last one taken
+	version versionNode
+	rules   int
+	skipped int  // tokens that were skipped
+	grouped bool // the rule at hand has conditions in parentheses
 }
 
 func newParser(source string) *parser {
-	p := &parser{reporter: reporter{source: source}, lex: newLexer(source)}
-	p.tok = p.lex.next()
-	return p
+	return &parser{reporter: reporter{source: source}, lex: newLexer(source)}
 }
 
-// is reports whether the next token is one of the terminals.
+// is reports whether the next token stands for one of the terminals, or was meant to.
 func (p *parser) is(names ...string) bool {
+	terminal := p.tok.terminal()
 	for _, name := range names {
-		if p.tok.name == name {
-			return p.tok.problem == ""
+		if terminal == name {
+			return true
 		}
 	}
 	return false
 }
 
-// next takes a token. After the last error that is reported the text is over.
+// next takes a token. What only looks like a word of the language is reported, and then taken for what was meant.
 func (p *parser) next() token {
 	t := p.tok
-	p.last = t.end()
-	if p.tok = p.lex.next(); p.halted {
+	if t.fault != faultless {
+		p.mismatchAt(t, t.problem(), t.terminal())
+	}
+	p.skip()
+	return t
+}
+
+// skip moves behind the next token without a look at it. After the last error that is reported the text is over.
+func (p *parser) skip() {
+	p.prev = p.tok
+	p.read()
+}
+
+// read gets the next token. What was meant as a blank is reported, and no more is made of it.
+func (p *parser) read() {
+	for p.tok = p.lex.next(); p.tok.meant == blank; p.tok = p.lex.next() {
+		p.report(p.tok, "%s", p.tok.problem())
+	}
+	if p.halted {
 		p.tok = token{name: endOfText, pos: p.lex.at}
+	}
+}
+
+// ahead returns the token behind the next one.
+func (p *parser) ahead() token {
+	l := p.lex
+	t := l.next()
+	for t.meant == blank {
+		t = l.next()
 	}
 	return t
 }
 
 // expect takes a token that must be one of the terminals.
-func (p *parser) expect(names ...string) (token, bool) {
-	if !p.is(names...) {
-		p.mismatch(names...)
+func (p *parser) expect(names ...string) (token, bool) { return p.expectWhy("", names...) }
+
+func (p *parser) expectWhy(advice string, names ...string) (token, bool) {
+	if !p.is(names...) && !p.mismatch(advice, names...) {
 		return token{}, false
 	}
 	return p.next(), true
 }
 
-// mismatch reports that the next token is none of the terminals.
-func (p *parser) mismatch(names ...string) {
-	p.mismatchWhy("", names...)
+// mismatch reports that the next token is none of the terminals, with advice: that which is given, or what is wrong with
+// the token itself. Where one of them stands behind it, the token is skipped as one too many, and mismatch returns true.
+func (p *parser) mismatch(advice string, names ...string) bool {
+	if p.misquoted() {
+		return p.is(names...)
+	}
+	if p.strayQuote() {
+		p.mismatchAt(token{raw: `"`, pos: p.tok.pos}, "one '\"' too many, or one missing", names...)
+		p.lex.at = p.tok.pos.behind(`"`)
+		p.read()
+		return p.is(names...)
+	}
+	if advice == "" {
+		advice = p.tok.problem()
+	}
+	p.mismatchAt(p.tok, advice, names...)
+	if !p.oneTooMany(names...) {
+		return false
+	}
+	p.skip()
+	p.skipped++
+	return true
 }
 
-func (p *parser) mismatchWhy(why string, names ...string) {
-	if p.tok.problem != "" {
-		p.report(p.tok, "%s", p.tok.problem)
-		return
+// oneTooMany reports whether the text makes sense again without the next token. Braces are more than that, and what is
+// glued to the word behind it belongs to it.
+func (p *parser) oneTooMany(names ...string) bool {
+	ahead := p.ahead()
+	switch {
+	case p.is("{"), p.is("}") && ahead.name == ";", p.tok.fault != faultless && p.tok.end() == ahead.pos.offset:
+		return false
 	}
-	p.report(p.tok, "mismatched input '%s' expecting %s%s", symbol(p.tok), expectation(names), why)
+	return slices.Contains(names, ahead.terminal())
+}
+
+func (p *parser) mismatchAt(t token, advice string, names ...string) {
+	if advice != "" {
+		advice = ": " + advice
+	}
+	p.report(t, "mismatched input '%s' expecting %s%s", symbol(t), expectation(names), advice)
 }
 
 // expectation writes terminals as the messages of the service do: one by itself, several in braces.
 func expectation(names []string) string {
 	quoted := make([]string, len(names))
 	for i, name := range names {
-		quoted[i] = "'" + name + "'"
-		if name == identToken || name == numberToken || name == stringToken {
+		switch name {
+		case identToken, numberToken, stringToken:
 			quoted[i] = name
+		case "valuetype":
+			quoted[i] = "'valueType'"
+		default:
+			quoted[i] = "'" + name + "'"
 		}
 	}
 	if len(quoted) == 1 {
@@ -85,97 +147,29 @@ func (p *parser) policy() *policyNode {
 	p.enter("policy")
 	defer p.leave()
 	tree := &policyNode{}
-	if !p.validUTF8() || !p.versionInfo(tree) {
+	if !p.encoded() {
 		p.halted = true
 	}
+	p.read()
+	p.versionInfo(tree)
+	p.version = tree.version
 	for !p.halted && !p.is(endOfText) {
-		kind := sectionOf(p.tok.name)
-		if kind == noSection {
-			p.mismatch("configurationrules", "authorizationrules", "issuancerules", endOfText)
-			p.skipTo()
-			continue
+		if kind := p.sectionAhead(); kind != noSection {
+			tree.sections = append(tree.sections, p.section(kind))
+		} else {
+			p.outside(tree)
 		}
-		tree.sections = append(tree.sections, p.section(kind))
 	}
 	tree.end = p.tok
 	return tree
-}
-
-// validUTF8 reports the first byte of the text that is not UTF-8.
-func (p *parser) validUTF8() bool {
-	at := notUTF8(p.source)
-	if at < 0 {
-		return true
-	}
-	before := p.source[:at]
-	pos := position{line: 1 + lineBreaks(before), column: 1 + utf8.RuneCountInString(lineAt(before, at)), offset: at}
-	p.report(token{raw: "\uFFFD", pos: pos}, "the byte 0x%02X is not UTF-8", p.source[at])
-	return false
-}
-
-// notUTF8 returns the offset of the first byte that is not UTF-8, or -1. U+FFFD itself may be written.
-func notUTF8(text string) int {
-	for i, r := range text {
-		if r != utf8.RuneError {
-			continue
-		}
-		if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 {
-			return i
-		}
-	}
-	return -1
-}
-
-func lineBreaks(s string) int {
-	return strings.Count(s, "\n") + strings.Count(s, "\r") - strings.Count(s, "\r\n")
-}
-
-// versionInfo = "version" "=" Integer "." Integer ";". It fails if the version stays unknown, since then nothing
-// can be said about the rest.
-func (p *parser) versionInfo(tree *policyNode) bool {
-	p.enter("versionInfo")
-	defer p.leave()
-	for _, name := range []string{"version", "="} {
-		if _, ok := p.expect(name); !ok {
-			return false
-		}
-	}
-	major, ok := p.expect(numberToken)
-	if !ok {
-		return false
-	}
-	if _, ok := p.expect("."); !ok {
-		return false
-	}
-	minor, ok := p.expect(numberToken)
-	if !ok || !p.version(tree, major, minor) {
-		return false
-	}
-	p.semicolon()
-	return true
-}
-
-// version settles the language that the rest of the text is written in.
-func (p *parser) version(tree *policyNode, major, minor token) bool {
-	switch v := shorten(major.raw, 20) + "." + shorten(minor.raw, 20); v {
-	case "1.0", "1.1", "1.2":
-		tree.version = versionNode{major: 1, minor: int(minor.raw[0] - '0')}
-		return true
-	default:
-		p.report(major, "version %s is unknown, expecting 1.0, 1.1 or 1.2", v)
-	}
-	return false
 }
 
 // section = keyword "{" { rule } "}" ";".
 func (p *parser) section(kind sectionKind) sectionNode {
 	p.enter(kind.production())
 	defer p.leave()
-	s := sectionNode{kind: kind, keyword: p.next()}
-	if _, ok := p.expect("{"); !ok {
-		p.skipTo()
-		return s
-	}
+	s := sectionNode{kind: kind, keyword: p.keyword(kind)}
+	opened := p.openSection()
 	for p.startsRule() && !p.halted {
 		if p.rules++; p.rules > MaxRules {
 			p.report(p.tok, "the policy has more than %d rules", MaxRules)
@@ -184,46 +178,20 @@ func (p *parser) section(kind sectionKind) sectionNode {
 		}
 		s.rules = append(s.rules, p.rule(kind))
 	}
-	if _, ok := p.expect("}"); !ok {
-		return s
+	if opened || p.is("}") {
+		p.closeSection()
 	}
-	p.semicolon()
 	return s
 }
 
 // startsRule reports whether the next token begins a rule. Any token does but those that end a section, so that a
 // wrong first word is an error of a rule and the rest of the section is still read.
 func (p *parser) startsRule() bool {
-	return !p.is("}", endOfText) && sectionOf(p.tok.name) == noSection
-}
-
-// semicolon takes the semicolon that ends a rule, a section or the version. Where it is missing, the error is
-// reported and the text goes on as if it were there.
-func (p *parser) semicolon() {
 	if p.is(";") {
-		p.next()
-		return
+		behind := p.ahead().name
+		return behind != endOfText && sectionOf(behind) == noSection
 	}
-	p.mismatch(";")
-	if !p.is("=>", "[", "!", identToken) {
-		p.resynchronise()
-	}
-}
-
-// resynchronise skips to the end of the rule: behind its semicolon, or before what ends its section.
-func (p *parser) resynchronise() {
-	for p.startsRule() {
-		if t := p.next(); t.name == ";" {
-			return
-		}
-	}
-}
-
-// skipTo skips to the next section.
-func (p *parser) skipTo() {
-	for !p.is(endOfText) && (sectionOf(p.tok.name) == noSection) {
-		p.next()
-	}
+	return !p.is("}", endOfText) && p.sectionAhead() == noSection
 }
 
 // rule = [ conditions ] "=>" action ";".
@@ -232,60 +200,101 @@ func (p *parser) rule(kind sectionKind) ruleNode {
 	defer p.leave()
 	r := ruleNode{start: p.tok.pos}
 	if !p.ruleHead(&r) || !p.action(kind, &r.action) {
-		r.broken = true
 		p.resynchronise()
 		return r
 	}
-	r.end = p.last
+	r.end = p.prev.end()
 	p.semicolon()
 	return r
 }
 
 // ruleHead reads everything of a rule before its action.
 func (p *parser) ruleHead(r *ruleNode) bool {
-	if p.is("=>") {
+	switch {
+	case p.is("=>"):
 		p.next()
 		return true
+	case p.is(";"):
+		p.mismatchAt(p.tok, "one ';' ends a rule", p.conditionStarts(true)...)
+		return false
+	case isAction(p.tok) && p.ahead().name != ":":
+		p.mismatchAt(p.tok, "an action stands behind '=>'", p.conditionStarts(true)...)
+		return true
 	}
+	return p.conditions(r)
+}
+
+// conditions = condition { "&&" condition }, and the arrow behind it.
+func (p *parser) conditions(r *ruleNode) bool {
 	p.enter("conditions")
 	defer p.leave()
+	p.grouped = false
+	skipped := p.skipped
+	defer func() { r.lost = p.skipped > skipped }()
 	for {
 		if len(r.conditions) == MaxConditions {
 			p.report(p.tok, "the rule has more than %d conditions", MaxConditions)
 			return false
 		}
-		c, ok := p.condition()
-		if !ok {
-			return false
-		}
+		c, ok := p.condition(len(r.conditions) == 0)
 		r.conditions = append(r.conditions, c)
-		t, ok := p.expect("&&", "=>")
-		if !ok {
-			return false
-		}
-		if t.name == "=>" {
-			return true
+		if more, ok := p.conjunction(ok); !more {
+			return ok
 		}
 	}
 }
 
+// conjunction reads what stands between two conditions, or between the last one and the action. Of what follows a
+// broken condition nothing is reported.
+func (p *parser) conjunction(intact bool) (more, ok bool) {
+	for p.grouped && p.is(")") {
+		p.skip()
+	}
+	if intact && !p.is("&&", "=>") && !p.mismatch(conjunctionAdvice(p.tok), "&&", "=>") {
+		if p.actionAhead() {
+			return false, true
+		}
+		if p.joinedOtherwise() {
+			return true, true
+		}
+	}
+	if !p.skipTo("&&", "=>") {
+		return false, false
+	}
+	return p.next().terminal() == "&&", true
+}
+
 // action = verb "(" [ claimArg ] ")".
 func (p *parser) action(kind sectionKind, a *actionNode) bool {
-	if production := actionProduction(p.tok.name); production != "" {
-		p.enter(production)
-		defer p.leave()
-	}
-	if !p.is(kind.verbs()...) {
-		p.mismatchWhy(fmt.Sprintf(", the actions of %s", kind.keyword()), kind.verbs()...)
+	var ok bool
+	if a.verb, ok = p.verb(kind); !ok {
 		return false
 	}
-	a.verb = p.next()
-	if _, ok := p.expect("("); !ok {
-		return false
-	}
-	if a.verb.name != "permit" && a.verb.name != "deny" && !p.claimArg(a) {
-		return false
-	}
-	_, ok := p.expect(")")
+	p.enter(actionProduction(a.verb.name))
+	defer p.leave()
+	errs := len(p.errs)
+	ok = p.argument(a)
+	a.broken = len(p.errs) > errs
 	return ok
+}
+
+// argument reads what an action has in parentheses.
+func (p *parser) argument(a *actionNode) bool {
+	if _, ok := p.expectWhy("an action has parentheses, as in permit()", "("); !ok {
+		return p.is(";")
+	}
+	switch a.verb.name {
+	case "permit", "deny":
+		return p.close(a.verb.name + " takes no argument")
+	}
+	return p.claimArg(a)
+}
+
+// close takes a closing parenthesis. What stands before it instead is reported with advice and skipped.
+func (p *parser) close(advice string) bool {
+	if !p.is(")") && !p.mismatch(advice, ")") && !p.skipTo(")") {
+		return false
+	}
+	p.next()
+	return true
 }

@@ -1,90 +1,149 @@
 package policy
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
+
+// conditionStarts returns what a condition can begin with; the first one of a rule may be missing, as may the rule.
+func (p *parser) conditionStarts(first bool) []string {
+	starts := []string{identToken, "["}
+	if p.version.minor >= 2 {
+		starts = append(starts, "!")
+	}
+	if first {
+		starts = append(append([]string{"=>"}, starts...), "}")
+	}
+	return starts
+}
 
 // condition = [ "!" ] [ Ident ":" ] "[" propCond { "," propCond } "]".
-func (p *parser) condition() (conditionNode, bool) {
+func (p *parser) condition(first bool) (conditionNode, bool) {
 	p.enter("condition")
 	defer p.leave()
+	if !p.begins(first) {
+		return conditionNode{}, false
+	}
 	c := conditionNode{start: p.tok.pos}
 	if p.is("!") {
 		mark := p.next()
 		c.negated = &mark
 	}
-	if !p.conditionLabel(&c) || !p.open(c) {
+	if !p.conditionLabel(&c, first) || !p.open() {
 		return c, false
 	}
-	for {
+	ok := p.list("]", func() bool {
 		test, ok := p.propCond()
-		if !ok {
-			return c, false
+		if ok {
+			c.tests = append(c.tests, test)
 		}
-		c.tests = append(c.tests, test)
-		t, ok := p.expect(",", "]")
-		if !ok {
-			return c, false
+		return ok
+	})
+	c.end = p.prev.end()
+	return c, ok
+}
+
+// begins reports whether a condition begins here, or behind what is reported and skipped.
+func (p *parser) begins(first bool) bool {
+	if p.prefixes(first) {
+		return p.startsCondition()
+	}
+	return p.is("[", "!", identToken) || p.mismatch(p.conditionAdvice(), p.conditionStarts(first)...) && p.startsCondition()
+}
+
+// prefixes skips what other languages put before a condition, and reports whether there was something.
+func (p *parser) prefixes(first bool) (reported bool) {
+	for ; ; reported = true {
+		advice := prefixAdvice(p.tok)
+		if advice == "" || p.is(identToken) && p.ahead().name == ":" {
+			return reported
 		}
-		if t.name == "]" {
-			c.end = p.last
-			return c, true
+		if !reported {
+			p.mismatchAt(p.tok, advice, p.conditionStarts(first)...)
 		}
+		p.grouped = p.grouped || p.is("(")
+		p.skip()
 	}
 }
 
 // conditionLabel reads the label of a condition, if it has one.
-func (p *parser) conditionLabel(c *conditionNode) bool {
+func (p *parser) conditionLabel(c *conditionNode, first bool) bool {
 	if !p.is(identToken) {
 		return true
 	}
 	label := p.next()
+	if p.is("(") {
+		p.mismatchAt(label, callAdvice(label), p.conditionStarts(first)...)
+		return false
+	}
 	c.label = &label
-	_, ok := p.expect(":")
-	return ok
+	_, ok := p.expectWhy(`a label is written as in c:[type=="a"]`, ":")
+	return ok || p.is("[")
 }
 
 // open takes the bracket that opens a condition's tests.
-func (p *parser) open(c conditionNode) bool {
-	switch {
-	case p.is("["):
-		p.next()
-		return true
-	case c.label == nil && c.negated == nil && reserved(p.tok.name):
-		p.mismatchWhy(": a reserved word cannot be a label", "=>", identToken, "[")
-	case c.label == nil && c.negated == nil:
-		p.mismatch("=>", identToken, "[")
-	default:
-		p.mismatch("[")
-	}
-	return false
+func (p *parser) open() bool {
+	_, ok := p.expectWhy(p.conditionAdvice(), "[")
+	return ok
 }
 
-// propCond = property relOp expr. A single equals sign is reported and read as the comparison that was meant.
+// propCond = property relOp expr.
 func (p *parser) propCond() (testNode, bool) {
 	p.enter("propCond")
 	defer p.leave()
-	relations := []string{"==", "!=", "<", "<=", ">", ">="}
 	var t testNode
 	var ok bool
-	if t.property, ok = p.property(); !ok {
+	if t.property, ok = p.property(properties()...); !ok {
 		return t, false
 	}
-	if p.is("=") {
-		p.mismatchWhy(": a condition compares with '=='", relations...)
-		t.relation = p.next()
-	} else if t.relation, ok = p.expect(relations...); !ok {
+	if t.relation, ok = p.relation(); !ok {
 		return t, false
 	}
 	t.right, ok = p.expr(1)
 	return t, ok
 }
 
-// property = "type" | "value" | "valueType" | "issuer".
-func (p *parser) property() (token, bool) {
-	if p.is("type", "value", "valuetype", "issuer") {
+// relation takes one of the six signs. A sign that other languages have in its place is reported and read as what was meant.
+func (p *parser) relation() (token, bool) {
+	relations := []string{"==", "!=", "<", "<=", ">", ">="}
+	if p.is(relations...) {
 		return p.next(), true
 	}
-	p.mismatch("type", "value", "valueType", "issuer")
-	return token{}, false
+	meant, advice := relationMeant(p.tok)
+	if meant == "" || meant == ">=" && !p.ahead().startsExpression() {
+		return p.expectWhy(advice, relations...)
+	}
+	p.mismatchAt(p.tok, advice, relations...)
+	t := p.tok
+	t.name = meant
+	p.skip()
+	if p.is("=") || p.is(relations...) {
+		p.skip()
+	}
+	return t, true
+}
+
+// properties returns the four properties of a claim.
+func properties() []string { return []string{"type", "value", "valuetype", "issuer"} }
+
+// property takes the name of a property. The names are those that may stand here.
+func (p *parser) property(names ...string) (token, bool) {
+	if isProperty(p.tok.name) {
+		return p.next(), true
+	}
+	if advice := p.storeAdvice(); advice != "" {
+		p.mismatchAt(p.tok, advice, names...)
+		p.skipTo(")")
+		return token{}, false
+	}
+	if word, ok := p.similar(properties()...); ok {
+		p.misspelled(word, names...)
+		t := p.tok
+		t.name = word
+		p.skip()
+		return t, true
+	}
+	return p.expectWhy(p.propertyAdvice(), names...)
 }
 
 // claimArg = "claim" "=" Ident | assign { "," assign }.
@@ -92,53 +151,59 @@ func (p *parser) claimArg(a *actionNode) bool {
 	p.enter("claimArg")
 	defer p.leave()
 	if p.is("claim") {
-		p.next()
-		if !p.assignmentSign() {
-			return false
+		return p.copyOf(a)
+	}
+	return p.list(")", func() bool {
+		assign, ok := p.assign(len(a.assigns) == 0)
+		if ok {
+			a.assigns = append(a.assigns, assign)
 		}
-		label, ok := p.expect(identToken)
-		a.copied = &label
 		return ok
+	})
+}
+
+// copyOf reads the label whose claims an action copies.
+func (p *parser) copyOf(a *actionNode) bool {
+	p.next()
+	if !p.assignmentSign() {
+		return p.skipTo(")") && p.close("")
 	}
-	for {
-		assign, ok := p.assign()
-		if !ok {
-			return false
-		}
-		a.assigns = append(a.assigns, assign)
-		if !p.is(",", ")") {
-			p.mismatch(",", ")")
-			return false
-		}
-		if p.is(")") {
-			return true
-		}
-		p.next()
+	label, ok := p.expectWhy("the label of a condition", identToken)
+	if !ok {
+		return p.skipTo(")") && p.close("")
 	}
+	if p.is(")") {
+		a.copied = &label
+	}
+	return p.close("a copy takes the whole claims of one label")
 }
 
 // assign = property "=" expr.
-func (p *parser) assign() (assignNode, bool) {
+func (p *parser) assign(first bool) (assignNode, bool) {
 	p.enter("assign")
 	defer p.leave()
+	names := properties()
+	if first {
+		names = append([]string{"claim"}, names...)
+	}
 	var a assignNode
 	var ok bool
-	if a.property, ok = p.property(); !ok || !p.assignmentSign() {
+	if a.property, ok = p.property(names...); !ok || !p.assignmentSign() {
 		return a, false
 	}
 	a.right, ok = p.expr(1)
 	return a, ok
 }
 
-// assignmentSign takes an equals sign. Two of them are reported and read as one.
+// assignmentSign takes an equals sign. What stands in its place is reported, and signs of comparison are read as it.
 func (p *parser) assignmentSign() bool {
-	if p.is("==") {
-		p.mismatchWhy(": an assignment is written with one '='", "=")
-		p.next()
+	if p.is("==", ":") {
+		p.mismatchAt(p.tok, "an assignment is written with one '='", "=")
+		p.skip()
 		return true
 	}
-	_, ok := p.expect("=")
-	return ok
+	_, ok := p.expectWhy("an assignment is written with one '='", "=")
+	return ok || p.tok.startsExpression()
 }
 
 // expr = String | [ "-" ] Integer | "true" | "false" | Ident "." property | functionCall.
@@ -149,13 +214,10 @@ func (p *parser) expr(depth int) (exprNode, bool) {
 		p.report(p.tok, "expressions nest deeper than %d", MaxNesting)
 		return nil, false
 	}
-	switch start := p.tok; start.name {
-	case stringToken:
-		if start.problem != "" {
-			p.report(start, "%s", start.problem)
-		}
-		p.next()
-		return literalNode{start, StringValue(start.text)}, true
+	if !p.tok.startsExpression() && !p.noExpression() {
+		return nil, false
+	}
+	switch start := p.tok; start.terminal() {
 	case numberToken, "-":
 		return p.integer()
 	case "true", "false":
@@ -163,67 +225,93 @@ func (p *parser) expr(depth int) (exprNode, bool) {
 		return literalNode{start, BooleanValue(start.name == "true")}, true
 	case identToken:
 		return p.named(depth)
+	default:
+		p.next()
+		return literalNode{start, StringValue(start.text())}, true
 	}
-	p.mismatch(expressions()...)
-	return nil, false
+}
+
+// noExpression reports that no expression begins here, and returns whether one does behind the token.
+func (p *parser) noExpression() bool {
+	if advice := p.expressionAdvice(); advice != "" {
+		p.mismatchAt(p.tok, advice, expressions()...)
+		return false
+	}
+	return p.mismatch("", expressions()...)
 }
 
 // expressions returns the terminals that an expression can begin with.
 func expressions() []string { return []string{stringToken, numberToken, "true", "false", identToken} }
 
+func (t token) startsExpression() bool {
+	return t.terminal() == "-" || slices.Contains(expressions(), t.terminal())
+}
+
 // integer reads a decimal number of 64 bits with an optional sign.
 func (p *parser) integer() (exprNode, bool) {
 	start, sign := p.tok, ""
 	if p.is("-") {
-		sign = p.next().raw
+		p.next()
+		sign = "-"
 	}
 	digits, ok := p.expect(numberToken)
 	if !ok {
 		return nil, false
 	}
+	if p.is(".") && p.ahead().name == numberToken {
+		p.fraction(digits)
+	}
 	n, err := strconv.ParseInt(sign+digits.raw, 10, 64)
 	if err != nil {
-		p.report(digits, "the integer %s%s does not fit in 64 bits", sign, shorten(digits.raw, 40))
+		p.report(digits, "the integer %s%s does not fit in 64 bits, expecting -9223372036854775808 to 9223372036854775807",
+			sign, shorten(digits.raw, 40))
 	}
 	return literalNode{start, IntegerValue(n)}, true
+}
+
+// fraction reports a number with a decimal point, and takes what stands behind its integer part.
+func (p *parser) fraction(digits token) {
+	p.skip()
+	digits.raw = p.source[digits.pos.offset:p.tok.end()]
+	p.skip()
+	p.mismatchAt(digits, "numbers have no fraction", numberToken)
 }
 
 // named reads what begins with an identifier: a label's property or a function call.
 func (p *parser) named(depth int) (exprNode, bool) {
 	name := p.next()
+	if _, known := functionNamed(name.raw); known && !p.is("(", ".") && !p.mismatch("a function has its arguments in parentheses", "(") {
+		return nil, p.skipTo(")") && p.close("")
+	}
 	switch {
 	case p.is("("):
 		p.enter("functionCall")
 		defer p.leave()
+		errs := len(p.errs)
 		args, ok := p.args(depth)
-		return callNode{name, args, p.last}, ok
+		return callNode{name, args, p.prev.end()}, ok && len(p.errs) == errs
 	case p.is("."):
 		p.next()
-		property, ok := p.property()
+		property, ok := p.property(properties()...)
 		return referenceNode{name, property}, ok
 	}
-	p.report(name, "mismatched input '%s' expecting %s: a label is followed by a property, as in %[1]s.value",
-		symbol(name), expectation(expressions()))
+	p.mismatchAt(name, nameAdvice(name), expressions()...)
 	return nil, false
 }
 
 // args reads the arguments of a function with their parentheses.
-func (p *parser) args(depth int) ([]exprNode, bool) {
+func (p *parser) args(depth int) (args []exprNode, ok bool) {
 	p.next()
 	if p.is(")") {
 		p.next()
 		return nil, true
 	}
-	var args []exprNode
-	for {
+	ok = p.list(")", func() bool {
 		arg, ok := p.expr(depth + 1)
-		if !ok {
-			return args, false
+		if ok {
+			args = append(args, arg)
 		}
-		args = append(args, arg)
-		t, ok := p.expect(",", ")")
-		if !ok || t.name == ")" {
-			return args, ok
-		}
-	}
+		return ok
+	})
+	return args, ok
 }

@@ -99,11 +99,11 @@ func TestErrorHasTheFormOfTheService(t *testing.T) { // README.md section 8 of t
 
 func TestErrorDetailPointsAtThePlace(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"one line", auth("=> allow();"), "2:25: mismatched input 'allow' expecting {'permit', 'deny', 'add', 'issue'}, the actions of authorizationrules\n" +
+		{"one line", auth("=> allow();"), "2:25: mismatched input 'allow' expecting {'permit', 'deny', 'add', 'issue'}: the actions of authorizationrules; did you mean 'permit'?\n" +
 			"  | authorizationrules { => allow(); };\n" +
 			"  |                         ^\n" +
 			"  in policy > authSection > authRule"},
-		{"tabs stay", "version=1.0;\nauthorizationrules {\r\n\t=>\tx(); };\n", "3:5: mismatched input 'x' expecting {'permit', 'deny', 'add', 'issue'}, the actions of authorizationrules\n" +
+		{"tabs stay", "version=1.0;\nauthorizationrules {\r\n\t=>\tx(); };\n", "3:5: mismatched input 'x' expecting {'permit', 'deny', 'add', 'issue'}: the actions of authorizationrules\n" +
 			"  | \t=>\tx(); };\n" +
 			"  | \t  \t^\n" +
 			"  in policy > authSection > authRule"},
@@ -111,7 +111,7 @@ func TestErrorDetailPointsAtThePlace(t *testing.T) {
 			"  | authorizationrules { [type==\"日本\"] = permit(); };\n" +
 			"  |                                   ^\n" +
 			"  in policy > authSection > authRule > conditions"},
-		{"byte-order mark", "\uFEFFversion 1.0;", "1:9: mismatched input '1' expecting '='\n  | version 1.0;\n  |         ^\n  in policy > versionInfo"},
+		{"byte-order mark", "\uFEFFversion 1.0;", "1:9: mismatched input '1' expecting '=': a version is written as in version=1.0;\n  | version 1.0;\n  |         ^\n  in policy > versionInfo"},
 	}
 	for _, tt := range tests {
 		_, err := policy.Parse([]byte(tt.text))
@@ -133,7 +133,7 @@ func TestErrorsOfLongLinesStayShort(t *testing.T) {
 func TestErrorSaysWhichByteIsNotUTF8(t *testing.T) {
 	_, err := policy.Parse([]byte("version=1.0;\r\n// \uFFFDé\xC3(\n"))
 	e, ok := errors.AsType[*policy.Error](err)
-	if !ok || lineColumn(e.Line, e.Column) != "2:6" || e.Failure != "the byte 0xC3 is not UTF-8" {
+	if !ok || lineColumn(e.Line, e.Column) != "2:6" || e.Failure != "the byte 0xC3 is not UTF-8, expecting UTF-8: the file may be in another encoding, such as Windows-1252" {
 		t.Errorf("got %v", err)
 	}
 }
