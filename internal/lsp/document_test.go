@@ -20,7 +20,7 @@ func TestDiagnosticsFollowTheText(t *testing.T) {
 	if want := "1:45-1:46 1 PolicyParsingError mismatched input '}' expecting ';'\n"; d.describe() != want || d.URI != uri || d.Version == nil || *d.Version != 1 {
 		t.Errorf("got %+v\n%s, want %s", d, d.describe(), want)
 	}
-	if d := c.change(uri, 2, ""); d.describe() != "0:0-0:0 1 PolicyParsingError mismatched input '<EOF>' expecting 'version'\n" || *d.Version != 2 {
+	if d := c.change(uri, 2, ""); d.describe() != "0:0-0:0 1 PolicyParsingError mismatched input '<EOF>' expecting 'version': the text is empty\n" || *d.Version != 2 {
 		t.Errorf("of an empty text: %s", d.describe())
 	}
 	if d := c.change(uri, 3, strings.ReplaceAll(broken, "()", "();")); len(d.Diagnostics) != 0 {
