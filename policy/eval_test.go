@@ -207,9 +207,10 @@ func TestIssuance(t *testing.T) { // policy.md sections 5.2, 5.3, 5.5
 	}
 }
 
-// TestUndocumentedCorners has one row or more for each row of policy.md section 14. Those decided by the parser, 3, 8,
-// 14 to 16 and half of 4, want "refused".
+// TestUndocumentedCorners has one row or more for each row of policy.md section 14, and fails if one of the 18 is missing.
+// Those decided by the parser, 3, 8, 14 to 16 and half of 4, want "refused"; 13, of configuration rules, shows what they set.
 func TestUndocumentedCorners(t *testing.T) {
+	seen := map[string]bool{}
 	tests := []struct{ corner, text, claims, want string }{
 		{"1: an action runs once for several matches", issuance(`c:[type=="a"] && d:[type=="a"] => issue(type="b", value=c.value);`), "a=1 a=2", "b:[1,2]"},
 		{"2: duplicates are never added", issuance(`=> issue(type="a", value=1); => issue(type="a", value=1);`), "", "a:1"},
@@ -226,6 +227,8 @@ func TestUndocumentedCorners(t *testing.T) {
 		{"10: one type with values of different kinds", issuance(`=> issue(type="a", value=1); => issue(type="a", value="1");`), "", `a:[1,"1"]`},
 		{"11: the policy's claim beside the service's", issuance(`=> add(type="a", value=1); c:[type=="a", issuer=="AttestationService"] => issue(type="s", value=c.value); c:[type=="a"] => issue(type="n", value=c.issuer);`), "a=1", `s:1 n:["AttestationService","AttestationPolicy"]`},
 		{"12: an error of an issuance rule fails everything", issuance(`=> issue(type="x", value=1); c:[type=="a"] => issue(type=c.value, value=1);`), "a=true", "policy evaluation: the rule at line 2, column 83: the type of a claim must be a String, found the Boolean true"},
+		{"13: configuration rules see the attestation type", configured(`[type=="x-ms-attestation-type", value=="sgx"] => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`), "a=1", `x-ms-sgx-tcbidentifier:"15"`},
+		{"13: configuration rules see no claim of the evidence", configured(`[type=="a"] => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`), "a=1", ""},
 		{"14: comments after the last section", auth("=> permit();") + "\n// end", "", ""},
 		{"14: text after the last section", auth("=> permit();") + "\nend", "", "refused"},
 		{"15: letters of labels", auth(`ü:[type=="a"] => permit();`), "a=1", "refused"},
@@ -238,14 +241,33 @@ func TestUndocumentedCorners(t *testing.T) {
 		t.Run(tt.corner, func(t *testing.T) {
 			p, err := policy.Parse([]byte(tt.text))
 			got := "refused"
-			if err == nil {
+			switch {
+			case err != nil:
+			case strings.HasPrefix(tt.corner, "13:"):
+				got = configuration(t, p)
+			default:
 				got = outcome(p, tt.claims)
 			}
 			if got != tt.want {
 				t.Errorf("%s on %q: %q, want %q (%v)", tt.text, tt.claims, got, tt.want, err)
 			}
 		})
+		number, _, _ := strings.Cut(tt.corner, ":")
+		seen[number] = true
 	}
+	if len(seen) != 18 {
+		t.Errorf("%d of 18 corners: %v", len(seen), seen)
+	}
+}
+
+// configuration is what a policy sets for SGX.
+func configuration(t *testing.T, p *policy.Policy) string {
+	t.Helper()
+	c, err := p.Configure("SgxEnclave")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return groupText(c.Properties())
 }
 
 func TestConfigurationRules(t *testing.T) { // policy.md sections 5, 6; corner 14.13
