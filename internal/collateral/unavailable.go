@@ -58,7 +58,7 @@ func unsound(err error) error {
 	}
 	public := "what its source gave could not be used"
 	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
-		public = "what its source gave did not pass the check " + string(r.Check)
+		public = "what its source gave did not pass the check " + string(r.Check) + " (the service's log says more)"
 	}
 	return &cause{public, errors.New(err.Error())}
 }

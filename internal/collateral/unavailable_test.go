@@ -42,13 +42,13 @@ func TestClientLearnsWhatIsWrongAndNothingAboutTheOperator(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"document damaged", stored(damaged, at(now)), "QE identity is not available: what its source gave did not pass the check qeidentity-format"},
+		{"document damaged", stored(damaged, at(now)), "QE identity is not available: what its source gave did not pass the check qeidentity-format (the service's log says more)"},
 		{"set damaged", stored(unread, at(now)), "TCB info for FMSPC A55A79000000 is not available: it is not there"},
 		{"file missing", stored(missing, at(now)), "PCK CRL of the platform CA is not available: it is not there"},
 		{"past its date", stored(set(t, secret, in.Scenario(now)), at(now.AddDate(0, 2, 0))),
 			"PCK CRL of the platform CA is not available: it is past its nextUpdate 2030-07-14T12:00:00Z, the service's time is 2030-08-15T12:00:00Z"},
 		{"before its date", stored(set(t, secret, in.Scenario(now)), at(now.AddDate(0, 0, -1).Add(-time.Second))),
-			"PCK CRL of the platform CA is not available: it is issued in the future, at 2030-06-14T12:00:00Z, while the service's time is 2030-06-14T11:59:59Z"},
+			"PCK CRL of the platform CA is not available: it is issued in the future, at 2030-06-14T12:00:00Z, while the service's time is 2030-06-14T11:59:59Z: its clock or the document is wrong"},
 		{"source fails", live(fails(errors.New("dial secret-project"))), "TCB info for FMSPC A55A79000000 is not available: it could not be loaded"},
 		{"reader panics", live(func(f *fakeSource) { f.before = func(context.Context, Kind) error { panic("secret-project") } }),
 			"TCB info for FMSPC A55A79000000 is not available: what its source gave could not be used"},

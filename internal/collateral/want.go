@@ -138,7 +138,7 @@ func (c *Cache) check(d document) error {
 	case d.value == nil:
 		return errors.New("it is not loaded")
 	case d.issued.After(now.Add(skew)):
-		return notNow("it is issued in the future, at %s, while the service's time is %s", stamp(d.issued), stamp(now))
+		return notNow("it is issued in the future, at %s, while the service's time is %s: its clock or the document is wrong", stamp(d.issued), stamp(now))
 	case (isCRL && !c.cfg.WithoutCRLs || !isCRL && !c.cfg.Pinned) && !now.Before(d.next.Add(c.cfg.Grace)):
 		return notNow("it is past its nextUpdate %s%s, the service's time is %s", stamp(d.next), setting, stamp(now))
 	}
