@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // AttestationType is the claim that names the kind of the attested environment, the only one that configuration
 // rules can see (policy.md section 5).
@@ -17,19 +20,51 @@ type profile struct {
 
 // profileOf returns the profile of an attestation type under its name in the service's URLs.
 func profileOf(attestationType string) (profile, error) {
-	switch attestationType {
-	case "SgxEnclave", "OpenEnclave":
-		return profile{"sgx", map[string]Kind{TCBIdentifier: String}}, nil
-	case "SevSnpVm":
-		return profile{claim: "sevsnpvm"}, nil
-	case "TdxVm":
-		return profile{claim: "tdxvm"}, nil
-	case "AzureGuest":
-		return profile{claim: "azurevm"}, nil
-	case "Tpm":
-		return profile{"tpm", map[string]Kind{"require_valid_aik_cert": Boolean, "required_pcr_mask": Integer}}, nil
+	known := profile{attestationWord(attestationType), map[string]Kind{}}
+	if known.claim == "" {
+		return known, fmt.Errorf("unknown attestation type %q", shorten(attestationType, 40))
 	}
-	return profile{}, fmt.Errorf("unknown attestation type %q", shorten(attestationType, 40))
+	for _, p := range Properties(attestationType) {
+		if p.Section == configSection.keyword() {
+			known.properties[p.Name] = p.Kind
+		}
+	}
+	return known, nil
+}
+
+// ParseType finds the attestation type that s names in any case, as the service's URLs spell it; "sgx", "oe", "snp", "tdx"
+// and "vbs" are short names. There are more types with policies than with evidence that this version verifies.
+func ParseType(s string) (attestationType string, ok bool) {
+	switch strings.ToLower(s) {
+	case "sgxenclave", "sgx":
+		return "SgxEnclave", true
+	case "openenclave", "oe":
+		return "OpenEnclave", true
+	case "sevsnpvm", "snp":
+		return "SevSnpVm", true
+	case "tdxvm", "tdx":
+		return "TdxVm", true
+	case "azureguest":
+		return "AzureGuest", true
+	case "tpm", "vbs":
+		return "Tpm", true
+	}
+	return "", false
+}
+
+// TypeNames lists, for a message, the names by which people know the attestation types.
+const TypeNames = "sgx, openenclave, snp, tdx, azureguest or tpm"
+
+// TypeOf returns the attestation type, under its name in the service's URLs, whose evidence yields a claim
+// AttestationType of the given value, and false for a value that none has. SgxEnclave stands for OpenEnclave too:
+// their policies have the same rules (tokens.md section 5.1).
+func TypeOf(value Value) (attestationType string, ok bool) {
+	for _, name := range []string{"SgxEnclave", "SevSnpVm", "TdxVm", "AzureGuest", "Tpm"} {
+		if known, err := profileOf(name); err == nil && StringValue(known.claim) == value {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // Configuration is what a policy's configuration rules set for the verification of evidence.
@@ -48,6 +83,9 @@ func (c *Configuration) TCBBaseline() string {
 	}
 	return "azuredefault"
 }
+
+// Configures reports whether the policy has configuration rules, whose meaning depends on the attestation type.
+func (p *Policy) Configures() bool { return len(p.program.rules[configSection]) > 0 }
 
 // Configure runs the configuration rules, which happens before evidence is verified, and so on a set that holds the
 // claim AttestationType only. attestationType is the name of the service's URLs: "SgxEnclave". A property that this
@@ -108,7 +146,7 @@ func (s *settings) allowed(name string, v Value) error {
 	case !ok:
 		return fmt.Errorf("unknown configuration property %q for this attestation type", shorten(name, 80))
 	case kind != v.kind:
-		return fmt.Errorf("the configuration property %s must be %v, found %v", name, kind, v)
+		return fmt.Errorf("the configuration property %s must be %v, found the %v %s", name, kind, v.kind, v.short())
 	}
 	return nil
 }

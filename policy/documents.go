@@ -22,13 +22,18 @@ func (m *machine) document(text string) (any, error) {
 		return v, m.meter.Spend(len(text) / bytesPerStep)
 	}
 	v, err := jmespath.Parse(text, &m.meter)
-	if len(m.json.parsed) == maxDocuments {
-		clear(m.json.parsed)
-	}
 	if err == nil {
-		m.json.parsed[text] = v
+		m.json.keep(text, v)
 	}
 	return v, err
+}
+
+// keep remembers what a text stands for.
+func (d *documents) keep(text string, v any) {
+	if len(d.parsed) == maxDocuments {
+		clear(d.parsed)
+	}
+	d.parsed[text] = v
 }
 
 // maxDocuments is how many documents are kept at a time.
@@ -72,6 +77,7 @@ func (m *machine) jmesPath(ready *jmespath.Query, json, query, out *operand) err
 	if err != nil {
 		return err
 	}
+	m.json.keep(result, found) // most often it is asked next
 	out.add(StringValue(result))
 	out.readOnly = json.readOnly || query.readOnly
 	return nil
@@ -85,7 +91,7 @@ func (m *machine) jsonArgument(json *operand) (any, error) {
 	}
 	v, err := m.document(text)
 	if err != nil {
-		return nil, fmt.Errorf("the argument json, %v: %w", StringValue(shorten(text, 80)), err)
+		return nil, fmt.Errorf("the argument \"json\" is %w; it begins %v", err, StringValue(shorten(text, 80)))
 	}
 	return v, nil
 }
@@ -123,14 +129,14 @@ func claimValue(v any) (Value, error) {
 	case bool:
 		return BooleanValue(v), nil
 	case []any:
-		return Value{}, errors.New("the JSON is an array within an array; a claim's values are strings, integers and booleans")
+		return Value{}, errors.New("the JSON contains an array within an array; a claim's values are strings, integers and booleans")
 	case map[string]any:
-		return Value{}, errors.New("the JSON is or holds an object; a claim's values are strings, integers and booleans")
+		return Value{}, errors.New("the JSON contains an object; a claim's values are strings, integers and booleans")
 	}
 	n, ok := jmespath.Int64(v)
 	if !ok {
 		text, _ := jmespath.Text(v, &jmespath.Meter{Steps: jmespath.MaxDigits, Strings: jmespath.MaxDigits})
-		return Value{}, fmt.Errorf("the number %s is no integer of 64 bits", shorten(text, 40))
+		return Value{}, fmt.Errorf("the number %s is not a 64-bit integer", shorten(text, 40))
 	}
 	return IntegerValue(n), nil
 }

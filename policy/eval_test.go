@@ -37,9 +37,18 @@ func outcomeOf(p *policy.Policy, claims []policy.Claim) string {
 	case err == nil:
 		return groupText(o.Issued())
 	case verdictOf(err) == "error":
-		return err.Error()
+		return failure(err)
 	}
 	return verdictOf(err)
+}
+
+// failure is an evaluation error without the text of its rule.
+func failure(err error) string {
+	e, ok := errors.AsType[*policy.EvaluationError](err)
+	if !ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("policy evaluation: the rule at %v: %v", e.Rule, e.Err)
 }
 
 // groupText is the groups as the members of an object, in their order.
@@ -184,9 +193,9 @@ func TestIssuance(t *testing.T) { // policy.md sections 5.2, 5.3, 5.5
 		{"properties are seen later and not issued", `=> issueproperty(type="a", value=1); c:[type=="a"] => issue(type="b", value=c.value);`, "", "b:1"},
 		{"a string with JSON text stays a string", `=> issue(type="a", value="[1,2]");`, "", `a:"[1,2]"`},
 		{"the value of one claim as type of another", `c:[type=="a"] => issue(type=c.value, value=true);`, "a=x a=y", "x:true y:true"},
-		{"the type cannot be an integer", `c:[type=="a"] => issue(type=c.value, value=true);`, "a=1", "policy evaluation: the rule at line 2, column 54: the type of a claim must be a string, found 1"},
+		{"the type cannot be an integer", `c:[type=="a"] => issue(type=c.value, value=true);`, "a=1", "policy evaluation: the rule at line 2, column 54: the type of a claim must be a String, found the Integer 1"},
 		{"a declared type that agrees", `c:[type=="a"] => issue(type="b", value=c.value, valueType="Integer");`, "a=1", "b:1"},
-		{"a declared type that does not", `c:[type=="a"] => issue(type="b", value=c.value, valueType="Integer");`, "a=x", `policy evaluation: the rule at line 2, column 54: the action declares valueType Integer, found "x"`},
+		{"a declared type that does not", `c:[type=="a"] => issue(type="b", value=c.value, valueType="Integer");`, "a=x", `policy evaluation: the rule at line 2, column 54: the action declares valueType Integer, found the String "x"`},
 		{"service claims are not overwritten in the set", `=> add(type="a", value=2); c:[type=="a"] => issue(type="b", value=c.value);`, "a=1", "b:[1,2]"},
 	}
 	for _, tt := range tests {
@@ -198,9 +207,10 @@ func TestIssuance(t *testing.T) { // policy.md sections 5.2, 5.3, 5.5
 	}
 }
 
-// TestUndocumentedCorners has one row or more for each row of policy.md section 14. Those decided by the parser, 3, 8,
-// 14 to 16 and half of 4, want "refused".
+// TestUndocumentedCorners has one row or more for each row of policy.md section 14, and fails if one of the 18 is missing.
+// Those decided by the parser, 3, 8, 14 to 16 and half of 4, want "refused"; 13, of configuration rules, shows what they set.
 func TestUndocumentedCorners(t *testing.T) {
+	seen := map[string]bool{}
 	tests := []struct{ corner, text, claims, want string }{
 		{"1: an action runs once for several matches", issuance(`c:[type=="a"] && d:[type=="a"] => issue(type="b", value=c.value);`), "a=1 a=2", "b:[1,2]"},
 		{"2: duplicates are never added", issuance(`=> issue(type="a", value=1); => issue(type="a", value=1);`), "", "a:1"},
@@ -216,7 +226,9 @@ func TestUndocumentedCorners(t *testing.T) {
 		{"9: value against a label's type", auth(`c:[type=="a"] && [value==c.type] => permit();`), "a=1 b=a", ""},
 		{"10: one type with values of different kinds", issuance(`=> issue(type="a", value=1); => issue(type="a", value="1");`), "", `a:[1,"1"]`},
 		{"11: the policy's claim beside the service's", issuance(`=> add(type="a", value=1); c:[type=="a", issuer=="AttestationService"] => issue(type="s", value=c.value); c:[type=="a"] => issue(type="n", value=c.issuer);`), "a=1", `s:1 n:["AttestationService","AttestationPolicy"]`},
-		{"12: an error of an issuance rule fails everything", issuance(`=> issue(type="x", value=1); c:[type=="a"] => issue(type=c.value, value=1);`), "a=true", "policy evaluation: the rule at line 2, column 83: the type of a claim must be a string, found true"},
+		{"12: an error of an issuance rule fails everything", issuance(`=> issue(type="x", value=1); c:[type=="a"] => issue(type=c.value, value=1);`), "a=true", "policy evaluation: the rule at line 2, column 83: the type of a claim must be a String, found the Boolean true"},
+		{"13: configuration rules see the attestation type", configured(`[type=="x-ms-attestation-type", value=="sgx"] => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`), "a=1", `x-ms-sgx-tcbidentifier:"15"`},
+		{"13: configuration rules see no claim of the evidence", configured(`[type=="a"] => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`), "a=1", ""},
 		{"14: comments after the last section", auth("=> permit();") + "\n// end", "", ""},
 		{"14: text after the last section", auth("=> permit();") + "\nend", "", "refused"},
 		{"15: letters of labels", auth(`ü:[type=="a"] => permit();`), "a=1", "refused"},
@@ -229,14 +241,33 @@ func TestUndocumentedCorners(t *testing.T) {
 		t.Run(tt.corner, func(t *testing.T) {
 			p, err := policy.Parse([]byte(tt.text))
 			got := "refused"
-			if err == nil {
+			switch {
+			case err != nil:
+			case strings.HasPrefix(tt.corner, "13:"):
+				got = configuration(t, p)
+			default:
 				got = outcome(p, tt.claims)
 			}
 			if got != tt.want {
 				t.Errorf("%s on %q: %q, want %q (%v)", tt.text, tt.claims, got, tt.want, err)
 			}
 		})
+		number, _, _ := strings.Cut(tt.corner, ":")
+		seen[number] = true
 	}
+	if len(seen) != 18 {
+		t.Errorf("%d of 18 corners: %v", len(seen), seen)
+	}
+}
+
+// configuration is what a policy sets for SGX.
+func configuration(t *testing.T, p *policy.Policy) string {
+	t.Helper()
+	c, err := p.Configure("SgxEnclave")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return groupText(c.Properties())
 }
 
 func TestConfigurationRules(t *testing.T) { // policy.md sections 5, 6; corner 14.13
@@ -248,12 +279,15 @@ func TestConfigurationRules(t *testing.T) { // policy.md sections 5, 6; corner 1
 		{"the same value twice", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15"); => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`, `x-ms-sgx-tcbidentifier:"15"`},
 		{"two values", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15"); => issueproperty(type="x-ms-sgx-tcbidentifier", value="16");`, `policy evaluation: the rule at line 2, column 83: the configuration property x-ms-sgx-tcbidentifier is set to "15" and to "16"`},
 		{"unknown name", `c:[value=="sgx"] => issueproperty(type=c.type, value=c.value);`, `policy evaluation: the rule at line 2, column 22: unknown configuration property "x-ms-attestation-type" for this attestation type`},
-		{"wrong type", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value=15);`, "policy evaluation: the rule at line 2, column 22: the configuration property x-ms-sgx-tcbidentifier must be String, found 15"},
+		{"wrong type", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value=15);`, "policy evaluation: the rule at line 2, column 22: the configuration property x-ms-sgx-tcbidentifier must be String, found the Integer 15"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			configuration, err := mustParse(t, configured(tt.rules)).Configure("SgxEnclave")
-			got := fmt.Sprint(err)
+			got := ""
+			if err != nil {
+				got = failure(err)
+			}
 			if err == nil {
 				got = groupText(configuration.Properties())
 			} else if _, ok := errors.AsType[*policy.EvaluationError](err); !ok {
@@ -278,6 +312,34 @@ func TestConfigureKnowsTheAttestationTypes(t *testing.T) {
 	}
 	if _, err := mustParse(t, configured("")).Configure("SGX"); err == nil {
 		t.Error("an unknown attestation type was accepted")
+	}
+}
+
+func TestAttestationTypesAreFoundByTheirNamesAndClaims(t *testing.T) {
+	for name, want := range map[string]string{
+		"SgxEnclave": "SgxEnclave", "SGX": "SgxEnclave", "openenclave": "OpenEnclave", "oe": "OpenEnclave", "snp": "SevSnpVm",
+		"TDX": "TdxVm", "azureguest": "AzureGuest", "vbs": "Tpm", "tpm": "Tpm", "": "", "sg": "",
+	} {
+		if got, ok := policy.ParseType(name); got != want || ok != (want != "") {
+			t.Errorf("name %q: %q, %v, want %q", name, got, ok, want)
+		}
+	}
+	for value, want := range map[policy.Value]string{ // tokens.md section 5.1
+		policy.StringValue("sgx"): "SgxEnclave", policy.StringValue("sevsnpvm"): "SevSnpVm", policy.StringValue("tdxvm"): "TdxVm",
+		policy.StringValue("azurevm"): "AzureGuest", policy.StringValue("tpm"): "Tpm",
+		policy.StringValue("SGX"): "", policy.IntegerValue(1): "",
+	} {
+		if got, ok := policy.TypeOf(value); got != want || ok != (want != "") {
+			t.Errorf("claim %v: %q, %v, want %q", value, got, ok, want)
+		}
+	}
+}
+
+func TestConfiguresSaysWhetherThereAreConfigurationRules(t *testing.T) {
+	for rules, want := range map[string]bool{"": false, `[value==1] => issueproperty(type="a", value=1);`: true} {
+		if got := mustParse(t, configured(rules)).Configures(); got != want {
+			t.Errorf("%q: %v, want %v", rules, got, want)
+		}
 	}
 }
 

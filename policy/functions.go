@@ -109,27 +109,27 @@ func (c *call) apply(m *machine, args []*operand, out *operand) error {
 	return negateBool(args[0], out)
 }
 
-// one returns the only member of an argument.
-func (o *operand) one(name string) (Value, error) {
+// one returns the only member of an argument; what names what that must be.
+func (o *operand) one(name, what string) (Value, error) {
 	switch members := o.values.members; len(members) {
 	case 0:
-		return Value{}, fmt.Errorf("the argument %s must be one value, found none", name)
+		return Value{}, fmt.Errorf("the argument \"%s\" must be one %s, found none", name, what)
 	case 1:
 		return members[0], nil
 	default:
-		return Value{}, fmt.Errorf("the argument %s must be one value, found %d: %s", name, len(members), listValues(members))
+		return Value{}, fmt.Errorf("the argument \"%s\" must be one %s, found %d: %s", name, what, len(members), listValues(members))
 	}
 }
 
 // text returns the only member of an argument, a string.
 func (o *operand) text(name string) (string, error) {
-	v, err := o.one(name)
+	v, err := o.one(name, "String")
 	if err != nil {
 		return "", err
 	}
 	s, ok := v.Text()
 	if !ok {
-		return "", fmt.Errorf("the argument %s must be a String, found the %v %s", name, v.kind, v.short())
+		return "", fmt.Errorf("the argument \"%s\" must be a String, found the %v %s", name, v.kind, v.short())
 	}
 	return s, nil
 }
@@ -152,7 +152,7 @@ func (m *machine) appendString(first, second, out *operand) error {
 }
 
 func containsOnlyValue(set, value, out *operand) error {
-	v, err := value.one("value")
+	v, err := value.one("value", "value")
 	if err != nil {
 		return err
 	}
@@ -173,13 +173,13 @@ func (m *machine) isSubsetOf(subset, superset, out *operand) {
 }
 
 func negateBool(value, out *operand) error {
-	v, err := value.one("value")
+	v, err := value.one("value", "Boolean")
 	if err != nil {
 		return err
 	}
 	b, ok := v.Bool()
 	if !ok {
-		return fmt.Errorf("the argument value must be a Boolean, found the %v %s", v.kind, v.short())
+		return fmt.Errorf("the argument \"value\" must be a Boolean, found the %v %s", v.kind, v.short())
 	}
 	out.add(BooleanValue(!b))
 	out.readOnly = value.readOnly

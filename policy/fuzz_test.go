@@ -3,6 +3,7 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -15,6 +16,10 @@ import (
 func FuzzParse(f *testing.F) {
 	for name := range readIndex(f) {
 		f.Add(readPolicy(f, name))
+	}
+	for _, row := range warningRows() {
+		text, _ := marked(framed(row.kind, row.section, row.rule))
+		f.Add([]byte(text))
 	}
 	f.Add(policy.DefaultSGX())
 	f.Add([]byte("\uFEFFversion=1.1;\r\rauthorizationrules{\x00};"))
@@ -29,8 +34,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil || again.Hash() != policy.Hash(text) || describe(again, nil) != describe(p, nil) {
 			t.Errorf("%q parsed, but not a second time: %v", text, err)
 		}
-		for _, w := range p.Warnings() {
-			checkPlace(t, text, w.Line, w.Column)
+		for _, kind := range []string{"SgxEnclave", "Tpm", "AzureGuest", ""} {
+			checkWarnings(t, text, p.Warnings(kind))
 		}
 		if err := p.CheckFor("SgxEnclave"); err != nil {
 			checkErrors(t, text, err)
@@ -58,6 +63,41 @@ func checkErrors(t *testing.T, text []byte, err error) {
 		}
 		last = *e
 	}
+}
+
+// checkWarnings holds for all warnings: they are few, in order, in the text, and each fix gives a policy again.
+func checkWarnings(t *testing.T, text []byte, found []policy.Warning) {
+	t.Helper()
+	if len(found) > policy.MaxWarnings {
+		t.Fatalf("%q: %d warnings", text, len(found))
+	}
+	last := policy.Warning{}
+	for _, w := range found {
+		checkPlace(t, text, w.Line, w.Column)
+		checkPlace(t, text, w.Line, w.EndColumn)
+		known := slices.ContainsFunc(policy.WarningCodes(), func(c policy.WarningCode) bool { return c.Code == w.Code })
+		if !known || w.Text == "" || !utf8.ValidString(w.Text) || strings.ContainsAny(w.Text+w.Fix, "\r\n") || w.EndColumn < w.Column {
+			t.Errorf("%q: %+v", text, w)
+		}
+		if w.Line < last.Line || w.Line == last.Line && w.Column < last.Column {
+			t.Errorf("%q: warning at %d:%d after one at %d:%d", text, w.Line, w.Column, last.Line, last.Column)
+		}
+		if w.Fix != "" {
+			if _, err := policy.Parse([]byte(written(text, w))); err != nil {
+				t.Errorf("%q with the fix of %+v: %v", text, w, err)
+			}
+		}
+		last = w
+	}
+}
+
+// written returns the text with the fix in place of what the warning is about.
+func written(text []byte, w policy.Warning) string {
+	unix := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(text), "\uFEFF"))
+	lines := strings.Split(unix, "\n")
+	line := []rune(lines[w.Line-1])
+	lines[w.Line-1] = string(line[:w.Column-1]) + w.Fix + string(line[w.EndColumn-1:])
+	return strings.Join(lines, "\n")
 }
 
 // checkPlace fails if a place is not in the text or right behind the end of one of its lines.

@@ -179,11 +179,11 @@ func (m *machine) makeClaims(a *action) error {
 	for _, name := range names.values.members {
 		text, ok := name.Text()
 		if !ok {
-			return fmt.Errorf("the type of a claim must be a string, found %v", name)
+			return fmt.Errorf("the type of a claim must be a String, found the %v %s", name.kind, name.short())
 		}
 		for _, v := range values.values.members {
 			if a.declared != nil && *a.declared != v.kind {
-				return fmt.Errorf("the action declares valueType %v, found %v", *a.declared, v)
+				return fmt.Errorf("the action declares valueType %v, found the %v %s", *a.declared, v.kind, v.short())
 			}
 			c := Claim{Type: text, Value: v, Issuer: AttestationPolicy, ReadOnly: names.readOnly || values.readOnly}
 			if err := m.put(a.effect, c); err != nil {

@@ -89,13 +89,16 @@ type EvaluationError struct {
 // Error returns the problem and the place of the rule.
 func (e *EvaluationError) Error() string {
 	if e.Rule.Line == 0 {
-		return fmt.Sprintf("policy evaluation: %v", e.Err)
+		return fmt.Sprintf("%s: %v", engine, e.Err)
 	}
-	return fmt.Sprintf("policy evaluation: the rule at %v: %v", e.Rule, e.Err)
+	return fmt.Sprintf("%s: the rule at %v failed: %v. The rule: %s", engine, e.Rule, e.Err, e.Rule.quote())
 }
 
 // Unwrap returns the problem.
 func (e *EvaluationError) Unwrap() error { return e.Err }
+
+// engine begins every message of a policy that does not permit.
+const engine = "Policy Engine Exception"
 
 // The texts of the two refusals, word for word those of Microsoft's service (api.md section 6.4).
 const (
@@ -148,7 +151,7 @@ func (d *Denied) Error() string {
 	}
 	parts := []string{NoPermitMessage}
 	if len(d.Unmet) == 0 {
-		parts = append(parts, "The policy has no permit rule.")
+		parts = append(parts, "The policy has no permit rule, and so refuses everything: its author has to add one.")
 	}
 	for _, u := range d.Unmet[:min(len(d.Unmet), maxUnmetText)] {
 		parts = append(parts, u.String())
@@ -166,23 +169,36 @@ func (d *Denied) because() string {
 		found = append(found, c.reason())
 	}
 	if len(found) == 0 {
-		return ""
+		return "; it has no condition, and so denies everything: the policy's author has to change it"
 	}
 	return "; " + strings.Join(found, "; ")
 }
 
 // String returns the reason as a sentence.
 func (u Unmet) String() string {
-	return fmt.Sprintf("The permit rule at %v needs %s%s; %s.", u.Rule, u.Condition.Condition.quote(), u.Condition.against(), u.Condition.reason())
+	c := &u.Condition
+	needs := c.Condition.quote()
+	if c.Negated {
+		needs = "that no claim satisfies " + strings.TrimLeft(needs, "! ")
+	}
+	text := fmt.Sprintf("The permit rule at %v needs %s%s; %s.", u.Rule, needs, c.against(), c.reason())
+	if len(c.Against) > 0 {
+		text += " The rule: " + u.Rule.quote()
+	}
+	return text
 }
 
 // against says what the right sides of the condition stood for, where the text does not.
 func (c *ConditionTrace) against() string {
 	var parts []string
 	for _, a := range c.Against {
-		values := "nothing"
-		if len(a.Values) > 0 {
-			values = listValues(a.Values)
+		values := listValues(a.Values)
+		switch len(a.Values) {
+		case 0:
+			values = "nothing"
+		case 1:
+		default:
+			values = "one of " + values
 		}
 		parts = append(parts, fmt.Sprintf("%s %s %s", a.Property, a.Relation, values))
 	}
@@ -192,12 +208,23 @@ func (c *ConditionTrace) against() string {
 	return ", here " + strings.Join(parts, " and ")
 }
 
+// note says what does not show in claim and condition: a value of another type than asked for, or whose issuer fails.
+func (c ComparedClaim) note() string {
+	switch {
+	case c.Asked != "":
+		return fmt.Sprintf(", of type %v where the condition asks for %s", c.Claim.Value.kind, c.Asked)
+	case c.Fails == "issuer":
+		return ", whose issuer is " + string(c.Claim.Issuer)
+	}
+	return ""
+}
+
 // reason says which claims were there.
 func (c *ConditionTrace) reason() string {
 	var texts []string
 	for _, compared := range c.Compared {
 		if compared.Satisfies == (c.Holds != c.Negated) { // those that decided
-			texts = append(texts, compared.Claim.String())
+			texts = append(texts, compared.Claim.String()+compared.note())
 		}
 	}
 	switch {

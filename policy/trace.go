@@ -45,7 +45,8 @@ type ConditionTrace struct {
 	Condition Location        `json:"condition"`
 	Negated   bool            `json:"negated,omitzero"` // it holds if no claim satisfies it
 	Holds     bool            `json:"holds"`
-	Type      string          `json:"type,omitzero"` // of claims that it asks for
+	Failed    bool            `json:"failed,omitzero"` // a right side could not be evaluated
+	Type      string          `json:"type,omitzero"`   // of claims that it asks for
 	Against   []AgainstTrace  `json:"against,omitzero"`
 	Calls     []CallTrace     `json:"calls,omitzero"`
 	Compared  []ComparedClaim `json:"compared"` // claims that satisfy it, and those of its type that do not, maxFound of each
@@ -63,6 +64,7 @@ type ComparedClaim struct {
 	Claim     Claim  `json:"claim"`
 	Satisfies bool   `json:"satisfies"`
 	Fails     string `json:"fails,omitzero"` // the property of the first test that it does not pass
+	Asked     string `json:"asked,omitzero"` // the type of value that the test asks for, where it is not the claim's
 }
 
 // CallTrace is a function call and its value.
@@ -93,6 +95,7 @@ type tracer struct {
 	entries int
 	current *RuleTrace
 	calls   []CallTrace // of the condition or action at hand
+	open    bool        // the last condition is not decided yet
 }
 
 func (t *tracer) rule(r *rule) {
@@ -100,7 +103,7 @@ func (t *tracer) rule(r *rule) {
 		return
 	}
 	t.current = &RuleTrace{Section: r.section.keyword(), Rule: r.at, Conditions: []ConditionTrace{}, permits: r.action.effect == permit}
-	t.calls = nil
+	t.calls, t.open = nil, false
 	t.entries++
 }
 
@@ -110,6 +113,10 @@ func (t *tracer) ruleDone(r *rule, failed int, err error) {
 		return
 	}
 	c := t.current
+	if t.open {
+		broken := &c.Conditions[len(c.Conditions)-1]
+		broken.Failed, broken.Calls, t.calls = true, t.calls, nil
+	}
 	c.Fired, c.Calls = failed == none && err == nil, t.calls
 	if c.Fired {
 		c.Effect = r.action.verb
@@ -143,6 +150,7 @@ func (t *tracer) condition(c *condition) {
 		return
 	}
 	t.entries++
+	t.open = true
 	t.current.Conditions = append(t.current.Conditions, ConditionTrace{
 		Condition: c.at, Negated: c.negated, Type: c.claim, Compared: []ComparedClaim{},
 	})
@@ -155,7 +163,7 @@ func (t *tracer) compared(m *machine, c *condition, found bool) {
 	}
 	out := &t.current.Conditions[len(t.current.Conditions)-1]
 	out.Holds, out.Calls = found != c.negated, t.calls
-	t.calls = nil
+	t.calls, t.open = nil, false
 	for i, test := range c.tests {
 		if _, ok := test.right.(literal); !ok {
 			out.Against = append(out.Against, AgainstTrace{test.property.String(), test.relation.String(), cutAll(m.rights[i].values.members)})
@@ -182,10 +190,27 @@ func (m *machine) comparisons(c *condition) []ComparedClaim {
 			list = append(list, ComparedClaim{Claim: cutClaim(*claim), Satisfies: true})
 		case failed != none && c.claim != "" && bad < maxFound:
 			bad++
-			list = append(list, ComparedClaim{Claim: cutClaim(*claim), Fails: c.tests[failed].property.String()})
+			compared := ComparedClaim{Claim: cutClaim(*claim), Fails: c.tests[failed].property.String()}
+			compared.Asked = m.askedType(c, failed, claim)
+			list = append(list, compared)
 		}
 	}
 	return list
+}
+
+// askedType names the type of value that a test asks for, if it is not the claim's: values of different types are never
+// equal, and only integers have an order.
+func (m *machine) askedType(c *condition, failed int, claim *Claim) string {
+	asked := m.rights[failed].values.members
+	if c.tests[failed].property != valueProperty || len(asked) == 0 {
+		return ""
+	}
+	for _, v := range asked {
+		if v.kind == claim.Value.kind {
+			return ""
+		}
+	}
+	return asked[0].kind.String()
 }
 
 func (t *tracer) called(c *call, args []*operand, out *operand, err error) {

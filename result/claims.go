@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/jose"
 	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
@@ -39,7 +40,7 @@ const (
 const tokenType = "JWT"
 
 // MinKeyBits is the size below which an RSA key neither signs nor verifies a token (README.md section 7, RSA keys).
-const MinKeyBits = 2048
+const MinKeyBits = jose.MinRSABits
 
 // Claims are the claims of a token under their names. A value is a string, bool, int64, a jsontext.Value, or an array
 // or nested Claims of these.
@@ -125,4 +126,4 @@ func (s Signer) signingInput(alg string, claims Claims) (string, error) {
 var ErrTooLarge = errors.New("the token is too large")
 
 // maxPayload is what fits into MaxTokenSize before base64url, beside the header, the largest signature and two dots.
-const maxPayload = (MaxTokenSize-MaxHeaderSize)/4*3 - maxKeyBits/8 - 3
+const maxPayload = (MaxTokenSize-MaxHeaderSize)/4*3 - jose.MaxRSABits/8 - 3

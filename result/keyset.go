@@ -12,12 +12,12 @@ import (
 	"maps"
 	"math/big"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/jose"
 	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
@@ -25,8 +25,6 @@ import (
 const (
 	MaxKeySetSize = 1 << 20 // bytes of JSON
 	MaxKeys       = 128     // entries
-	maxKeyBits    = 8192    // modulus; larger keys are skipped, since verifying with them takes long
-	maxExponent   = 1<<31 - 1
 )
 
 // KeyID is the kid of an instance key: base64 with padding of SHA-256 over the PEM form of its DER
@@ -182,13 +180,13 @@ func (k *jwk) bare() (key, error) {
 		return key{}, fmt.Errorf("e has %d bits, at most 31 are used", exponent.BitLen())
 	}
 	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}
-	return key{public: pub}, checkKey(pub)
+	return key{public: pub}, jose.CheckRSA(pub)
 }
 
 // certified reads the key from the first certificate of x5c. The chain is not judged: the set is trusted as a whole,
 // for where it came from.
 func (k *jwk) certified() (key, error) {
-	cert, err := parseCertificate(k.Chain[0])
+	cert, err := jose.ParseCertificate(k.Chain[0])
 	if err != nil {
 		return key{}, fmt.Errorf("x5c: %w", err)
 	}
@@ -200,19 +198,7 @@ func (k *jwk) certified() (key, error) {
 	if bytes.Equal(cert.RawSubject, cert.RawIssuer) {
 		found.instances = []string{instanceName(cert)}
 	}
-	return found, checkKey(pub)
-}
-
-// parseCertificate reads a member of x5c: standard base64 of DER (RFC 7517 section 4.7).
-func parseCertificate(text string) (*x509.Certificate, error) {
-	if strings.ContainsAny(text, "\r\n") {
-		return nil, errors.New("line ends in base64")
-	}
-	der, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
+	return found, jose.CheckRSA(pub)
 }
 
 // instanceName is the issuer that an instance certificate is for: its subject is CN=<iss> and nothing else
@@ -222,18 +208,4 @@ func instanceName(cert *x509.Certificate) string {
 		return ""
 	}
 	return cert.Subject.CommonName
-}
-
-func checkKey(pub *rsa.PublicKey) error {
-	switch bits := pub.N.BitLen(); {
-	case bits < MinKeyBits:
-		return fmt.Errorf("RSA key of %d bits, at least %d are needed", bits, MinKeyBits)
-	case bits > maxKeyBits:
-		return fmt.Errorf("RSA key of %d bits, at most %d are used", bits, maxKeyBits)
-	case pub.N.Bit(0) == 0:
-		return errors.New("RSA modulus is even")
-	case pub.E < 3 || pub.E > maxExponent || pub.E%2 == 0:
-		return fmt.Errorf("RSA exponent %d is not an odd number from 3 to %d", pub.E, maxExponent)
-	}
-	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/assay-attestation/assay/internal/jose"
 )
 
 func TestClaimsAreBounded(t *testing.T) {
@@ -20,7 +22,7 @@ func TestClaimsAreBounded(t *testing.T) {
 
 func TestLargestClaimsFitIntoAToken(t *testing.T) {
 	encoded := base64.RawURLEncoding.EncodedLen
-	if size := MaxHeaderSize + 1 + encoded(maxPayload) + 1 + encoded(maxKeyBits/8); size > MaxTokenSize {
+	if size := MaxHeaderSize + 1 + encoded(maxPayload) + 1 + encoded(jose.MaxRSABits/8); size > MaxTokenSize {
 		t.Errorf("a token of the largest parts has %d bytes, at most %d are read", size, MaxTokenSize)
 	}
 }

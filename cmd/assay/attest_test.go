@@ -274,6 +274,8 @@ func TestJSONMembersAreStable(t *testing.T) {
 	s.answer = says200(s.sign(s.claims(nil)))
 	dir := simulatedDir(t, time.Now())
 	policy := tempFile(t, "policy", "version=1.0;authorizationrules{=>permit();};")
+	claims := tempFile(t, "claims", "[]")
+	golden := writeFiles(t, t.TempDir(), map[string]string{"a.test.yaml": ""})
 	trust := []string{"--collateral", dir + "/collateral", "--trust-root", dir + "/root.pem"}
 	for _, test := range []struct {
 		got  outcome
@@ -292,6 +294,11 @@ func TestJSONMembersAreStable(t *testing.T) {
 		{assay(t, "token", "inspect", s.sign(s.claims(nil)), "--json"), "verified signed header claims"},
 		{assay(t, "policy", "check", "--type", "sgx", policy, "--json"), "valid version hash errors warnings"},
 		{assay(t, "policy", "hash", policy, "--json"), "hash"},
+		{assay(t, "policy", "eval", "--policy", policy, "--claims", claims, "--type", "sgx", "--json"), "verdict type hash rule issued properties configuration notes"},
+		{assay(t, append([]string{"policy", "eval", "--policy", policy, "--type", "sgx", "--evidence", dir + "/quote.bin", "--json"}, trust[:2]...)...),
+			"verdict type hash evidence notes error"},
+		{assay(t, "policy", "eval", "--policy", claims, "--claims", claims, "--json"), "verdict hash notes error"},
+		{assay(t, "policy", "test", golden, "--json"), "passed failed updated broken files"},
 		{assay(t, "collateral", "status", dir, "--trust-root", dir+"/root.pem", "--json"), "sound documents"},
 		{assay(t, "sim", "sgx", "--out", dir, "--json"), "dir files runtimeDataHash"},
 		{assay(t, "version", "--json"), "version go"},

@@ -62,7 +62,8 @@ type helpRequest struct{}
 func (helpRequest) Error() string { return "help" }
 
 // parse reads the arguments and returns the positional ones, one for each name. A name that begins with -- is that of a
-// flag that must be given. Flags may stand before, between and behind the others; after -- everything is positional.
+// flag that must be given, one that ends in … takes all that are left, and one in brackets, the last, may be left out.
+// Flags may stand before, between and behind the others; after -- everything is positional.
 func (c *call) parse(names ...string) ([]string, error) {
 	args, rest := c.given, []string(nil)
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -102,8 +103,11 @@ func (c *call) complete(found, names []string) error {
 		switch {
 		case isFlag && !c.isSet(flagName):
 			return usage("%s is missing", name)
+		case n == len(found) && name[0] == '[':
 		case !isFlag && n == len(found):
-			return usage("%s is missing", name)
+			return usage("%s is missing", strings.TrimSuffix(name, "…"))
+		case !isFlag && strings.HasSuffix(name, "…"):
+			n = len(found)
 		case !isFlag:
 			n++
 		}

@@ -39,7 +39,7 @@ func reportCollateral(sets []*collateral.Set, v *dcap.Verifier, at time.Time) *c
 		}
 	}
 	if err := r.err(); err != nil {
-		r.Error = explain(err)
+		r.Error = problemOf(err)
 	}
 	r.Sound = r.Error == nil
 	return r

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ type command struct {
 
 // commands is everything the binary can do, in the order in which help lists it.
 func commands() []command {
-	return []command{
+	return slices.Concat([]command{
 		{"serve", "", "run the attestation service", []string{
 			"assay serve --dev",
 			"assay serve --url https://attest.example --tls-cert tls.pem --tls-key tls.key",
@@ -42,12 +43,7 @@ func commands() []command {
 			"assay token verify token.jwt --issuer https://attest.example",
 			"assay token verify - --issuer https://attest.example --jwks certs.json --require x-ms-sgx-is-debuggable=false",
 		}, runTokenVerify},
-		{"policy check", "FILE", "find the errors of a policy, and what is probably one", []string{
-			"assay policy check --type sgx policy.txt",
-		}, runPolicyCheck},
-		{"policy hash", "FILE", "print the hash by which tokens name a policy", []string{
-			"assay policy hash policy.txt",
-		}, runPolicyHash},
+	}, policyCommands(), []command{
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
@@ -69,6 +65,51 @@ func commands() []command {
 			"assay evidence verify --type sgx sim/quote.bin --collateral sim/collateral --trust-root sim/root.pem --runtime-data sim/runtime.json --runtime-type json",
 		}, runSim},
 		{"version", "", "print the version", []string{"assay version"}, runVersion},
+	})
+}
+
+// policyCommands is what those who write policies need.
+func policyCommands() []command {
+	return []command{
+		{"policy check", "FILE", "find the errors of a policy, and what is probably one", []string{
+			"assay policy check --type sgx policy.txt",
+		}, runPolicyCheck},
+		{"policy hash", "FILE", "print the hash by which tokens name a policy", []string{
+			"assay policy hash policy.txt",
+		}, runPolicyHash},
+		{"policy fmt", "FILE…", "lay policies out in the one canonical form", []string{
+			"assay policy fmt policy.txt",
+			"assay policy fmt --write policies/*.txt",
+			"assay policy fmt --check policies/*.txt",
+		}, runPolicyFmt},
+		{"policy lsp", "", "serve an editor: errors, completion, explanations and layout of policies", []string{
+			"assay policy lsp",
+		}, runPolicyLSP},
+		{"policy eval", "", "evaluate a policy over claims or evidence as the service would", []string{
+			"assay policy eval --policy policy.txt --claims claims.json",
+			"assay policy eval --policy policy.txt --type sgx --evidence quote.bin --collateral collateral.tar.gz",
+		}, runPolicyEval},
+		{"policy explain", "", "evaluate a policy and show why it decided as it did", []string{
+			"assay policy explain --policy policy.txt --claims claims.json",
+			"assay policy explain --policy policy.txt --type sgx --evidence quote.bin --collateral collateral.tar.gz",
+		}, runPolicyExplain},
+		{"policy test", "DIR…", "run the golden tests of policies in folders", []string{
+			"assay policy test policies/",
+			"assay policy test policies/ --junit report.xml",
+			"assay policy test policies/release.test.yaml --update",
+		}, runPolicyTest},
+		{"policy sign", "[FILE]", "make the JWS that sets a policy, or takes it back", []string{
+			"assay policy sign policy.txt --type sgx --key signer.key --cert signer.pem --out policy.jws",
+			"assay policy sign policy.txt --type sgx --unsigned --out policy.jws",
+			"assay policy sign --reset --key signer.key --cert signer.pem",
+		}, runPolicySign},
+		{"policy unsign", "FILE", "take the policy out of a JWS", []string{
+			"assay policy unsign policy.jws --signer signer.pem --out policy.txt",
+		}, runPolicyUnsign},
+		{"policy jws", "FILE", "show what the JWS of a policy says, and verify its signature", []string{
+			"assay policy jws policy.jws",
+			"assay policy jws policy.jws --signer signer.pem",
+		}, runPolicyJWS},
 	}
 }
 

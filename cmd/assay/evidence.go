@@ -35,7 +35,7 @@ func runEvidenceVerify(_ context.Context, c *call) error {
 		return err
 	}
 	report := &evidenceReport{Type: in.kind}
-	err = in.verify(report)
+	_, err = in.verify(report)
 	report.finish(err)
 	return c.tell(report, err)
 }
@@ -44,21 +44,31 @@ func runEvidenceVerify(_ context.Context, c *call) error {
 func readAppraisal(c *call) (*appraisal, error) {
 	in := &appraisal{}
 	c.typeVar(&in.kind)
-	c.rootsVar(&in.roots)
-	c.timeVar(&in.options.At)
-	c.runtimeVar(&in.runtime)
-	bundle := c.String("collateral", "", "`BUNDLE` to judge by: a folder, used as it is, or a .tar.gz")
-	c.Func("collateral-expiry", "`WHICH` dates of the collateral count: enforce, pinned or ignore (default enforce)", in.setExpiry)
-	c.Func("accept-status", "refuse every TCB status that is not in this comma-separated `LIST`", in.setAccept)
+	bundle := in.flags(c)
 	pos, err := c.parse("FILE", "--type", "--collateral")
 	if err != nil {
 		return nil, err
 	}
-	if in.evidence, err = c.read(pos[0]); err != nil {
-		return nil, err
+	return in, in.read(c, pos[0], *bundle)
+}
+
+// flags declares the flags that say how evidence is judged, and returns the value of the one for the collateral.
+func (in *appraisal) flags(c *call) *string {
+	c.rootsVar(&in.roots)
+	c.timeVar(&in.options.At)
+	c.runtimeVar(&in.runtime)
+	c.Func("collateral-expiry", "`WHICH` dates of the collateral count: enforce, pinned or ignore (default enforce)", in.setExpiry)
+	c.Func("accept-status", "refuse every TCB status that is not in this comma-separated `LIST`", in.setAccept)
+	return c.String("collateral", "", "`BUNDLE` to judge by: a folder, used as it is, or a .tar.gz")
+}
+
+// read reads the evidence and the collateral.
+func (in *appraisal) read(c *call, file, bundle string) (err error) {
+	if in.evidence, err = c.read(file); err != nil {
+		return err
 	}
-	in.sets, err = readCollateral(*bundle)
-	return in, err
+	in.sets, err = readCollateral(bundle)
+	return err
 }
 
 func (in *appraisal) setExpiry(s string) error {
@@ -84,32 +94,32 @@ func (in *appraisal) setAccept(text string) error {
 	return nil
 }
 
-// verify climbs from the bytes to a verdict and notes in r what it learns. The error is the refusal.
-func (in *appraisal) verify(r *evidenceReport) error {
+// verify climbs from the bytes to verified facts and notes in r what it learns. The error is the refusal.
+func (in *appraisal) verify(r *evidenceReport) (*sgx.Verified, error) {
 	e, err := parseEvidence(in.kind, in.evidence)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.QuoteVersion = e.Quote.Version
 	v := dcap.NewVerifier(in.roots)
 	origin, err := v.Trace(e.Quote, in.options.At, &r.journal)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.TrustAnchor, r.FMSPC = origin.Anchor().String(), origin.FMSPC().String()
 	endorsements, err := endorse(in.sets, v, origin)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	facts, err := sgx.Verify(v, origin, e, sgx.Input{Collateral: endorsements, Options: in.options, Journal: &r.journal})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.learn(facts)
 	if err := in.runtime.bound(facts.Report.ReportData, &r.journal); err != nil {
-		return err
+		return nil, err
 	}
-	return in.acceptable(facts, &r.journal)
+	return facts, in.acceptable(facts, &r.journal)
 }
 
 func parseEvidence(kind evidence.Type, b []byte) (*sgx.Evidence, error) {

@@ -85,7 +85,7 @@ func (r *evidenceReport) finish(err error) {
 		}
 	}
 	if r.Verified = err == nil; !r.Verified {
-		r.Error = explain(err)
+		r.Error = problemOf(err)
 	}
 }
 
@@ -168,7 +168,7 @@ func runEvidenceInspect(_ context.Context, c *call) error {
 	}
 	e, err := parseEvidence(i.Type, b)
 	if err != nil {
-		i.Error = explain(err)
+		i.Error = problemOf(err)
 	} else {
 		i.Said = statementOf(e)
 	}

@@ -90,13 +90,19 @@ func (c *call) time(text string) (time.Time, error) {
 // rootsVar declares the flag for the roots to trust, and sets roots to Intel's.
 func (c *call) rootsVar(roots *dcap.Roots) {
 	*roots = dcap.IntelRoots()
-	c.Func("trust-root", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root", func(file string) error {
-		b, err := c.read(file)
-		if err == nil {
-			*roots, err = dcap.NewRoots(b)
-		}
+	c.Func("trust-root", "trust the certificate in `FILE` (PEM or DER) instead of Intel's root", func(file string) (err error) {
+		*roots, err = c.roots(file)
 		return err
 	})
+}
+
+// roots reads the certificate to trust.
+func (c *call) roots(file string) (dcap.Roots, error) {
+	b, err := c.read(file)
+	if err != nil {
+		return dcap.Roots{}, err
+	}
+	return dcap.NewRoots(b)
 }
 
 // clientVar declares the flag for a CA of the service to call, and sets client to one that trusts the system's CAs.
@@ -140,13 +146,15 @@ type runtimeData struct {
 
 func (c *call) runtimeVar(d *runtimeData) {
 	c.fileVar(&d.bytes, "runtime-data", "`FILE` whose SHA-256 the report data begins with")
-	c.Func("runtime-type", "`KIND` of the runtime data: json or binary (default binary)", func(s string) error {
-		d.json = strings.EqualFold(s, "json")
-		if !d.json && !strings.EqualFold(s, "binary") {
-			return errors.New("expected json or binary")
-		}
-		return nil
-	})
+	c.Func("runtime-type", "`KIND` of the runtime data: json or binary (default binary)", d.setType)
+}
+
+func (d *runtimeData) setType(s string) error {
+	d.json = strings.EqualFold(s, "json")
+	if !d.json && !strings.EqualFold(s, "binary") {
+		return errors.New("expected json or binary")
+	}
+	return nil
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -179,6 +179,29 @@ func TestUsageErrors(t *testing.T) {
 		{"policy check --type sgx absent", "no such file"},
 		{"policy hash", "FILE is missing"},
 		{"policy hash absent", "no such file"},
+		{"policy eval", "--policy is missing"},
+		{"policy eval --policy PRESENT", "--claims or --evidence is missing"},
+		{"policy eval --policy PRESENT --claims PRESENT --evidence PRESENT", "--claims and --evidence exclude each other"},
+		{"policy eval --policy PRESENT --evidence PRESENT", "--type is missing: evidence does not say it"},
+		{"policy eval --policy PRESENT --evidence PRESENT --type sgx", "--collateral is missing"},
+		{"policy eval --policy PRESENT --evidence PRESENT --type tdx --collateral FOLDER", `--type "TdxVm": of evidence, expected sgx or openenclave`},
+		{"policy eval --policy PRESENT --evidence absent --type sgx --collateral FOLDER", "no such file"},
+		{"policy eval --policy PRESENT --claims PRESENT", "PRESENT: claims: expected an array"},
+		{"policy eval --policy PRESENT --claims PRESENT --type toaster", "expected sgx"},
+		{"policy eval --policy PRESENT --claims PRESENT --at 2024-03-01T00:00:00Z", "--at goes with --evidence"},
+		{"policy eval --policy PRESENT --claims PRESENT --collateral FOLDER", "--collateral goes with --evidence"},
+		{"policy eval --policy absent --claims PRESENT", "no such file"},
+		{"policy eval --policy PRESENT --claims absent", "no such file"},
+		{"policy test", "DIR is missing"},
+		{"policy test absent", "no such file"},
+		{"policy test FOLDER", "expected test files (NAME.test.yaml)"},
+		{"policy fmt", "FILE is missing"},
+		{"policy fmt absent", "no such file"},
+		{"policy fmt FOLDER", "is a directory"},
+		{"policy fmt --check --write PRESENT", "--check and --write exclude each other"},
+		{"policy fmt -w --check PRESENT", "--check and --write exclude each other"},
+		{"policy lsp PRESENT", "unexpected argument"},
+		{"policy fmt -w -", "standard input cannot be written"},
 		{"collateral fetch --ca processor --out x", "--fmspc is missing"},
 		{"collateral fetch --fmspc 00906ED50000 --out x", "--ca is missing"},
 		{"collateral fetch --fmspc 00906ED50000 --ca processor", "--out is missing"},
@@ -205,9 +228,9 @@ func TestUsageErrors(t *testing.T) {
 		{"attest sgx PRESENT --endpoint https://attest.example --draft-policy absent", "no such file"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
-			line := strings.NewReplacer("PRESENT", present, "FOLDER", folder).Replace(test.args)
-			o := assay(t, strings.Fields(line)...)
-			o.want(t, exitUsage, "", test.stderr)
+			paths := strings.NewReplacer("PRESENT", present, "FOLDER", folder)
+			o := assay(t, strings.Fields(paths.Replace(test.args))...)
+			o.want(t, exitUsage, "", paths.Replace(test.stderr))
 			if o.stdout != "" {
 				t.Errorf("a usage error wrote to standard output: %s", o.stdout)
 			}

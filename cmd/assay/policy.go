@@ -5,30 +5,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/policy"
 )
 
-// policyType finds the attestation type that s names in any case, as the service's URLs spell it. There are more
-// types with policies than with evidence that this version verifies.
+// policyType finds the attestation type that s names.
 func policyType(s string) (string, error) {
-	switch strings.ToLower(s) {
-	case "sgxenclave", "sgx":
-		return "SgxEnclave", nil
-	case "openenclave", "oe":
-		return "OpenEnclave", nil
-	case "sevsnpvm", "snp":
-		return "SevSnpVm", nil
-	case "tdxvm", "tdx":
-		return "TdxVm", nil
-	case "azureguest":
-		return "AzureGuest", nil
-	case "tpm", "vbs":
-		return "Tpm", nil
+	kind, ok := policy.ParseType(s)
+	if !ok {
+		return "", errors.New("expected " + policy.TypeNames)
 	}
-	return "", errors.New("expected sgx, openenclave, snp, tdx, azureguest or tpm")
+	return kind, nil
+}
+
+// policyTypeVar declares the flag for the type that a policy is for.
+func (c *call) policyTypeVar(kind *string) {
+	c.Func("type", "attestation type `T` that the policy is for", func(s string) (err error) {
+		*kind, err = policyType(s)
+		return err
+	})
 }
 
 // policyReport is the result of policy check.
@@ -53,16 +49,15 @@ type policyError struct {
 type policyWarning struct {
 	Line    int    `json:"line"`
 	Column  int    `json:"column"`
+	Code    string `json:"code"`
 	Message string `json:"message"`
+	Fix     string `json:"fix,omitzero"` // what to write in place of the text at that place
 }
 
 // runPolicyCheck checks a policy as the service does when one is set.
 func runPolicyCheck(_ context.Context, c *call) error {
 	var kind string
-	c.Func("type", "attestation type `T` that the policy is for", func(s string) (err error) {
-		kind, err = policyType(s)
-		return err
-	})
+	c.policyTypeVar(&kind)
 	pos, err := c.parse("FILE", "--type")
 	if err != nil {
 		return err
@@ -80,25 +75,34 @@ func runPolicyCheck(_ context.Context, c *call) error {
 	return c.tell(report, err)
 }
 
-// checkPolicy parses text and checks it for the attestation type. The error is the one that refuses it.
+// checkPolicy parses text and checks it for the attestation type, if one is given. The error is the one that refuses it.
 func checkPolicy(text []byte, kind string) (*policyReport, error) {
 	report := &policyReport{Hash: policy.Hash(text), Errors: []policyError{}, Warnings: []policyWarning{}}
 	p, err := policy.Parse(text)
 	if err == nil {
 		major, minor := p.Version()
 		report.Version = fmt.Sprintf("%d.%d", major, minor)
-		for _, w := range p.Warnings() {
-			report.Warnings = append(report.Warnings, policyWarning{w.Line, w.Column, w.Text})
+		for _, w := range p.Warnings(kind) {
+			report.Warnings = append(report.Warnings, policyWarning{w.Line, w.Column, w.Code, w.Text, w.Fix})
 		}
-		err = p.CheckFor(kind)
+		if kind != "" {
+			err = p.CheckFor(kind)
+		}
 	}
-	var found policy.Errors
-	errors.As(err, &found)
-	for _, e := range found {
-		report.Errors = append(report.Errors, policyError{e.Line, e.Column, e.Symbol, e.Failure, e.Rule})
-	}
+	report.Errors = append(report.Errors, policyErrors(err)...)
 	report.Valid = err == nil
 	return report, err
+}
+
+// policyErrors lists the errors of a policy text, if err is about some.
+func policyErrors(err error) []policyError {
+	var found policy.Errors
+	errors.As(err, &found)
+	var list []policyError
+	for _, e := range found {
+		list = append(list, policyError{e.Line, e.Column, e.Symbol, e.Failure, e.Rule})
+	}
+	return list
 }
 
 // print prints errors as a compiler does, so that editors can jump to them.
@@ -118,7 +122,10 @@ func (r *policyReport) print(s sheet, err error) {
 		fmt.Fprintf(s.w, "%s:%s\n", plain(r.file), e.Detail())
 	}
 	for _, w := range r.Warnings {
-		fmt.Fprintf(s.w, "%s:%d:%d: warning: %s\n", plain(r.file), w.Line, w.Column, plain(w.Message))
+		fmt.Fprintf(s.w, "%s:%d:%d: warning: %s [%s]\n", plain(r.file), w.Line, w.Column, plain(w.Message), w.Code)
+		if w.Fix != "" {
+			fmt.Fprintf(s.w, "  write instead: %s\n", plain(w.Fix))
+		}
 	}
 }
 

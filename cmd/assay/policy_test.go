@@ -50,7 +50,7 @@ func TestPolicyCommandsOnEveryVector(t *testing.T) {
 	}
 }
 
-// check runs policy check. Version 1.2 is not supported yet, so that its policies are refused.
+// check runs policy check.
 func (v *policyVector) check(t *testing.T, file string) {
 	kind := v.AttestationType
 	if kind == "any" {
@@ -66,11 +66,11 @@ func (v *policyVector) check(t *testing.T, file string) {
 		}
 	}
 	o.read(t, &got)
-	want := v.Parses && v.Version != "1.2"
+	want := v.Parses
 	if got.Valid != want || (o.status == exitOK) != want || got.Hash != v.PolicyHash {
 		t.Errorf("exit status %d, %+v; want valid %v, hash %s", o.status, got, want, v.PolicyHash)
 	}
-	if want || v.Version == "1.2" {
+	if want {
 		return
 	}
 	first := got.Errors[0]
@@ -121,18 +121,33 @@ func TestPolicyErrorsAreShownWithTheirPlace(t *testing.T) {
 	}
 }
 
+// TestPolicyWarningsDoNotRefuse checks the text and the JSON of warnings, with and without a fix.
 func TestPolicyWarningsDoNotRefuse(t *testing.T) {
-	digest := strings.Repeat("AB", 32)
-	file := tempFile(t, "policy.txt", `version=1.0; authorizationrules { [type=="x-ms-sgx-mrsigner", value=="`+digest+`"] => permit(); };`)
-	assay(t, "policy", "check", "--type", "sgx", file).want(t, exitOK, "warning: ", "")
+	digest := strings.Repeat("ab", 32)
+	file := tempFile(t, "policy.txt", "version=1.0; authorizationrules { [type==\"x-ms-sgx-svn\", value>=2] => permit();\n"+
+		` c:[type=="x-ms-sgx-mrsigner", value=="`+strings.ToUpper(digest)+`"] => deny(); };`)
+	o := assay(t, "policy", "check", "--type", "sgx", file)
+	o.want(t, exitOK, "VALID", "")
+	for _, line := range []string{file + ":2:2: warning: nothing refers to the label c [unused-label]\n", "\n  write instead: \"" + digest + "\"\n"} {
+		if !strings.Contains(o.stdout, line) {
+			t.Errorf("%q is not in\n%s", line, o.stdout)
+		}
+	}
 	var got struct {
 		Valid    bool
 		Warnings []struct {
-			Line, Column int
-			Message      string
+			Line, Column       int
+			Code, Message, Fix string
 		}
 	}
-	if assay(t, "policy", "check", "--type", "sgx", file, "--json").read(t, &got); !got.Valid || len(got.Warnings) != 1 {
-		t.Errorf("got %+v, want a valid policy with one warning", got)
+	assay(t, "policy", "check", "--type", "sgx", file, "--json").read(t, &got)
+	if !got.Valid || len(got.Warnings) != 2 {
+		t.Fatalf("got %+v, want a valid policy with two warnings", got)
+	}
+	if w := got.Warnings[0]; w.Line != 2 || w.Column != 2 || w.Code != "unused-label" || w.Message == "" || w.Fix != "" {
+		t.Errorf("got %+v", w)
+	}
+	if w := got.Warnings[1]; w.Code != "upper-case-hex" || w.Fix != `"`+digest+`"` {
+		t.Errorf("got %+v", w)
 	}
 }

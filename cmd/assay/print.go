@@ -14,6 +14,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/result"
 )
 
@@ -65,7 +66,7 @@ func (c *call) complain(err error) {
 		fmt.Fprintf(c.stderr, "Try: %s --help\n", name)
 	}
 	if c.json || isUsage && asksForJSON(c.args) { // --json may stand behind the mistake
-		c.printJSON(failure{Error: explain(err)}) //nolint:errcheck // standard output is gone; standard error has it all
+		c.printJSON(failure{Error: problemOf(err)}) //nolint:errcheck // standard output is gone; standard error has it all
 	}
 }
 
@@ -80,16 +81,19 @@ type problem struct {
 	Code    string `json:"code,omitzero"`   // as the service would send it, or sent it
 	Check   string `json:"check,omitzero"`  // the word of the check that failed
 	Message string `json:"message"`
+	Line    int    `json:"line,omitzero"` // in a policy's text
+	Column  int    `json:"column,omitzero"`
 }
 
 // codeCollateral is the service's code for collateral that is missing.
 const codeCollateral = "CollateralUnavailable"
 
-func explain(err error) *problem {
+func problemOf(err error) *problem {
 	p := &problem{Message: strings.TrimSpace(err.Error())}
 	var (
 		refusal *evidence.Refusal
 		token   *result.Refusal
+		jws     *policyjws.Refusal
 		service *serviceError
 	)
 	switch {
@@ -99,6 +103,8 @@ func explain(err error) *problem {
 		p.Code, p.Check = refusal.Code(), string(refusal.Check)
 	case errors.As(err, &token):
 		p.Check = string(token.Reason)
+	case errors.As(err, &jws):
+		p.Code, p.Check = jws.Code(), string(jws.Reason)
 	case errors.As(err, &service):
 		p.Status, p.Code, p.Message = service.Status, service.Code, cmp.Or(service.Message, p.Message)
 	}
@@ -157,6 +163,7 @@ func (s sheet) refusal(err error) {
 	var (
 		refusal *evidence.Refusal
 		token   *result.Refusal
+		jws     *policyjws.Refusal
 	)
 	switch {
 	case errors.As(err, &refusal):
@@ -165,6 +172,9 @@ func (s sheet) refusal(err error) {
 	case errors.As(err, &token):
 		s.rows(row{"check", string(token.Reason)}, row{"problem", because(token.Problem, token.Err)},
 			row{"expected", token.Expected}, row{"found", token.Found}, row{"remedy", token.Remedy})
+	case errors.As(err, &jws):
+		s.rows(row{"check", string(jws.Reason)}, row{"problem", because(jws.Problem, jws.Err)},
+			row{"expected", jws.Expected}, row{"found", jws.Found}, row{"remedy", jws.Remedy})
 	default:
 		s.rows(row{"problem", err.Error()})
 	}

@@ -62,7 +62,7 @@ func TestCodeIsTheServices(t *testing.T) {
 		{evidence.Refuse(evidence.CollateralMissing, ""), "CollateralUnavailable"},
 		{evidence.Refuse(evidence.CRLExpired, "").Blame(evidence.OfEndorsement), "CollateralUnavailable"},
 	} {
-		if got := explain(test.refusal); got.Code != test.want || got.Check != string(test.refusal.Check) {
+		if got := problemOf(test.refusal); got.Code != test.want || got.Check != string(test.refusal.Check) {
 			t.Errorf("%s: got %+v, want code %s", test.refusal.Check, got, test.want)
 		}
 	}

@@ -139,7 +139,7 @@ func (c *call) tellToken(r *tokenReport, err error) error {
 		fmt.Fprintln(c.stderr, "assay: warning: a token of development mode: it vouches for simulated hardware")
 	}
 	if err != nil {
-		r.Error = explain(err)
+		r.Error = problemOf(err)
 	}
 	return c.tell(r, err)
 }

@@ -168,11 +168,13 @@ func (v *Verifier) checkChain(pemChain []byte) (*chain, *evidence.Refusal) {
 		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate cannot be parsed").Because(err)
 	}
 	if err := errors.Join(named(leaf, leafName), notCA(leaf), issuedBy(leaf, ca.cert)); err != nil {
-		return nil, evidence.Refuse(evidence.PCKChain, "the PCK certificate is not one that the PCK CA issued").Because(err)
+		return nil, evidence.Refuse(evidence.PCKChain, "the first certificate of the quote is not a PCK certificate of its CA").Because(err).
+			Do("use a quote whose certificate chain is as Intel issued it")
 	}
 	ext, err := parsePCKExtension(leaf)
 	if err != nil {
-		return nil, evidence.Refuse(evidence.PCKFormat, "the PCK certificate has no usable SGX extension").Because(err)
+		return nil, evidence.Refuse(evidence.PCKFormat, "the PCK certificate's SGX extension cannot be read").Because(err).
+			Do("use a quote whose certificate chain begins with a PCK certificate that Intel issued")
 	}
 	return &chain{leaf, ca, ext}, nil
 }
@@ -219,9 +221,9 @@ func (v *Verifier) checkCA(issuers []byte) (*CA, *evidence.Refusal) {
 }
 
 func untrusted(a Anchor) *evidence.Refusal {
-	return evidence.Refuse(evidence.UntrustedRoot, "the certificate chain ends in a root that is not trusted").
-		Want("the key of a trusted root", "SHA-256 of SubjectPublicKeyInfo "+a.String()).
-		Do("use evidence of genuine Intel hardware, or configure the test root explicitly")
+	return evidence.Refuse(evidence.UntrustedRoot, "the quote's certificate chain ends in a root that is not trusted").
+		Want("the key of a root that this service trusts", "SHA-256 of SubjectPublicKeyInfo "+a.String()).
+		Do("use evidence of genuine Intel hardware; whoever runs the verifier can make it trust a test root")
 }
 
 // anchor checks that root is a certificate of a trusted key.
@@ -295,10 +297,11 @@ func (c *chain) inForce(at time.Time) *evidence.Refusal {
 		switch {
 		case at.Before(cert.NotBefore):
 			return evidence.Refuse(evidence.PCKNotYetValid, "%q is not valid yet", cert.Subject.CommonName).
-				Want("not before "+stamp(cert.NotBefore), stamp(at)).Do("check the clock of the service")
+				Want("a time not before "+stamp(cert.NotBefore), "the service's time "+stamp(at)).
+				Do("check the clock of the service, and that of the machine that provisioned the platform")
 		case at.After(cert.NotAfter):
 			return evidence.Refuse(evidence.PCKExpired, "%q has expired", cert.Subject.CommonName).
-				Want("not after "+stamp(cert.NotAfter), stamp(at)).Do("provision the platform again for a new PCK certificate")
+				Want("a time not after "+stamp(cert.NotAfter), "the service's time "+stamp(at)).Do("provision the platform again for a new PCK certificate")
 		}
 	}
 	return nil

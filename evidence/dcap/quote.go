@@ -1,7 +1,6 @@
 package dcap
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -208,13 +207,12 @@ func (q *Quote) checkValues() error {
 	return nil
 }
 
-// bindsKey reports whether the QE report vouches for the attestation key: its report data must be
+// keyBinding is the report data of a QE report that vouches for the attestation key:
 // SHA-256(attestation key ‖ authentication data) and 32 zeros.
-func (q *Quote) bindsKey(reportData [64]byte) bool {
-	var want [64]byte
+func (q *Quote) keyBinding() (want [64]byte) {
 	h := sha256.New()
 	h.Write(q.rawKey)
 	h.Write(q.qeAuth)
 	h.Sum(want[:0])
-	return bytes.Equal(want[:], reportData[:])
+	return want
 }

@@ -55,7 +55,7 @@ type Shortfall struct {
 
 // String tells the shortfall to a person.
 func (s Shortfall) String() string {
-	return fmt.Sprintf("%s is %d, %d needed", s.Component, s.Have, s.Need)
+	return fmt.Sprintf("%s is %d and must be %d", s.Component, s.Have, s.Need)
 }
 
 // Remedy says what would let a platform of this standing pass: which parts of it are short, where Intel says more, and in
@@ -63,11 +63,7 @@ func (s Shortfall) String() string {
 func (s *Standing) Remedy(setting string) string {
 	var parts []string
 	if len(s.Shortfalls) > 0 {
-		short := make([]string, len(s.Shortfalls))
-		for i, part := range s.Shortfalls {
-			short[i] = part.String()
-		}
-		parts = append(parts, "update the platform ("+strings.Join(short, ", ")+")")
+		parts = append(parts, "update the platform ("+describe(s.Shortfalls)+")")
 	}
 	if len(s.AdvisoryIDs) > 0 {
 		parts = append(parts, "see "+strings.Join(s.AdvisoryIDs, ", "))
@@ -88,7 +84,8 @@ func (t *TCBInfo) rate(tcb TCB) (rating, *evidence.Refusal) {
 	}
 	lowest := t.levels[len(t.levels)-1].tcb
 	return rating{}, evidence.Refuse(evidence.TCBNotSupported, "the platform is below every TCB level of FMSPC %s", t.fmspc).
-		Want(lowest, tcb).Do("update BIOS, microcode and platform software, then provision the platform again")
+		Want("at least the lowest level, "+lowest.String(), tcb).
+		Do("update BIOS, microcode and platform software, then provision the platform again (" + describe(tcb.below(lowest)) + ")")
 }
 
 // reaches reports whether every component and the PCESVN are at least those of level.
@@ -161,19 +158,32 @@ func converge(platform, component Status) Status {
 
 // shortfalls compares with the best level: each part of the platform and of the quoting enclave that is below it.
 func (c *Collateral) shortfalls(tcb TCB, qeSVN uint16) []Shortfall {
-	var list []Shortfall
-	below := func(component string, need, have int) {
-		if have < need {
-			list = append(list, Shortfall{component, need, have})
-		}
+	list := tcb.below(c.TCBInfo.levels[0].tcb)
+	if need := c.QEIdentity.levels[0].svn; qeSVN < need {
+		list = append(list, Shortfall{"QE isvsvn", int(need), int(qeSVN)})
 	}
-	best := c.TCBInfo.levels[0].tcb
-	for i := range best.Components {
-		if tcb.Components[i] < best.Components[i] {
-			below(componentName(i), int(best.Components[i]), int(tcb.Components[i]))
-		}
-	}
-	below("pcesvn", int(best.PCESVN), int(tcb.PCESVN))
-	below("QE isvsvn", int(c.QEIdentity.levels[0].svn), int(qeSVN))
 	return list
+}
+
+// below lists the parts of a platform that are below a level.
+func (t TCB) below(level TCB) []Shortfall {
+	var list []Shortfall
+	for i, need := range level.Components {
+		if t.Components[i] < need {
+			list = append(list, Shortfall{componentName(i), int(need), int(t.Components[i])})
+		}
+	}
+	if t.PCESVN < level.PCESVN {
+		list = append(list, Shortfall{"pcesvn", int(level.PCESVN), int(t.PCESVN)})
+	}
+	return list
+}
+
+// describe lists shortfalls for a person.
+func describe(list []Shortfall) string {
+	texts := make([]string, len(list))
+	for i, part := range list {
+		texts[i] = part.String()
+	}
+	return strings.Join(texts, ", ")
 }

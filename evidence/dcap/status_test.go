@@ -156,12 +156,12 @@ func TestShortfallsNameWhatIsBelowTheBestLevel(t *testing.T) {
 	}{
 		{"nothing", func(*assaytest.Scenario) {}, nil},
 		{"above", func(s *assaytest.Scenario) { s.Platform.SVN[0]++; s.Platform.PCESVN++; s.QE.SVN++ }, nil},
-		{"configuration", func(s *assaytest.Scenario) { s.Platform.SVN[6] = 0 }, []string{"sgxtcbcomp07svn is 0, 1 needed"}},
+		{"configuration", func(s *assaytest.Scenario) { s.Platform.SVN[6] = 0 }, []string{"sgxtcbcomp07svn is 0 and must be 1"}},
 		{"microcode and PCE", func(s *assaytest.Scenario) {
 			level := assaytest.TCBLevels(assaytest.StandardEvaluation)[2]
 			s.Platform.SVN, s.Platform.PCESVN = level.SVN, level.PCESVN
-		}, []string{"sgxtcbcomp01svn is 6, 7 needed", "sgxtcbcomp02svn is 6, 7 needed", "pcesvn is 12, 13 needed"}},
-		{"quoting enclave", func(s *assaytest.Scenario) { s.QE.SVN = 7 }, []string{"QE isvsvn is 7, 8 needed"}},
+		}, []string{"sgxtcbcomp01svn is 6 and must be 7", "sgxtcbcomp02svn is 6 and must be 7", "pcesvn is 12 and must be 13"}},
+		{"quoting enclave", func(s *assaytest.Scenario) { s.QE.SVN = 7 }, []string{"QE isvsvn is 7 and must be 8"}},
 	} {
 		v, err := l.verify(l.scenario(tt.change))
 		if err != nil {

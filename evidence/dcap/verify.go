@@ -2,6 +2,7 @@ package dcap
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -139,10 +140,11 @@ func (r *verification) revocation() *evidence.Refusal {
 	}
 	switch {
 	case r.c.RootCRL.lists(ca.cert.SerialNumber):
-		return evidence.Refuse(evidence.Revoked, "the PCK CA is revoked").Want("not in the root CRL", "serial "+ca.cert.SerialNumber.String())
+		return evidence.Refuse(evidence.Revoked, "the PCK CA is revoked").Want("a serial number that is not in the root CRL", fmt.Sprintf("serial 0x%x", ca.cert.SerialNumber))
 	case r.c.PCKCRL.lists(leaf.SerialNumber):
 		return evidence.Refuse(evidence.Revoked, "the PCK certificate is revoked").
-			Want("not in the PCK CRL", "serial "+leaf.SerialNumber.String()).Do("the platform's keys are compromised; do not trust it")
+			Want("a serial number that is not in the PCK CRL", fmt.Sprintf("serial 0x%x", leaf.SerialNumber)).
+			Do("Intel no longer vouches for this platform: do not trust it; its owner can only provision another platform")
 	case r.c.RootCRL == nil || r.c.PCKCRL == nil:
 		r.skip(evidence.Revoked, "a revocation list is missing, and none is required")
 	default:
@@ -202,16 +204,18 @@ func (r *verification) qeReport() *evidence.Refusal {
 	q := r.o.quote
 	if !q.qeSignature.verifies(key(r.o.chain.leaf), q.qeReport) {
 		return evidence.Refuse(evidence.QEReportSignature, "the report of the quoting enclave is not signed by the PCK key").
-			Do("the quote was altered, or put together from two")
+			Want("a signature by the key of the PCK certificate in the quote", "one that does not verify").
+			Do("the quote was altered, or put together from two: make a new one and send it exactly as it was produced")
 	}
 	r.j.Pass(evidence.QEReportSignature, "")
 	report, err := ParseEnclaveReport(q.qeReport)
 	if err != nil {
 		return evidence.Refuse(evidence.QuoteFormat, "the QE report cannot be parsed").Because(err)
 	}
-	if !q.bindsKey(report.ReportData) {
+	if want := q.keyBinding(); want != report.ReportData {
 		return evidence.Refuse(evidence.QEReportData, "the report of the quoting enclave does not vouch for the attestation key").
-			Want("SHA-256 of attestation key and authentication data, then zeros", "other report data")
+			Want("report data "+hex.EncodeToString(want[:]), hex.EncodeToString(report.ReportData[:])).
+			Do("the quote was altered, or put together from two: make a new one and send it exactly as it was produced")
 	}
 	r.j.Pass(evidence.QEReportData, "")
 	r.qe = report
@@ -236,7 +240,8 @@ func (r *verification) quoteSignature() *evidence.Refusal {
 	q := r.o.quote
 	if !q.signature.verifies(q.attestationKey, q.signed) {
 		return evidence.Refuse(evidence.QuoteSignature, "the quote is not signed by its attestation key").
-			Want("a signature over header and report body", "another").Do("send the quote exactly as it was produced")
+			Want("a signature over header and report body by the attestation key in the quote", "one that does not verify").
+			Do("make a new quote and send it exactly as it was produced")
 	}
 	r.j.Pass(evidence.QuoteSignature, "")
 	return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/strictjson"
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -37,6 +38,10 @@ type Config struct {
 	Development bool
 	AttestBody  int64 // limit attest_body; 0 means DefaultAttestBody
 	Logger      *slog.Logger
+	// Explanations keeps why requests were decided as they were, and opens the routes that say it; nil: none of that.
+	Explanations *explain.Store
+	// HidePolicyReasons is the switch hide_policy_reasons.
+	HidePolicyReasons bool
 }
 
 // service holds what the operations share.
@@ -50,7 +55,14 @@ type service struct {
 type operation struct {
 	name      string
 	versioned bool
-	do        func(ctx context.Context, body []byte) (any, error)
+	do        func(ctx context.Context, r *request) (any, error)
+}
+
+// request is what an operation is given.
+type request struct {
+	id   string // of this request, which the answer carries too
+	name string // the last part of a path that ends in a name
+	body []byte
 }
 
 // New makes the handler of the data plane.
@@ -66,11 +78,12 @@ func New(cfg Config) http.Handler {
 // routes lists every operation. Paths are matched without regard to case, as real clients need it.
 func (s *service) routes() map[string]map[string]operation {
 	certs := operation{"GetSigningKeys", false, s.certs}
-	routes := map[string]map[string]operation{
+	routes := s.explainRoutes()
+	maps.Copy(routes, map[string]map[string]operation{
 		"/certs":                            {http.MethodGet: certs},
 		"/certs/":                           {http.MethodGet: certs},
 		"/.well-known/openid-configuration": {http.MethodGet: operation{"GetOpenIdConfiguration", false, s.openID}},
-	}
+	})
 	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
 		routes["/attest/"+strings.ToLower(string(t))] = map[string]operation{
 			http.MethodPost: {"Attest" + string(t), true, s.attest(t)},
@@ -100,7 +113,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("x-ms-maa-service-version", s.Version)
 	answer, err := s.call(r, w, e)
 	if err != nil {
-		p := problemOf(err)
+		p := s.problemOf(err)
 		e.refused(p, err)
 		p.write(w)
 		return
@@ -116,7 +129,7 @@ func (s *service) call(r *http.Request, w http.ResponseWriter, e *event) (answer
 			err = panicked(fault)
 		}
 	}()
-	op, err := s.find(r, w.Header())
+	op, name, err := s.find(r, w.Header())
 	if err != nil {
 		return nil, err
 	}
@@ -130,14 +143,20 @@ func (s *service) call(r *http.Request, w http.ResponseWriter, e *event) (answer
 	if err != nil {
 		return nil, err
 	}
-	return op.do(r.Context(), body)
+	return op.do(r.Context(), &request{e.requestID, name, body})
 }
 
-// find looks the operation up by path and method.
-func (s *service) find(r *http.Request, h http.Header) (operation, error) {
-	methods, ok := s.operations[strictjson.LowerASCII(r.URL.EscapedPath())]
+// find looks the operation up by path and method, and gives the name in which the path ends where it does.
+func (s *service) find(r *http.Request, h http.Header) (operation, string, error) {
+	path, name := strictjson.LowerASCII(r.URL.EscapedPath()), ""
+	methods, ok := s.operations[path]
 	if !ok {
-		return operation{}, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
+		cut := strings.LastIndexByte(path, '/') + 1
+		path, name = path[:cut]+named, path[cut:]
+		methods, ok = s.operations[path]
+	}
+	if !ok {
+		return operation{}, "", refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
 	}
 	method := r.Method
 	if method == http.MethodHead {
@@ -146,10 +165,13 @@ func (s *service) find(r *http.Request, h http.Header) (operation, error) {
 	op, ok := methods[method]
 	if !ok {
 		h.Set("Allow", allowed(methods))
-		return op, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", shorten(r.Method, maxQuoted), r.URL.Path)
+		return op, "", refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", shorten(r.Method, maxQuoted), r.URL.Path)
 	}
-	return op, nil
+	return op, name, nil
 }
+
+// named stands in the table of operations for a last part of the path that is a name.
+const named = "{name}"
 
 // allowed lists methods for the header Allow; what can be read can be asked about by HEAD.
 func allowed(methods map[string]operation) string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/strictjson"
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -36,41 +37,55 @@ type attestAnswer struct {
 }
 
 // attest serves /attest/SgxEnclave and /attest/OpenEnclave.
-func (s *service) attest(t evidence.Type) func(context.Context, []byte) (any, error) {
-	return func(ctx context.Context, body []byte) (any, error) {
-		var b attestBody
-		if err := strictjson.Folded(body, &b); err != nil {
-			return nil, bad("The request body cannot be read (expected one JSON object): %v.", err)
-		}
-		request, err := b.request(t)
+func (s *service) attest(t evidence.Type) func(context.Context, *request) (any, error) {
+	return func(ctx context.Context, r *request) (any, error) {
+		to, draft, err := s.readAttest(t, r)
 		if err != nil {
 			return nil, err
 		}
-		request.At = s.JudgedAt()
-		if b.Draft != nil && *b.Draft != "" {
-			return s.rehearse(ctx, request, *b.Draft)
-		}
-		permit, err := s.Verifier.Appraise(ctx, request)
-		if err != nil {
-			return nil, err
-		}
-		token, err := s.Keys.Mint(permit, s.Clock())
+		token, err := s.answer(ctx, to, draft)
+		s.keep(r.id, to.Record, err)
 		return attestAnswer{token}, err
 	}
 }
 
-// rehearse answers a request with a draft policy, by an unsigned token (policy.md section 11).
-func (s *service) rehearse(ctx context.Context, request verifier.Request, draft string) (any, error) {
-	text, err := policyjws.Text([]byte(draft))
-	if err != nil {
-		return nil, refuse(http.StatusBadRequest, codeInvalidOperation, "The draft policy cannot be read: %v.", err)
+// readAttest reads the body of an attest request into what the verifier takes, and the text of its draft policy, nil
+// if it has none.
+func (s *service) readAttest(t evidence.Type, r *request) (verifier.Request, []byte, error) {
+	var b attestBody
+	if err := strictjson.Folded(r.body, &b); err != nil {
+		return verifier.Request{}, nil, bad("The request body cannot be read (expected one JSON object): %v.", err)
 	}
-	rehearsal, err := s.Verifier.Rehearse(ctx, request, text)
+	to, err := b.request(t)
 	if err != nil {
-		return nil, err
+		return to, nil, err
 	}
-	token, err := s.Keys.MintDraft(rehearsal, s.Clock())
-	return attestAnswer{token}, err
+	to.At = s.JudgedAt()
+	to.Record = &explain.Record{Type: t, Time: s.Clock()}
+	if b.Draft == nil || *b.Draft == "" {
+		return to, nil, nil
+	}
+	draft, err := policyjws.Text([]byte(*b.Draft))
+	if err != nil {
+		err = refuse(http.StatusBadRequest, codeInvalidOperation, "The draft policy cannot be read: %v.", err)
+	}
+	return to, draft, err
+}
+
+// answer makes the token that the evidence earns; with a draft policy an unsigned one (policy.md section 11).
+func (s *service) answer(ctx context.Context, to verifier.Request, draft []byte) (string, error) {
+	if draft != nil {
+		rehearsal, err := s.Verifier.Rehearse(ctx, to, draft)
+		if err != nil {
+			return "", err
+		}
+		return s.Keys.MintDraft(rehearsal, s.Clock())
+	}
+	permit, err := s.Verifier.Appraise(ctx, to)
+	if err != nil {
+		return "", err
+	}
+	return s.Keys.Mint(permit, s.Clock())
 }
 
 // request turns the body into a request for the verifier.
@@ -159,13 +174,13 @@ func shorten(s string, most int) string {
 }
 
 // noTPMPolicy answers as a provider does that has no policy for TPMs, which no provider here can have yet.
-func noTPMPolicy(context.Context, []byte) (any, error) {
+func noTPMPolicy(context.Context, *request) (any, error) {
 	return nil, refuse(http.StatusBadRequest, codeNoTPMPolicy, "A VBS attestation policy has not been set on the attestation provider.")
 }
 
 // unsupported answers for a type that the API knows and this service does not.
-func unsupported(t string) func(context.Context, []byte) (any, error) {
-	return func(context.Context, []byte) (any, error) {
+func unsupported(t string) func(context.Context, *request) (any, error) {
+	return func(context.Context, *request) (any, error) {
 		return nil, bad("The attestation type %s is not supported by this provider.", t)
 	}
 }

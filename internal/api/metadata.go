@@ -5,7 +5,7 @@ import (
 )
 
 // certs answers the set of signing keys (api.md section 10.1).
-func (s *service) certs(context.Context, []byte) (any, error) {
+func (s *service) certs(context.Context, *request) (any, error) {
 	return s.Keys.Certs(), nil
 }
 
@@ -21,7 +21,7 @@ type openIDConfiguration struct {
 }
 
 // openID answers the metadata document, which says so loudly when the service runs in development mode.
-func (s *service) openID(context.Context, []byte) (any, error) {
+func (s *service) openID(context.Context, *request) (any, error) {
 	return openIDConfiguration{
 		ResponseTypes: []string{"token", "none"},
 		Algorithms:    []string{"RS256"},

@@ -45,6 +45,7 @@ type problem struct {
 	code    string
 	inner   string // code of the inner error, if more exact
 	message string
+	bare    string        // the message without anything of the policy; "" where it has nothing of it
 	retry   time.Duration // for 5xx
 }
 
@@ -98,6 +99,13 @@ func problemOf(err error) *problem {
 	return &problem{status: http.StatusInternalServerError, code: codeInternal, message: "The request could not be processed.", retry: defaultRetry}
 }
 
+// Describe returns the code and the message with which the service answers err, for commands that tell what it would
+// say without being one (README.md section 8 of the specification).
+func Describe(err error) (code, message string) {
+	p := problemOf(err)
+	return p.code, p.text()
+}
+
 func unavailable(message string, retry time.Duration) *problem {
 	if retry <= 0 {
 		retry = defaultRetry
@@ -123,12 +131,25 @@ func policyProblem(err error) *problem {
 	if errs, ok := errors.AsType[policy.Errors](err); ok {
 		return &problem{status: http.StatusBadRequest, code: codePolicyParsing, message: "Policy Parser Exception Thrown: " + errs.Error()}
 	}
-	_, denied := errors.AsType[*policy.Denied](err)
-	_, failed := errors.AsType[*policy.EvaluationError](err)
-	if denied || failed {
-		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error()}
+	if denied, ok := errors.AsType[*policy.Denied](err); ok {
+		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error(), bare: denied.Kind.Message()}
+	}
+	if _, ok := errors.AsType[*policy.EvaluationError](err); ok {
+		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error(), bare: bareFailure}
 	}
 	return nil
+}
+
+// bareFailure is all that is said of a failed evaluation where hide_policy_reasons is on.
+const bareFailure = "Policy Engine Exception: The policy could not be evaluated over the claims of the evidence."
+
+// problemOf maps an error, and leaves out what the provider does not want said.
+func (s *service) problemOf(err error) *problem {
+	p := problemOf(err)
+	if p.bare != "" && s.HidePolicyReasons {
+		p.message = p.bare + " The provider does not say why (hide_policy_reasons); its operator can find out by the request id."
+	}
+	return p
 }
 
 type errorBody struct {
@@ -144,12 +165,14 @@ type innerError struct {
 	Message string `json:"message"`
 }
 
+// text is the message as it is sent: it may quote what the caller sent.
+func (p *problem) text() string { return strings.ToValidUTF8(shorten(p.message, maxMessage), "\uFFFD") }
+
 // write answers with the problem in the shape that all clients read.
 func (p *problem) write(w http.ResponseWriter) {
 	var b errorBody
-	message := strings.ToValidUTF8(shorten(p.message, maxMessage), "\uFFFD") // it may quote what the caller sent
-	b.Error.Code, b.Error.Message = p.code, message
-	b.Error.Inner = innerError{p.code, message}
+	b.Error.Code, b.Error.Message = p.code, p.text()
+	b.Error.Inner = innerError{p.code, b.Error.Message}
 	if p.inner != "" {
 		b.Error.Inner.Code = p.inner
 	}

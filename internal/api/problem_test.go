@@ -71,6 +71,9 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		if w.Code != tt.status || e.Code != tt.code || e.Innererror.Code != tt.inner || h.Get("Retry-After") != tt.retry || h.Get("x-ms-error-code") != tt.code {
 			t.Errorf("%s: got %d %s, Retry-After %q; want %d %s/%s, %q", tt.name, w.Code, w.Body, h.Get("Retry-After"), tt.status, tt.code, tt.inner, tt.retry)
 		}
+		if code, message := Describe(tt.err); code != e.Code || message != e.Message {
+			t.Errorf("%s: described as %s, %q, sent as %s, %q", tt.name, code, message, e.Code, e.Message)
+		}
 		if e.Message == "" || e.Innererror.Message != e.Message || strings.Contains(e.Message, "secret") {
 			t.Errorf("%s: message %q, inner %q", tt.name, e.Message, e.Innererror.Message)
 		}
@@ -95,7 +98,7 @@ func TestMessagesAreTextAndBounded(t *testing.T) {
 func TestPanicIsAnsweredAndLogged(t *testing.T) {
 	var log bytes.Buffer
 	s := &service{Config: Config{Logger: slog.New(slog.NewJSONHandler(&log, nil)), AttestBody: 10}}
-	s.operations = map[string]map[string]operation{"/x": {http.MethodGet: {name: "Panic", do: func(context.Context, []byte) (any, error) {
+	s.operations = map[string]map[string]operation{"/x": {http.MethodGet: {name: "Panic", do: func(context.Context, *request) (any, error) {
 		panic("secret state")
 	}}}}
 	w := httptest.NewRecorder()

@@ -295,7 +295,7 @@ func TestForeignOrDamagedCollateralIsUnavailable(t *testing.T) {
 	}{
 		{"TCB info of another platform", "FMSPC 0102", Standard, func(s *assaytest.Scenario) { s.Platform.FMSPC = [6]byte{1, 2} }},
 		{"identity of another enclave", "identity of TD_QE", Standard, bytesOf(assaytest.QEIdentityBody, replace(`"QE"`, `"TD_QE"`))},
-		{"other evaluation number", "number is 17", "18", func(*assaytest.Scenario) {}},
+		{"other evaluation number", "the evaluation number 17", "18", func(*assaytest.Scenario) {}},
 		{"other root", "ends in the root", Standard, func(s *assaytest.Scenario) { s.Endorser = assaytest.WellKnownIntel() }},
 		{"PCK CRL of the other CA", "another authority", Standard, func(s *assaytest.Scenario) { s.Platform.CA = assaytest.ProcessorCA }},
 		{"damaged TCB info", "signature", Standard, bytesOf(assaytest.TCBInfo, replace(`UpToDate`, `OutOfDate`))},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/assay-attestation/assay/evidence"
 )
 
 // ErrAbsent says that a source was asked and does not have the item.
@@ -29,7 +31,8 @@ func (u *Unavailable) Public() string {
 	} else if errors.Is(u.Err, ErrAbsent) {
 		what = "it is not there"
 	}
-	return fmt.Sprintf("%s is not available: %s", u.Item, what)
+	return fmt.Sprintf("%s is not available: %s. Nothing is wrong with the evidence: the operator of the service has to renew "+
+		"its collateral; try again later", u.Item, what)
 }
 
 // Unwrap returns the cause.
@@ -49,7 +52,16 @@ func (c *cause) Unwrap() error { return c.err }
 
 // unsound is the cause of a document that was there and could not be used. Its own cause is not wrapped: a refusal of
 // collateral must not be taken for one of evidence.
-func unsound(err error) error { return &cause{"it is not sound", errors.New(err.Error())} }
+func unsound(err error) error {
+	if c, ok := errors.AsType[*cause](err); ok {
+		return c
+	}
+	public := "what its source gave could not be used"
+	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
+		public = "what its source gave did not pass the check " + string(r.Check) + " (the service's log says more)"
+	}
+	return &cause{public, errors.New(err.Error())}
+}
 
 // notNow is a cause about which everybody may read all.
 func notNow(format string, args ...any) error {

@@ -3,7 +3,6 @@ package collateral
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence/dcap"
@@ -79,7 +78,7 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 	case TCBInfo:
 		t, err := v.TCBInfo(r.Document, r.Chain)
 		if err == nil && (t.TEE() != dcap.SGX || t.FMSPC() != w.fmspc) {
-			err = fmt.Errorf("it is the one for %s platforms with FMSPC %s", t.TEE(), t.FMSPC())
+			err = notNow("its source gave the one for %s platforms with FMSPC %s", t.TEE(), t.FMSPC())
 		}
 		if err != nil {
 			return document{}, err
@@ -88,7 +87,7 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 	case QEIdentity:
 		q, err := v.QEIdentity(r.Document, r.Chain)
 		if err == nil && q.ID() != "QE" {
-			err = fmt.Errorf("it is the identity of %s", q.ID())
+			err = notNow("its source gave the identity of %s", q.ID())
 		}
 		if err != nil {
 			return document{}, err
@@ -104,10 +103,10 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 // signedDocument checks that a verified document belongs to the PKI and the evaluation it was asked for.
 func signedDocument(doc signed, w want) (document, error) {
 	if found, anchor := doc.Anchor(), dcap.Anchor(w.issuer); found != anchor {
-		return document{}, fmt.Errorf("its issuer chain ends in the root %s, that of the evidence in %s", found, anchor)
+		return document{}, notNow("its source gave one whose issuer chain ends in the root %s, that of the evidence in %s", found, anchor)
 	}
 	if n := decimal(doc.EvaluationNumber()); isNumber(w.evaluation) && n != w.evaluation {
-		return document{}, fmt.Errorf("its evaluation number is %s", n)
+		return document{}, notNow("its source gave one with the evaluation number %s", n)
 	}
 	return document{value: doc, issued: doc.IssueDate(), next: doc.NextUpdate()}, nil
 }
@@ -139,9 +138,9 @@ func (c *Cache) check(d document) error {
 	case d.value == nil:
 		return errors.New("it is not loaded")
 	case d.issued.After(now.Add(skew)):
-		return notNow("it is issued in the future, at %s", stamp(d.issued))
+		return notNow("it is issued in the future, at %s, while the service's time is %s: its clock or the document is wrong", stamp(d.issued), stamp(now))
 	case (isCRL && !c.cfg.WithoutCRLs || !isCRL && !c.cfg.Pinned) && !now.Before(d.next.Add(c.cfg.Grace)):
-		return notNow("it is past its nextUpdate %s%s", stamp(d.next), setting)
+		return notNow("it is past its nextUpdate %s%s, the service's time is %s", stamp(d.next), setting, stamp(now))
 	}
 	return nil
 }

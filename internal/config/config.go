@@ -57,8 +57,21 @@ type Config struct {
 	At time.Time `yaml:"at"`
 	// AttestBody is the limit attest_body in bytes; default 4 MiB.
 	AttestBody int64 `yaml:"attest_body"`
+	// PolicyTime is the limit policy_time, how long one evaluation of a policy may take; default 5s.
+	PolicyTime time.Duration `yaml:"policy_time"`
+	// Explanations bounds what is kept to explain the decisions of the service.
+	Explanations Explanations `yaml:"explanations"`
 	// Settings are the provider's switches.
 	Settings Settings `yaml:"settings"`
+}
+
+// Explanations bounds the explanations that are kept for GET /assay/v1/explanations (native.md section 3). Nothing is kept
+// outside development mode until there is a way to say who may read them.
+type Explanations struct {
+	// Entries is how many requests are remembered; default 10,000.
+	Entries int `yaml:"entries"`
+	// Age is for how long; default 24h.
+	Age time.Duration `yaml:"age"`
 }
 
 // Settings are the switches of a provider that concern SGX evidence, under the names of the specification (README.md
@@ -70,6 +83,8 @@ type Settings struct {
 	AllowDraftPolicy *bool `yaml:"allow_draft_policy"`
 	// RefuseDebuggable refuses debuggable enclaves before the policy runs.
 	RefuseDebuggable bool `yaml:"refuse_debuggable"`
+	// HidePolicyReasons keeps the text of the policy, and the claims it met, out of the messages of its refusals.
+	HidePolicyReasons bool `yaml:"hide_policy_reasons"`
 	// RequireZeroReportDataTail demands a zero upper half of the report data when runtime data is given.
 	RequireZeroReportDataTail bool `yaml:"require_zero_report_data_tail"`
 	// RequireCRLs is on by default.
@@ -147,6 +162,8 @@ func (c *Config) Complete() error {
 		return errors.New("url must not end in a slash")
 	case c.AttestBody < 0:
 		return fmt.Errorf("attest_body: expected a number of bytes, found %d", c.AttestBody)
+	case c.PolicyTime < 0:
+		return fmt.Errorf("policy_time: expected a duration such as 5s, found %v", c.PolicyTime)
 	}
 	return nil
 }

@@ -38,7 +38,10 @@ policies:
 dev: true
 at: 2024-03-01T00:00:00Z
 attest_body: 1048576
+policy_time: 2s
+explanations: {entries: 100, age: 1h}
 settings:
+  hide_policy_reasons: true
   strict: true
   allow_draft_policy: false
   refuse_debuggable: true
@@ -64,8 +67,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Listen: "127.0.0.1:0", URL: "https://attest.example", TLSCert: "cert.pem", TLSKey: "key.pem", InsecureHTTP: true,
 		Data: "/var/lib/assay", Collateral: []string{"a.tar.gz", "b"}, CollateralSource: "https://pccs.example",
 		Policies: map[string]string{"SgxEnclave": "sgx.txt"}, Dev: true, At: time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC), AttestBody: 1 << 20,
+		PolicyTime: 2 * time.Second, Explanations: Explanations{Entries: 100, Age: time.Hour},
 		Settings: Settings{
-			Strict: true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
+			HidePolicyReasons: true,
+			Strict:            true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
 			CollateralExpiry: "pinned", CollateralGrace: 36 * time.Hour,
 			TCBAcceptedStatuses:    map[string]string{"UpToDate": "", "OutOfDate": "2026-01-31"},
 			TCBMinEvaluationNumber: 17, TCBMinDate: "2024-03-13", TCBRefusedAdvisories: []string{"INTEL-SA-00615"},

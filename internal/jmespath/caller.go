@@ -118,6 +118,9 @@ func accepts(types []functions.JpType, arg any) error {
 	if n, ok := arg.(Integer); ok {
 		return fmt.Errorf("is %s, beyond the numbers that JMESPath calculates with", shorten(string(n)))
 	}
+	if arg == nil {
+		return fmt.Errorf("must be %s, found null: the document has nothing there", strings.Join(words, " or "))
+	}
 	return fmt.Errorf("must be %s, found %s", strings.Join(words, " or "), typeName(arg))
 }
 
@@ -168,4 +171,3 @@ func typeName(v any) string {
 	}
 	return "expref"
 }
-

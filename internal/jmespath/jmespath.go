@@ -14,6 +14,7 @@ package jmespath
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jmespath-community/go-jmespath/pkg/interpreter"
 	"github.com/jmespath-community/go-jmespath/pkg/parsing"
@@ -21,10 +22,9 @@ import (
 
 // Query is a compiled query. It may be used by any number of goroutines.
 type Query struct {
-	source parsing.ASTNode // as parsed, for Doubts
-	tree   parsing.ASTNode // as run
-	calls  map[string]entry
-	size   int // what one evaluation costs at least
+	tree  parsing.ASTNode
+	calls map[string]entry
+	size  int // what one evaluation costs at least
 }
 
 // Compile reads a query of at most MaxQuery bytes, nested at most MaxNesting deep. Unknown functions and wrong numbers
@@ -44,18 +44,33 @@ func Compile(query string) (q *Query, err error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	return &Query{source: tree, tree: run, calls: b.used, size: weight(run)}, nil
+	return &Query{tree: run, calls: b.used, size: weight(run)}, nil
 }
 
 // syntaxError gives an error of the parser with the place in the query. Where literals were taken out of the text, the
 // place is not known.
 func syntaxError(query, text string, err error) error {
 	var s parsing.SyntaxError
+	message := words(err.Error())
 	if !errors.As(err, &s) || query != text {
-		return fmt.Errorf("the query is not JMESPath: %w", err)
+		return fmt.Errorf("the query is not JMESPath: %s", message)
 	}
 	at := min(max(s.Offset, 0), len(query))
-	return fmt.Errorf("the query is not JMESPath: %w at offset %d, before %q", err, at, shorten(query[at:]))
+	return fmt.Errorf("the query is not JMESPath: %s at offset %d, before %q", message, at, shorten(query[at:]))
+}
+
+// words writes a message of the parser with the signs that it has names for.
+func words(message string) string {
+	message = strings.TrimPrefix(message, "SyntaxError: ")
+	return strings.NewReplacer(
+		"TOKNumber", "a number (write `1` in back-ticks)", "TOKEOF", "the end", "TOKRbracket", "]", "TOKLbracket", "[",
+		"TOKRparen", ")", "TOKLparen", "(", "TOKRbrace", "}", "TOKLbrace", "{", "TOKComma", "a comma", "TOKColon", "a colon",
+		"TOKUnquotedIdentifier", "a name", "TOKQuotedIdentifier", "a quoted name", "TOKAssign", "=, where == compares",
+		"TOKStringLiteral", "a string", "TOKJSONLiteral", "a literal", "TOKDot", "a dot", "TOKStar", "*", "TOKFlatten", "[]",
+		"TOKFilter", "[?", "TOKCurrent", "@", "TOKPipe", "|", "TOKAnd", "&&", "TOKOr", "||", "TOKNot", "!", "TOK", "",
+		"tQuotedIdentifier or tUnquotedIdentifier", "a name", "tColon or tNumber", "a colon or a number",
+		"lbracket, or lbrace", "[ or {",
+	).Replace(message)
 }
 
 // Search runs the query over a document of Parse. The result is made of the same types. Errors are a call that the

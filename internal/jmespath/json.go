@@ -70,7 +70,7 @@ func (d *decoder) value(depth int) (any, error) {
 	switch t.Kind() {
 	case '{', '[':
 		if depth == d.depth {
-			return nil, fmt.Errorf("JSON nests deeper than %d at offset %d", d.depth, d.InputOffset())
+			return nil, fmt.Errorf("JSON that nests deeper than %d at offset %d", d.depth, d.InputOffset())
 		}
 		if t.Kind() == '{' {
 			return d.object(depth + 1)
@@ -116,7 +116,7 @@ func (d *decoder) array(depth int) (any, error) {
 }
 
 // Text writes a value as compact JSON: members in the order of their names, integers without fraction and exponent,
-// characters as they are unless JSON demands an escape.
+// characters as they are unless JSON demands an escape. It nests at most strictjson.MaxDepth deep, so that Parse takes it.
 func Text(v any, m *Meter) (string, error) {
 	w := writer{meter: m}
 	if err := w.value(v); err != nil {
@@ -128,6 +128,7 @@ func Text(v any, m *Meter) (string, error) {
 type writer struct {
 	out   []byte
 	paid  int // bytes of out
+	depth int // of the array or object at hand
 	meter *Meter
 }
 
@@ -145,9 +146,9 @@ func (w *writer) value(v any) error {
 	case string:
 		w.out, err = jsontext.AppendQuote(w.out, v)
 	case []any:
-		err = w.array(v)
+		err = w.nested(func() error { return w.array(v) })
 	case map[string]any:
-		err = w.object(v)
+		err = w.nested(func() error { return w.object(v) })
 	default:
 		err = errors.New("the result is no JSON: an expression reference stands for no value")
 	}
@@ -155,6 +156,15 @@ func (w *writer) value(v any) error {
 		return err
 	}
 	return w.pay()
+}
+
+// nested writes an array or object, one level deeper.
+func (w *writer) nested(write func() error) error {
+	if w.depth++; w.depth > strictjson.MaxDepth {
+		return fmt.Errorf("the result nests deeper than %d", strictjson.MaxDepth)
+	}
+	defer func() { w.depth-- }()
+	return write()
 }
 
 // pay takes the bytes written since the last time.

@@ -7,7 +7,7 @@ import (
 )
 
 func TestLimitsOfQueriesHoldAtTheirEdge(t *testing.T) {
-	nested := func(depth int) string { return strings.Repeat("[", depth) + "@" + strings.Repeat("]", depth) }
+	nested := func(depth int) string { return strings.Repeat("[", depth) + "b" + strings.Repeat("]", depth) }
 	for _, c := range []struct {
 		name  string
 		query string
@@ -56,8 +56,8 @@ func TestQueriesWrittenToBeSlowEndEarly(t *testing.T) {
 		{"products of a list with itself", list, "[*].[$[*].[$[*].[@]]]"},
 		{"products by functions", list, "map(&map(&map(&@, $), $), $)"},
 		{"doubling lists", "[1]", "@" + strings.Repeat("|[@,@][]", 1000)},
-		{"doubling trees in text", "[1]", "@" + strings.Repeat("|[@,@]", 1000)},
-		{"doubling trees by to_string", "[1]", "@" + strings.Repeat("|[@,@]", 1000) + "|to_string(@)"},
+		{"doubling trees in text", "[1]", "@" + strings.Repeat("|[@,@,@,@]", 30)},
+		{"doubling trees by to_string", "[1]", "@" + strings.Repeat("|[@,@,@,@]", 30) + "|to_string(@)"},
 		{"doubling trees compared", "[1]", "[@" + strings.Repeat("|[@,@]", 500) + ",@" + strings.Repeat("|[@,@]", 500) + "] | [0]==[1]"},
 		{"doubling trees searched", "[1]", "[@" + strings.Repeat("|[@,@]", 500) + ",@" + strings.Repeat("|[@,@]", 500) + "] | contains([0],[1][0])"},
 		{"a large comparison for each element", list, "[*].[$ == $]"},
@@ -79,6 +79,15 @@ func TestQueriesWrittenToBeSlowEndEarly(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestResultsNestNoDeeperThanDocuments(t *testing.T) {
+	for depth, want := range map[int]string{32: "", 33: "the result nests deeper than 32"} {
+		_, err := search(t, "1", "@"+strings.Repeat("|[@]", depth))
+		if (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%d: got %v", depth, err)
+		}
 	}
 }
 
@@ -104,8 +113,8 @@ func TestDocumentsHaveLimits(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, c := range []struct{ document, want string }{
 		{deep(32), ""},
-		{deep(33), "JSON nests deeper than 32"},
-		{strings.Repeat("[", 500_000), "JSON nests deeper than 32"},
+		{deep(33), "JSON that nests deeper than 32"},
+		{strings.Repeat("[", 500_000), "JSON that nests deeper than 32"},
 		{strings.Repeat("9", MaxDigits), ""},
 		{strings.Repeat("9", MaxDigits+1), "a number has 401 characters"},
 		{"1e999999999", "is out of range"},

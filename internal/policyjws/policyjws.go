@@ -1,72 +1,46 @@
-// Package policyjws takes policy texts out of the compact JWS in which clients send them (policy.md section 10). It
-// checks the form of the JWS, not its signature: who may set a policy is for the management operations to check.
+// Package policyjws makes and opens the compact JWS in which clients send policies, take them back, and change the
+// signers of a provider (policy.md section 10, api.md sections 8 and 9.2).
+//
+// A JWS climbs up to two steps. Parse gives a Parsed, of which nothing is believed: it may come from anyone. Verify
+// gives a Verified: its signature verifies with the key that it brings along, so that one and the same key signed all of
+// it, anybody's key. Trust gives a Trusted: that key belongs to a signer whom the caller knows. An unsigned JWS stays a
+// Parsed. The package reads no clock and no files: the lifetime of certificates does not count (policy.md 10.1).
 package policyjws
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"slices"
-
-	"github.com/assay-attestation/assay/internal/b64"
-	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
-// algorithms are the values of alg that a policy may be signed with: those of JOSE, and the names that two of the SDKs
-// write for RS256 and ES256 (policy.md section 10).
-func algorithms() []string {
-	return []string{"none", "RS256", "RSA256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ECDH256", "ES384", "ES512"}
-}
+// The bounds of a JWS, checked before it is read. A text of policy_text with a full chain of certificates fits into
+// MaxSize.
+const (
+	// MaxSize is how many bytes a JWS may have (policy_body).
+	MaxSize = 2 << 20
+	// MaxCertificates is how many certificates x5c may have.
+	MaxCertificates = 8
+	// MaxCertificate is how many bytes of DER each of them may have. One with an RSA key of 4096 bits has 1.5 KB.
+	MaxCertificate = 8 << 10
+)
 
-// Text returns the policy text in b, which is the text itself or a compact JWS around it. The payload of the JWS is
-// {"AttestationPolicy":"<base64url of the text>"}.
+// Text returns the policy text in b, which is the text itself or a JWS around it. The JWS must be well-formed; its
+// signature is not looked at, since who may set a policy is not what the callers ask. The error is a *Refusal.
 func Text(b []byte) ([]byte, error) {
-	parts := bytes.Split(bytes.TrimSpace(b), []byte("."))
-	if len(parts) != 3 || bytes.ContainsAny(parts[0], " =;{}\r\n") {
+	if !isJWS(b) {
 		return b, nil
 	}
-	text, err := open(parts)
+	p, err := Parse(b, Options{})
 	if err != nil {
-		return nil, fmt.Errorf("policy JWS: %w", err)
+		return nil, err
+	}
+	text, ok := p.Text()
+	if !ok {
+		return nil, malformed("there is no policy in it").want("the member AttestationPolicy", string(p.Operation()))
 	}
 	return text, nil
 }
 
-// open checks the three parts and returns the text.
-func open(parts [][]byte) ([]byte, error) {
-	var header struct {
-		Algorithm string `json:"alg"`
-	}
-	var payload struct {
-		Policy *string `json:"AttestationPolicy"`
-	}
-	if err := read(parts[0], &header); err != nil {
-		return nil, fmt.Errorf("header: %w", err)
-	}
-	if !slices.Contains(algorithms(), header.Algorithm) {
-		return nil, fmt.Errorf("header: alg: expected one of %v, found %.20q", algorithms(), header.Algorithm)
-	}
-	if signature, err := b64.DecodeURL(string(parts[2])); err != nil || (len(signature) == 0) != (header.Algorithm == "none") {
-		return nil, fmt.Errorf("signature: expected base64url, and none with alg none only, found %d characters", len(parts[2]))
-	}
-	if err := read(parts[1], &payload); err != nil {
-		return nil, fmt.Errorf("payload: %w", err)
-	}
-	if payload.Policy == nil {
-		return nil, errors.New("payload: the member AttestationPolicy is missing")
-	}
-	text, err := b64.DecodeURL(*payload.Policy)
-	if err != nil {
-		return nil, fmt.Errorf("payload: AttestationPolicy: %w", err)
-	}
-	return text, nil
-}
-
-// read decodes one part of the JWS into v.
-func read(part []byte, v any) error {
-	b, err := b64.DecodeURL(string(part))
-	if err != nil {
-		return err
-	}
-	return strictjson.Exact(b, v)
+// isJWS tells a JWS from a policy text: it has two dots, and no character of a policy before the first.
+func isJWS(b []byte) bool {
+	parts := bytes.SplitN(bytes.TrimSpace(b), []byte("."), 4)
+	return len(parts) == 3 && !bytes.ContainsAny(parts[0], " =;{}\r\n")
 }

@@ -218,9 +218,11 @@ func TestRestartWithoutNetwork(t *testing.T) {
 	upstream := pccs(t, c.Files)
 	cfg := config.Config{Data: t.TempDir(), At: c.Now, CollateralSource: upstream.URL}
 	request := text(body{"quote": b64url(c.Quote)})
-	if a := start(t, cfg).do(t, http.MethodPost, sgxPath, request); a.status != http.StatusOK {
+	first := start(t, cfg)
+	if a := first.do(t, http.MethodPost, sgxPath, request); a.status != http.StatusOK {
 		t.Fatalf("%s: status %d: %s", c.Name, a.status, a.body)
 	}
+	first.stop() // what it answered with is on disk only then
 	upstream.Close()
 	if a := start(t, cfg).do(t, http.MethodPost, sgxPath, request); a.status != http.StatusOK {
 		t.Errorf("after the restart: status %d: %s", a.status, a.body)

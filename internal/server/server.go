@@ -19,6 +19,7 @@ import (
 	"github.com/assay-attestation/assay/internal/api"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -65,11 +66,26 @@ func New(cfg config.Config, opt Options) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
+	explanations, err := keepExplanations(cfg)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
 	s.Handler = api.New(api.Config{
 		URL: cfg.URL, Version: Version, Verifier: v, Keys: keys, Clock: opt.Clock, JudgedAt: judgedAt,
 		Development: cfg.Dev, AttestBody: cfg.AttestBody, Logger: opt.Logger,
+		Explanations: explanations, HidePolicyReasons: cfg.Settings.HidePolicyReasons,
 	})
 	return s, nil
+}
+
+// keepExplanations makes the store of explanations, in development mode only: nobody could be allowed to read them yet.
+func keepExplanations(cfg config.Config) (*explain.Store, error) {
+	store, err := explain.NewStore(cfg.Explanations.Entries, cfg.Explanations.Age)
+	if err != nil || !cfg.Dev {
+		return nil, err
+	}
+	return store, nil
 }
 
 // Close ends the background work and waits for it.
@@ -110,7 +126,7 @@ func (s *Server) verifier(cfg config.Config, opt Options) (*verifier.Verifier, f
 		return nil, nil, err
 	}
 	return verifier.New(verifier.Config{
-		DCAP: e.dcap, Endorser: endorser, Baseline: baseline, Policies: policies, Endorsing: endorsingTime,
+		DCAP: e.dcap, Endorser: endorser, Baseline: baseline, Policies: policies, Endorsing: endorsingTime, PolicyTime: cfg.PolicyTime,
 	}), judgedAt, nil
 }
 

@@ -85,7 +85,7 @@ func TestSettings(t *testing.T) {
 		{"waiver under strict", strict(accept("OutOfDate", day(1))), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"found OutOfDate"}},
 
 		{"evaluation number reached", config.Settings{TCBMinEvaluationNumber: 17}, nil, nil, 200, "", "", nil},
-		{"evaluation number too low", config.Settings{TCBMinEvaluationNumber: 18}, nil, nil, 400, invalid, below, []string{"tcb_min_evaluation_number", "at least 18", "found 17"}},
+		{"evaluation number too low", config.Settings{TCBMinEvaluationNumber: 18}, nil, nil, 400, invalid, below, []string{"tcb_min_evaluation_number", "18 or more", "found 17"}},
 		{"TCB date reached", config.Settings{TCBMinDate: "2024-03-13"}, nil, nil, 200, "", "", nil},
 		{"TCB date too early", config.Settings{TCBMinDate: "2024-03-14"}, nil, nil, 400, invalid, below, []string{"tcb_min_date", "2024-03-14", "found 2024-03-13"}},
 		{"advisory refused", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 400, invalid, below, []string{"tcb_refused_advisories", "found INTEL-SA-90001"}},

@@ -22,6 +22,7 @@ type testService struct {
 	pcs   *assaytest.PCS
 	log   *logged
 	now   func() time.Time // at which evidence is judged
+	stop  func()           // waits for all that it still does
 }
 
 // start runs the service of cfg in development mode, over TLS, until the test ends.
@@ -51,8 +52,9 @@ func start(t testing.TB, cfg config.Config) *testService {
 		t.Fatal(err)
 	}
 	hs.Config.Handler = s.Handler
-	t.Cleanup(func() { hs.Close(); s.Close() })
-	return &testService{hs, intel, pcs, log, judgedAt}
+	stop := sync.OnceFunc(func() { hs.Close(); s.Close() })
+	t.Cleanup(stop)
+	return &testService{hs, intel, pcs, log, judgedAt, stop}
 }
 
 // simulated is the simulated Intel with its collateral service on a port of its own.

@@ -11,6 +11,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/policy"
 )
 
 // ErrNoDrafts says that the provider takes no draft policies.
@@ -66,7 +67,7 @@ func (b *Baseline) options(at time.Time, expiry dcap.Expiry) dcap.Options {
 // accept decides whether the facts about v earn a token.
 func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
 	if v.Report.Debug() && (b.RefuseDebuggable || b.Strict) {
-		return evidence.Refuse(evidence.Debuggable, "the enclave is debuggable (refuse_debuggable)").
+		return evidence.Refuse(evidence.Debuggable, "the enclave is debuggable, which the provider's setting refuse_debuggable forbids").
 			Want("ATTRIBUTES without DEBUG", "DEBUG set").Do("build and sign the enclave without debug support")
 	}
 	if !b.accepts(v.Status, at) {
@@ -74,11 +75,11 @@ func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
 	}
 	switch {
 	case v.EvaluationNumber < b.MinEvaluationNumber:
-		return below().Want(fmt.Sprintf("TCB evaluation data number at least %d (tcb_min_evaluation_number)", b.MinEvaluationNumber), v.EvaluationNumber).
-			Do("name a newer baseline in the policy, or renew the collateral")
+		return below().Want(fmt.Sprintf("collateral of TCB evaluation data number %d or more (the provider's setting tcb_min_evaluation_number)", b.MinEvaluationNumber), v.EvaluationNumber).
+			Do("the policy has to name a newer baseline in " + policy.TCBIdentifier + ", or the operator to renew the collateral; the platform is not at fault")
 	case v.Date.Before(b.MinDate):
 		return below().Want("TCB date not before "+b.MinDate.Format(time.DateOnly)+" (tcb_min_date)", v.Date.Format(time.DateOnly)).
-			Do("update the platform")
+			Do("update the platform: its TCB level is of that date")
 	}
 	if len(b.RefusedAdvisories) > 0 && !v.AdvisoriesKnown {
 		return below().Want("TCB info of version 3, which names advisories (tcb_refused_advisories)", "version 2, which does not").

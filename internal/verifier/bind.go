@@ -20,7 +20,8 @@ func (v *Verifier) bind(r Request, e *sgx.Verified) ([]evidence.Claim, error) {
 		if err := v.bindRuntimeData(r.RuntimeData, e); err != nil {
 			return nil, err
 		}
-		presented, err := present(r.RuntimeData, evidence.RuntimeData, "x-ms-runtime", "x-ms-sgx-ehd", "aas-ehd", "maa-ehd")
+		r.Record.Checks.Pass(evidence.RuntimeData, hex.EncodeToString(e.Report.ReportData[:sha256.Size]))
+		presented, err := presentRuntimeData(r.RuntimeData)
 		if err != nil {
 			return nil, err
 		}
@@ -30,6 +31,7 @@ func (v *Verifier) bind(r Request, e *sgx.Verified) ([]evidence.Claim, error) {
 		if err := bindInitData(r.InitData, e); err != nil {
 			return nil, err
 		}
+		r.Record.Checks.Pass(evidence.InitData, hex.EncodeToString(e.Report.ConfigID[:sha256.Size]))
 		presented, err := present(r.InitData, evidence.InitData, "x-ms-inittime")
 		if err != nil {
 			return nil, err
@@ -48,7 +50,7 @@ func (v *Verifier) bindRuntimeData(d *Data, e *sgx.Verified) error {
 	want, found := sha256.Sum256(d.Bytes), e.Report.ReportData[:sha256.Size]
 	if !bytes.Equal(want[:], found) {
 		return evidence.Refuse(evidence.RuntimeData, "SuppliedRuntimeDataDigest does not match RuntimeData Digest in quote").
-			Want("report data starting "+hex.EncodeToString(want[:]), hex.EncodeToString(found)).
+			Want("report data starting "+hex.EncodeToString(want[:])+", the SHA-256 of the data sent", hex.EncodeToString(found)).
 			Do("send the very bytes whose SHA-256 the enclave put into its report data")
 	}
 	tail := e.Report.ReportData[sha256.Size:]
@@ -63,7 +65,7 @@ func (v *Verifier) bindRuntimeData(d *Data, e *sgx.Verified) error {
 func bindInitData(d *Data, e *sgx.Verified) error {
 	if !e.Report.KSS() {
 		return evidence.Refuse(evidence.InitData, "init data is bound to CONFIGID, which this enclave does not have").
-			Want("an enclave with the KSS attribute", "one without").Do("leave initTimeData out")
+			Want("an enclave with the KSS attribute", "one without").Do("leave initTimeData out, or build the enclave with KSS and configure it with the hash of the data")
 	}
 	want, found := sha256.Sum256(d.Bytes), e.Report.ConfigID[:sha256.Size]
 	if !bytes.Equal(want[:], found) {
@@ -72,6 +74,11 @@ func bindInitData(d *Data, e *sgx.Verified) error {
 			Do("send the very bytes whose SHA-256 the enclave was configured with")
 	}
 	return nil
+}
+
+// presentRuntimeData gives the claims that show runtime data in a token.
+func presentRuntimeData(d *Data) ([]evidence.Claim, error) {
+	return present(d, evidence.RuntimeData, "x-ms-runtime", "x-ms-sgx-ehd", "aas-ehd", "maa-ehd")
 }
 
 // present gives the claims for data: parsed under the name parsed, or as base64url under each name of raw. JSON may end
@@ -83,7 +90,7 @@ func present(d *Data, check evidence.Check, parsed string, raw ...string) ([]evi
 			err = strictjson.Check(slices.Concat([]byte("["), v, []byte("]"))) // as deep as it will stand in the token
 		}
 		if err != nil {
-			return nil, evidence.Refuse(check, "the data is not the JSON it is said to be").Because(err).Do(`send it with dataType "Binary"`)
+			return nil, evidence.Refuse(check, "the data is not the JSON it is said to be").Because(err).Do(`correct it, or send it with dataType "Binary"`)
 		}
 		return []evidence.Claim{{Name: parsed, Value: v}}, nil
 	}

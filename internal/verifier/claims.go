@@ -19,6 +19,29 @@ const (
 	claimExpired       = "ext-collateral-expired"
 )
 
+// serviceClaims are the claims that the service vouches for: those of the evidence, of the data bound to it, and what
+// every token has.
+func serviceClaims(v *sgx.Verified, bound []evidence.Claim, baseline string, p *policy.Policy) []evidence.Claim {
+	return append(append(v.Claims(), bound...),
+		evidence.Claim{Name: claimTCBIdentifier, Value: baseline},
+		evidence.Claim{Name: claimVersion, Value: "1.0"},
+		evidence.Claim{Name: claimPolicyHash, Value: p.Hash()})
+}
+
+// Incoming returns the claims over which Appraise evaluates p, for callers that verify evidence without a service. The
+// configuration is that of p. Runtime data, nil for none, must have been found bound to the evidence; the error is an
+// [evidence.Refusal] of JSON data that is none (policy.md section 8).
+func Incoming(p *policy.Policy, c *policy.Configuration, v *sgx.Verified, runtimeData *Data) ([]policy.Claim, error) {
+	var bound []evidence.Claim
+	if runtimeData != nil {
+		var err error
+		if bound, err = presentRuntimeData(runtimeData); err != nil {
+			return nil, err
+		}
+	}
+	return incoming(serviceClaims(v, bound, c.TCBBaseline(), p), v), nil
+}
+
 // incoming makes the claims that an SGX policy sees, which are fewer than the token has: those of the enclave's identity,
 // each again under its old name, what is common to all types, binary runtime data, and whether expired collateral was
 // used (policy.md section 8).

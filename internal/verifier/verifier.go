@@ -5,15 +5,20 @@
 package verifier
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/policy"
 	"github.com/assay-attestation/assay/result"
 )
@@ -25,19 +30,22 @@ type Endorser interface {
 	For(ctx context.Context, baseline string, o *dcap.Origin) (collateral.Baseline, error)
 }
 
-// Config is what a verifier needs; every field must be given.
+// Config is what a verifier needs; every field but the last must be given.
 type Config struct {
 	DCAP      *dcap.Verifier
 	Endorser  Endorser
 	Baseline  Baseline
 	Policies  map[evidence.Type]*policy.Policy
 	Endorsing time.Duration // how long the collateral for one request may take
+	// PolicyTime is the limit policy_time, DefaultPolicyTime if zero.
+	PolicyTime time.Duration
 }
 
 // Verifier appraises evidence for one provider. It is safe for concurrent use.
 type Verifier struct {
-	cfg   Config
-	seats chan struct{} // one is taken for each policy that is being evaluated
+	cfg    Config
+	seats  chan struct{} // one is taken for each policy that is being evaluated
+	drafts *lru.Cache[string, *policy.Policy]
 }
 
 // seatsPerCore bounds how many policies are evaluated at a time. One written to be large takes a hundred megabytes and
@@ -46,7 +54,11 @@ const seatsPerCore = 2
 
 // New makes a verifier.
 func New(cfg Config) *Verifier {
-	return &Verifier{cfg, make(chan struct{}, seatsPerCore*runtime.GOMAXPROCS(0))}
+	drafts, err := lru.New[string, *policy.Policy](rememberedDrafts)
+	if err != nil {
+		panic("verifier: " + err.Error()) // of a size below one only
+	}
+	return &Verifier{cfg, make(chan struct{}, seatsPerCore*runtime.GOMAXPROCS(0)), drafts}
 }
 
 // Request is evidence to appraise, with what the client wants bound to it.
@@ -57,6 +69,8 @@ type Request struct {
 	InitData    *Data   // nil: none sent
 	Nonce       *string // echoed in the token
 	At          time.Time
+	// Record is filled with what is learned, for whoever asks why; nil: nobody will. What is decided does not depend on it.
+	Record *explain.Record
 }
 
 // Data is runtime or init data of a request (api.md section 4.1).
@@ -102,12 +116,12 @@ func (v *Verifier) Rehearse(ctx context.Context, r Request, draft []byte) (*Rehe
 	if !v.cfg.Baseline.AllowDraftPolicy || v.cfg.Baseline.Strict {
 		return nil, ErrNoDrafts
 	}
-	p, err := policy.Parse(draft)
-	if err == nil {
-		err = p.CheckFor(string(r.Type))
-	}
+	p, err := v.draft(ctx, draft, string(r.Type))
 	if err != nil {
 		return nil, err
+	}
+	if r.Record != nil {
+		r.Record.Draft = true
 	}
 	claims, err := v.appraise(ctx, r, p)
 	if err != nil {
@@ -117,9 +131,15 @@ func (v *Verifier) Rehearse(ctx context.Context, r Request, draft []byte) (*Rehe
 }
 
 // appraise runs the pipeline: parse, trace, endorse, verify, bind, baseline, policy.
-func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (result.Claims, error) {
+func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (claims result.Claims, err error) {
+	if r.Record == nil {
+		r.Record = &explain.Record{}
+	}
+	r.Record.Policy = p
+	defer func() { note(&r.Record.Checks, err) }()
 	configuration, err := p.Configure(string(r.Type))
 	if err != nil {
+		r.Record.Judged = true
 		return nil, err
 	}
 	baseline := configuration.TCBBaseline()
@@ -134,27 +154,78 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (r
 	if err := v.cfg.Baseline.accept(verified, r.At); err != nil {
 		return nil, err
 	}
-	service := append(verified.Claims(), bound...)
-	service = append(service,
-		evidence.Claim{Name: claimTCBIdentifier, Value: baseline},
-		evidence.Claim{Name: claimVersion, Value: "1.0"},
-		evidence.Claim{Name: claimPolicyHash, Value: p.Hash()})
-	outcome, err := v.evaluate(ctx, p, incoming(service, verified))
+	r.Record.Checks.Pass(evidence.TCBBaseline, string(verified.Status))
+	service := serviceClaims(verified, bound, baseline, p)
+	r.Record.Claims, r.Record.Judged = incoming(service, verified), true
+	outcome, err := v.evaluate(ctx, p, r.Record.Claims)
 	if err != nil {
 		return nil, err
 	}
 	return tokenClaims(service, outcome.Issued()), nil
 }
 
+// note records the refusal that ended an appraisal, unless the check that made it did.
+func note(j *evidence.Journal, err error) {
+	r, ok := errors.AsType[*evidence.Refusal](err)
+	if !ok {
+		return
+	}
+	if n := len(j.Entries); n == 0 || j.Entries[n-1].Outcome != evidence.Fail {
+		_ = j.Fail(r)
+	}
+}
+
+// DefaultPolicyTime is the limit policy_time: how long one evaluation of a policy may take.
+const DefaultPolicyTime = 5 * time.Second
+
 // evaluate evaluates the policy when there is a seat for it.
-func (v *Verifier) evaluate(ctx context.Context, p *policy.Policy, claims []policy.Claim) (*policy.Outcome, error) {
+func (v *Verifier) evaluate(ctx context.Context, p *policy.Policy, claims []policy.Claim) (outcome *policy.Outcome, err error) {
+	seated := v.seat(ctx, func() {
+		ctx, cancel := context.WithTimeout(ctx, cmp.Or(v.cfg.PolicyTime, DefaultPolicyTime))
+		defer cancel()
+		outcome, err = p.Evaluate(claims, policy.Budget{Done: ctx.Done()})
+	})
+	return outcome, cmp.Or(seated, err)
+}
+
+// seat runs work on a policy when there is a seat for it.
+func (v *Verifier) seat(ctx context.Context, work func()) error {
 	select {
 	case v.seats <- struct{}{}:
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	defer func() { <-v.seats }()
-	return p.Evaluate(claims, policy.Budget{})
+	work()
+	return nil
+}
+
+// Explain works out the explanation of a record, as the evaluation of its policy was bounded.
+func (v *Verifier) Explain(ctx context.Context, r *explain.Record) (e *explain.Explanation, err error) {
+	err = v.seat(ctx, func() { e = r.Explain(policy.Budget{Done: ctx.Done()}) })
+	return e, err
+}
+
+// How many draft policies are remembered compiled, and up to which size of their text.
+const (
+	rememberedDrafts    = 64
+	rememberedDraftText = 64 << 10
+)
+
+// draft compiles a draft policy, or finds it compiled: clients try one draft with many requests.
+func (v *Verifier) draft(ctx context.Context, text []byte, attestationType string) (p *policy.Policy, err error) {
+	key := policy.Hash(text)
+	p, known := v.drafts.Get(key)
+	if !known {
+		seated := v.seat(ctx, func() { p, err = policy.Parse(text) })
+		if err := cmp.Or(seated, err); err != nil {
+			return nil, err
+		}
+	}
+	if len(text) <= rememberedDraftText {
+		v.drafts.Add(key, p)
+	}
+	return p, p.CheckFor(attestationType)
 }
 
 // verify climbs the ladder of SGX evidence up to its verified facts.
@@ -167,7 +238,8 @@ func (v *Verifier) verify(ctx context.Context, r Request, baseline string) (*sgx
 	if err != nil {
 		return nil, err
 	}
-	origin, err := v.cfg.DCAP.Trace(e.Quote, r.At, nil)
+	journal := &r.Record.Checks
+	origin, err := v.cfg.DCAP.Trace(e.Quote, r.At, journal)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +250,6 @@ func (v *Verifier) verify(ctx context.Context, r Request, baseline string) (*sgx
 		return nil, err
 	}
 	return sgx.Verify(v.cfg.DCAP, origin, e, sgx.Input{
-		Collateral: endorsed.Collateral, Options: v.cfg.Baseline.options(r.At, endorsed.Expiry),
+		Collateral: endorsed.Collateral, Options: v.cfg.Baseline.options(r.At, endorsed.Expiry), Journal: journal,
 	})
 }
