@@ -46,6 +46,7 @@ func TestMistakesInsideRules(t *testing.T) {
 		{"argument missing", issuance12(`c:[type=="a"] => issue(type="b", value=‸JmesPath(c.value));`), []string{`JmesPath takes 2 arguments, found 1: expecting JmesPath(json, query)`}},
 		{"argument too many", issuance12(`c:[type=="a"] => issue(type="b", value=‸NegateBool(c.value, true));`), []string{`NegateBool takes 1 arguments, found 2: expecting NegateBool(value)`}},
 		{"call not closed", issuance12(`c:[type=="a"] => issue(type="b", value=NegateBool(c.value‸;`), []string{`';' expecting {',', ')'}`}},
+		{"function without parentheses", issuance12(`c:[type=="a"] => issue(type="b", value=NegateBool ‸c.value));`), []string{`'c' expecting '(': a function has its arguments in parentheses`}},
 		{"arguments without comma", issuance12(`c:[type=="a"] => issue(type="b", value=AppendString(c.value ‸"x"));`), []string{`'"x"' expecting {',', ')'}`}},
 	})
 }

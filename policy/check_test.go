@@ -58,6 +58,7 @@ func TestWhatTheLanguageAllowsParses(t *testing.T) {
 		"the issuer that a rule has":   issuance(`=> issue(value=1, type="a", issuer="AttestationPolicy", valueType="Integer");`),
 		"the type of a label's value":  issuance(`c:[type=="a"] => issue(type="b", value=c.value, valueType="String");`),
 		"smallest and largest integer": auth(`[value==-9223372036854775808] && [value == - 9223372036854775807] && [value==9223372036854775807] => permit();`),
+		"leading zeros":                auth(`[value==` + strings.Repeat("0", 100) + `1] && [value==-007] => permit();`),
 		"escapes":                      auth(`[type=="a\"\\\n"] => permit();`),
 		"any Unicode in strings":       auth("[type==\"é“\u2028\uFFFD\"] => permit();"),
 		"underscores in labels":        auth(`_c1:[type=="a"] && [value==_c1.value] => permit();`),

@@ -39,15 +39,20 @@ func (t token) terminal() string {
 	return t.meant()
 }
 
-// reserved says whether a word, in lower case, may not be a label (policy.md section 2).
-func reserved(word string) bool {
-	switch word {
-	case "version", "configurationrules", "authorizationrules", "issuancerules", "permit", "deny", "add", "issue",
-		"issueproperty", "claim", "type", "value", "valuetype", "issuer", "true", "false":
-		return true
+// reservedAs returns the reserved word, in lower case, that a word is in any case of its letters, or "" (policy.md
+// section 2).
+func reservedAs(word string) string {
+	for _, w := range [...]string{"version", "configurationrules", "authorizationrules", "issuancerules", "permit", "deny",
+		"add", "issue", "issueproperty", "claim", "type", "value", "valuetype", "issuer", "true", "false"} {
+		if len(w) == len(word) && strings.EqualFold(w, word) {
+			return w
+		}
 	}
-	return false
+	return ""
 }
+
+// reserved says whether a word, in lower case, may not be a label.
+func reserved(word string) bool { return reservedAs(word) == word && word != "" }
 
 // lexer cuts a policy text into tokens (policy.md section 2). It never fails: what is no word of the language becomes
 // a token with a problem, and where it is plain what its author meant, the token says so (lookalike.go).
@@ -187,8 +192,8 @@ func (l *lexer) word(rest string) token {
 		}
 	}
 	t := token{name: identToken, raw: rest[:n]}
-	if lower := strings.ToLower(t.raw); reserved(lower) {
-		t.name = lower
+	if w := reservedAs(t.raw); w != "" {
+		t.name = w
 	}
 	return l.take(t)
 }

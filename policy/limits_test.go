@@ -43,6 +43,16 @@ func TestLimitsOfTheTextHoldAtTheirEdge(t *testing.T) {
 	}
 	wantFailure(t, "deepest expression", nested(policy.MaxNesting), "needs version 1.2")
 	wantFailure(t, "one level deeper", nested(policy.MaxNesting+1), "expressions nest deeper than 32")
+
+	calls := func(n int) string {
+		return auth12("[value==" + strings.Repeat("NegateBool(", n-1) + "true" + strings.Repeat(")", n-1) + "] => permit();")
+	}
+	wantFailure(t, "deepest call", calls(policy.MaxNesting), "")
+	wantFailure(t, "one call deeper", calls(policy.MaxNesting+1), "expressions nest deeper than 32")
+	mixed := strings.Replace(calls(policy.MaxNesting), "true", "JsonToClaimValue(\"true\")", 1)
+	wantFailure(t, "another function inside", mixed, "expressions nest deeper than 32")
+
+	wantFailure(t, "most errors", auth(strings.Repeat("=>x();", policy.MaxErrors)), "mismatched input 'x'")
 }
 
 func TestDeepestExpressionIsNotRefusedForItsDepth(t *testing.T) {
@@ -205,5 +215,51 @@ func TestHostilePoliciesRunOutOfSteps(t *testing.T) {
 				t.Errorf("%.300v", err)
 			}
 		})
+	}
+}
+
+// TestStringLimitHoldsAtItsEdge: the bytes of all strings that functions make, over all rules (policy.md section 13,
+// function_string_bytes).
+func TestStringLimitHoldsAtItsEdge(t *testing.T) {
+	p := mustParse(t, issuance12(`a:[type=="a"] => add(type="x", value=AppendString(a.value, "12")); a:[type=="a"] => add(type="y", value=AppendString("12", a.value));`))
+	half := strings.Repeat("x", policy.MaxStrings/2)
+	for _, tt := range []struct {
+		text   string
+		budget int
+		ok     bool
+	}{
+		{"abc", 10, true}, // 3+2 and 2+3
+		{"abc", 9, false},
+		{"abc", -1, true},
+		{half[:len(half)-2], 0, true}, // half and half
+		{half[:len(half)-1], 0, false},
+	} {
+		claims := []policy.Claim{{Type: "a", Value: policy.StringValue(tt.text), Issuer: policy.AttestationService}}
+		_, err := p.Evaluate(claims, policy.Budget{Strings: tt.budget})
+		_, isError := errors.AsType[*policy.EvaluationError](err)
+		if (err == nil) != tt.ok || err != nil && (!isError || !strings.Contains(err.Error(), "(function_string_bytes)")) {
+			t.Errorf("%d bytes with %d: %v, want success %t", len(tt.text), tt.budget, err, tt.ok)
+		}
+	}
+}
+
+func TestEvaluationEndsWhenNobodyWaits(t *testing.T) {
+	done := make(chan struct{})
+	policies := []*policy.Policy{
+		mustParse(t, auth(`[type=="a"] => permit();`)),
+		mustParse(t, issuance12(`a:[type=="a"] => issue(type="b", value=JmesPath("{}", "x"));`)),
+		mustParse(t, issuance12(`=> issue(type="b", value=1);`)),
+	}
+	for _, p := range policies {
+		if _, err := p.Evaluate(claimsOf("a=1"), policy.Budget{Done: done}); err != nil {
+			t.Errorf("%s: %v", p.Text(), err)
+		}
+	}
+	close(done)
+	for _, p := range policies {
+		_, err := p.Evaluate(claimsOf("a=1"), policy.Budget{Done: done})
+		if _, ok := errors.AsType[*policy.EvaluationError](err); !ok || !strings.Contains(err.Error(), "its time is over") {
+			t.Errorf("%s: %v, want an *EvaluationError", p.Text(), err)
+		}
 	}
 }

@@ -155,15 +155,21 @@ func (p *parser) policy() *policyNode {
 	p.versionInfo(tree)
 	p.version = tree.version
 	for !p.halted && !p.is(endOfText) {
-		if kind := p.sectionAhead(); kind != noSection {
-			tree.sections = append(tree.sections, p.section(kind))
-		} else {
+		kind := p.sectionAhead()
+		if kind == noSection {
 			p.outside(tree)
+			continue
+		}
+		if s := p.section(kind); len(tree.sections) < maxSections {
+			tree.sections = append(tree.sections, s)
 		}
 	}
 	tree.end = p.tok
 	return tree
 }
+
+// maxSections is how many sections are kept for the checker: more give more errors than are reported.
+const maxSections = int(noSection) + MaxErrors
 
 // section = keyword "{" { rule } "}" ";".
 func (p *parser) section(kind sectionKind) sectionNode {

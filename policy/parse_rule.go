@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // conditionStarts returns what a condition can begin with; the first one of a rule may be missing, as may the rule.
@@ -191,7 +192,12 @@ func (p *parser) assign(first bool) (assignNode, bool) {
 	}
 	var a assignNode
 	var ok bool
-	if a.property, ok = p.property(names...); !ok || !p.assignmentSign() {
+	a.property, ok = p.property(names...)
+	switch {
+	case a.property.name == "claim": // behind a token too many
+		p.skipTo(")")
+		return a, false
+	case !ok || !p.assignmentSign():
 		return a, false
 	}
 	a.right, ok = p.expr(1)
@@ -264,7 +270,7 @@ func (p *parser) integer() (exprNode, bool) {
 	if p.is(".") && p.ahead().name == numberToken {
 		p.fraction(digits)
 	}
-	n, err := strconv.ParseInt(sign+digits.raw, 10, 64)
+	n, err := strconv.ParseInt(sign+"0"+shorten(strings.TrimLeft(digits.raw, "0"), 40), 10, 64)
 	if err != nil {
 		p.report(digits, "the integer %s%s does not fit in 64 bits, expecting -9223372036854775808 to 9223372036854775807",
 			sign, shorten(digits.raw, 40))
@@ -283,10 +289,7 @@ func (p *parser) fraction(digits token) {
 // named reads what begins with an identifier: a label's property or a function call.
 func (p *parser) named(depth int) (exprNode, bool) {
 	name := p.next()
-	if _, known := functionNamed(name.raw); known && !p.is("(", ".") && !p.mismatch("a function has its arguments in parentheses", "(") {
-		if p.skipTo(")") {
-			p.skip()
-		}
+	if !p.is("(", ".") && !p.behindName(name) {
 		return nil, false
 	}
 	switch {
@@ -301,8 +304,25 @@ func (p *parser) named(depth int) (exprNode, bool) {
 		property, ok := p.property(properties()...)
 		return referenceNode{name, property}, ok
 	}
-	p.mismatchAt(name, nameAdvice(name), expressions()...)
 	return nil, false
+}
+
+// behindName reports that neither a property nor arguments stand behind a name, and returns whether they do behind one
+// token too many.
+func (p *parser) behindName(name token) bool {
+	switch _, function := functionNamed(name.raw); {
+	case function && !p.mismatch("a function has its arguments in parentheses", "("):
+		if p.skipTo(")") {
+			p.skip()
+		}
+		return false
+	case function:
+		return true
+	case !p.is(identToken) && p.oneTooMany(".", "("):
+		return p.mismatch("a label is followed by a property, as in "+symbol(name)+".value", ".", "(")
+	}
+	p.mismatchAt(name, nameAdvice(name), expressions()...)
+	return false
 }
 
 // args reads the arguments of a function with their parentheses.

@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // longestWord is up to how many bytes a word is compared with others; longer ones are like none.
 const longestWord = 40
@@ -15,14 +19,19 @@ func (p *parser) similar(words ...string) (string, bool) {
 
 // similar returns the word that resembles written most: one with few letters changed, or shortened.
 func similar(written string, words ...string) (string, bool) {
-	written = strings.ToLower(written)
+	written = strings.Map(func(r rune) rune {
+		if r >= utf8.RuneSelf {
+			return '?' // one letter, however many bytes it has
+		}
+		return unicode.ToLower(r)
+	}, written)
 	if len(written) < 3 || len(written) > longestWord {
 		return "", false
 	}
-	best, least := "", 1+len(written)/4
+	best, limit := "", 1+len(written)/4
 	for _, w := range words {
-		if n := edits([]rune(written), []rune(strings.ToLower(w))); n <= least {
-			best, least = w, n-1
+		if d := distance(written, strings.ToLower(w), limit); d <= limit {
+			best, limit = w, d-1
 		}
 	}
 	for _, w := range words {
@@ -31,29 +40,6 @@ func similar(written string, words ...string) (string, bool) {
 		}
 	}
 	return best, best != ""
-}
-
-// edits counts the letters to insert, delete, replace or swap with their neighbour to make b of a.
-func edits(a, b []rune) int {
-	before, last, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range a {
-		next[0] = i + 1
-		for j := range b {
-			change := last[j]
-			if a[i] != b[j] {
-				change++
-			}
-			next[j+1] = min(change, last[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
-		}
-		before, last, next = last, next, before
-	}
-	return last[len(b)]
 }
 
 // shortens says whether written is word with letters left out, but not the first.

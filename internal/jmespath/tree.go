@@ -35,50 +35,61 @@ const (
 // identity is the node of the current value.
 func identity() parsing.ASTNode { return parsing.ASTNode{NodeType: parsing.ASTIdentity} }
 
-// node rewrites a tree, children first.
-func (b *builder) node(n parsing.ASTNode) parsing.ASTNode {
-	out := parsing.ASTNode{NodeType: n.NodeType, Value: n.Value, Children: make([]parsing.ASTNode, len(n.Children))}
+// node rewrites a tree, children first, and returns what one evaluation of the new one costs.
+func (b *builder) node(n parsing.ASTNode) (out parsing.ASTNode, weight int) {
+	out = parsing.ASTNode{NodeType: n.NodeType, Value: n.Value, Children: make([]parsing.ASTNode, len(n.Children))}
+	weight = stepsPerNode
+	right := 0 // of all children but the first
 	for i, child := range n.Children {
-		out.Children[i] = b.node(child)
+		var w int
+		out.Children[i], w = b.node(child)
+		weight += w
+		if i > 0 {
+			right += w
+		}
 	}
 	switch n.NodeType {
 	case parsing.ASTComparator, parsing.ASTArithmeticExpression:
-		return hook(operator(n.Value), out.Children...)
+		return hook(operator(n.Value), out.Children...), weight
 	case parsing.ASTArithmeticUnaryExpression:
-		return hook(map[bool]string{true: hookNegate, false: hookNumber}[operator(n.Value) == "-"], out.Children...)
+		return hook(map[bool]string{true: hookNegate, false: hookNumber}[operator(n.Value) == "-"], out.Children...), weight
 	case parsing.ASTFlatten:
-		return hook(hookFlatten, out.Children...)
+		return hook(hookFlatten, out.Children...), weight
 	case parsing.ASTValueProjection, parsing.ASTProjection, parsing.ASTFilterProjection:
-		return projection(out)
+		out, added := projection(out, number64(right))
+		return out, weight + added
 	case parsing.ASTFunctionExpression:
 		b.function(out)
 	case parsing.ASTExpRef:
-		out.Children[0] = hook(hookStep, out.Children[0], number64(weight(out.Children[0])))
+		out.Children[0] = hook(hookStep, out.Children[0], number64(weight-stepsPerNode))
+		weight += 2 * stepsPerNode
 	case parsing.ASTVariable:
 		if v, ok := b.literals[n.Value.(string)]; ok {
-			return parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: v}
+			return parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: v}, weight
 		}
 	}
-	return out
+	return out, weight
 }
 
-// projection rewrites the three projections, whose right sides run once for each element of the left. The
-// interpreter takes an error on the left of a filter for null; in a pipe it stays an error.
-func projection(n parsing.ASTNode) parsing.ASTNode {
-	w := number64(weight(n.Children[1:]...))
+// projection rewrites the three projections, whose right sides, of the weight w, run once for each element of the left,
+// and returns the weight of what it adds. The interpreter takes an error on the left of a filter for null; in a pipe it
+// stays an error.
+func projection(n, w parsing.ASTNode) (out parsing.ASTNode, added int) {
 	left := &n.Children[0]
 	switch {
 	case n.NodeType == parsing.ASTValueProjection:
-		return parsing.ASTNode{NodeType: parsing.ASTProjection, Children: []parsing.ASTNode{hook(hookEach, *left, w), n.Children[1]}}
+		children := []parsing.ASTNode{hook(hookEach, *left, w), n.Children[1]}
+		return parsing.ASTNode{NodeType: parsing.ASTProjection, Children: children}, 2 * stepsPerNode
 	case n.NodeType == parsing.ASTFilterProjection:
-		filter := parsing.ASTNode{NodeType: n.NodeType, Children: []parsing.ASTNode{identity(), n.Children[1], n.Children[2]}}
-		return parsing.ASTNode{NodeType: parsing.ASTPipe, Children: []parsing.ASTNode{hook(hookWeigh, *left, w), filter}}
+		weighed := hook(hookWeigh, *left, w)
+		*left = identity()
+		return parsing.ASTNode{NodeType: parsing.ASTPipe, Children: []parsing.ASTNode{weighed, n}}, 4 * stepsPerNode
 	case isSlice(*left): // keeps its form, by which the interpreter knows that strings can be sliced
 		left.Children[0] = hook(hookWeigh, left.Children[0], w)
 	default:
 		*left = hook(hookWeigh, *left, w)
 	}
-	return n
+	return n, 2 * stepsPerNode
 }
 
 func isSlice(n parsing.ASTNode) bool {
@@ -91,15 +102,6 @@ func number64(n int) parsing.ASTNode {
 
 // stepsPerNode is the price of evaluating one node of a tree.
 const stepsPerNode = 2
-
-// weight is what one evaluation of trees costs.
-func weight(trees ...parsing.ASTNode) int {
-	n := 0
-	for _, t := range trees {
-		n += stepsPerNode + weight(t.Children...)
-	}
-	return n
-}
 
 // function checks the name and the number of arguments of a call.
 func (b *builder) function(n parsing.ASTNode) {
