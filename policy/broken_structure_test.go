@@ -43,8 +43,8 @@ func TestMistakesInsideRules(t *testing.T) {
 		{"reserved word as label", auth(`‸Value:[type=="a"] && [value==‸Value.value] => permit();`), []string{`'Value' expecting {'=>', Ident, '[', '}'}: a reserved word cannot be a label`, `'Value' expecting {String, Integer, 'true', 'false', Ident}: a reserved word cannot be a label`}},
 		{"issue in configurationrules", configured(`=> ‸issue(type="a", value=1);`), []string{`'issue' expecting 'issueproperty': the actions of configurationrules`}},
 		{"permit in issuancerules", issuance(`=> ‸permit();`), []string{`'permit' expecting {'add', 'issue', 'issueproperty'}: the actions of issuancerules; authorizationrules decide`}},
-		{"argument missing", issuance12(`c:[type=="a"] => issue(type="b", value=‸JmesPath(c.value));`), []string{`JmesPath takes 2 arguments, found 1: expecting JmesPath(json, query)`}},
-		{"argument too many", issuance12(`c:[type=="a"] => issue(type="b", value=‸NegateBool(c.value, true));`), []string{`NegateBool takes 1 arguments, found 2: expecting NegateBool(value)`}},
+		{"argument missing", issuance12(`c:[type=="a"] => issue(type="b", value=‸JmesPath(c.value));`), []string{`found 1 argument, expecting JmesPath(json, query)`}},
+		{"argument too many", issuance12(`c:[type=="a"] => issue(type="b", value=‸NegateBool(c.value, true));`), []string{`found 2 arguments, expecting NegateBool(value)`}},
 		{"call not closed", issuance12(`c:[type=="a"] => issue(type="b", value=NegateBool(c.value‸;`), []string{`';' expecting {',', ')'}`}},
 		{"function without parentheses", issuance12(`c:[type=="a"] => issue(type="b", value=NegateBool ‸c.value));`), []string{`'c' expecting '(': a function has its arguments in parentheses`}},
 		{"arguments without comma", issuance12(`c:[type=="a"] => issue(type="b", value=AppendString(c.value ‸"x"));`), []string{`'"x"' expecting {',', ')'}`}},
@@ -125,5 +125,25 @@ func TestMistakesOfLabelsAndTypes(t *testing.T) {
 		{"order of strings", auth(`[type=="x-ms-sgx-svn", value >= ‸"2"] => permit();`), []string{`'"2"' expecting Integer: '>=' compares integers only`}},
 		{"order of types", auth(`[type ‸> "a"] => permit();`), []string{`'>' expecting {'==', '!='}: type is a string and has no order`}},
 		{"issuer compared with a boolean", auth(`[issuer==‸true] => permit();`), []string{`'true' expecting String: issuer is a string`}},
+	})
+}
+
+// TestIndependentErrorsAreAllReported: what is wrong in one place does not hide what is wrong in another.
+func TestIndependentErrorsAreAllReported(t *testing.T) {
+	testMistakes(t, []mistake{
+		{"in one condition", auth12(`c:[‸typ=="a", value‸=1, issuer==‸5, ‸name=="x", value==‸d.value, value>‸"1"] => permit();`),
+			[]string{"did you mean 'type'?", "'=' expecting {'=='", "'5' expecting String", "'name' expecting {'type'", "no earlier condition of this rule has the label 'd'", `'"1"' expecting Integer`}},
+		{"in one action", issuance(`c:[type=="a"] => issue(type=‸5, valueType=‸"Int", ‸valu=‸d.value, issuer=‸"me");`),
+			[]string{"'5' expecting String", `'"Int"' expecting {'"String"'`, "did you mean 'value'?", "no earlier condition of this rule has the label 'd', expecting c", "a rule issues in no other name"}},
+		{"in one rule", auth(`[‸foo=="a"] && [value==‸d.value] ‸and ‸![type=="b"] => ‸allow();`),
+			[]string{"'foo' expecting {'type'", "the label 'd'", "'and' expecting {'&&', '=>'}", "'!' before a condition needs version 1.2", "did you mean 'permit'?"}},
+		{"in one call", issuance12(`c:[type=="a"] => issue(type=JsonToClaimValue(‸JmesPath(‸d.value)), value=‸upper(‸e.value));`),
+			[]string{"found 1 argument, expecting JmesPath(json, query)", "the label 'd'", "unknown function 'upper'", "the label 'e'"}},
+		{"in each rule", "version=1.1;\nconfigurationrules {\n  => ‸issue(type=\"required_pcr_mask\", value=15);\n};\nauthorizationrules {\n  [type==‸'a'] => permit();\n  ‸exists([type==\"b\"]) => deny();\n  [type==\"c\"] ‸-> permit();\n  [type==\"d\"] => permit()\n‸};\nissuancerules {\n  => issue(type=\"e\", value=‸0x10);\n  c:[type==‸“f”] => issue(claim‸: c);\n  => ‸isue(type=\"g\", value=1)‸,\n};",
+			[]string{"'issue' expecting 'issueproperty'", "' is not a quote", "there is no 'exists'", "'->' expecting '=>'", "'}' expecting ';'", "write 16", "“ is not a quote", "':' expecting '='", "did you mean 'issue'?", "',' expecting ';'"}},
+		{"in the structure", "‸verison=1.2;\n‸authorisationrules {\n  => ‸allow();\n}\n‸issuancerules ‸=> issue(type=‸1, value=1);\n};\n‸configurationrules { };",
+			[]string{"did you mean 'version'?", "did you mean 'authorizationrules'?", "did you mean 'permit'?", "'issuancerules' expecting ';'", "'=>' expecting '{'", "'1' expecting String", "configurationrules must stand before issuancerules"}},
+		{"around broken labels", auth12(`c:[type=="a"] && ‸Value:[type=="b"] && [value==c.value] && e:[‸] && [value==‸f.value] => permit();`),
+			[]string{"a reserved word cannot be a label", "']' expecting {'type'", "the label 'f'"}},
 	})
 }

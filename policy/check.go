@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // checker applies the static checks of policy.md section 3.1 that the grammar leaves open, and the differences
 // between the versions. Rules that did not parse are left out: what they lack is not known.
@@ -216,7 +219,7 @@ func (c *checker) call(n callNode, labels *scope) {
 	case early && !c.inCall:
 		c.report(n.name, "the function call '%s(...)' needs version 1.2, this policy has version 1.%d", symbol(n.name), c.version.minor)
 	case !early && len(n.args) != len(f.Parameters):
-		c.report(n.name, "%s takes %d arguments, found %d: expecting %s", f.Name, len(f.Parameters), len(n.args), f.Signature())
+		c.report(n.name, "found %s, expecting %s", counted(len(n.args), "argument"), f.Signature())
 	}
 	within := c.inCall
 	c.inCall = true
@@ -224,6 +227,14 @@ func (c *checker) call(n callNode, labels *scope) {
 		c.expr(arg, labels)
 	}
 	c.inCall = within
+}
+
+// counted writes a number with the noun that it counts.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
 }
 
 // label checks that a label is bound where it is used.

@@ -16,7 +16,7 @@ type parser struct {
 	prev    token // the last one taken
 	version versionNode
 	rules   int
-	skipped int  // tokens that were skipped
+	lost    int  // words that were skipped and may have been labels
 	grouped bool // the rule at hand has conditions in parentheses
 }
 
@@ -102,7 +102,7 @@ func (p *parser) mismatch(advice string, names ...string) bool {
 		return false
 	}
 	p.skip()
-	p.skipped++
+	p.lost++
 	return true
 }
 
@@ -236,8 +236,8 @@ func (p *parser) conditions(r *ruleNode) bool {
 	p.enter("conditions")
 	defer p.leave()
 	p.grouped = false
-	skipped := p.skipped
-	defer func() { r.lost = p.skipped > skipped }()
+	lost := p.lost
+	defer func() { r.lost = p.lost > lost }()
 	for {
 		if len(r.conditions) == MaxConditions {
 			p.report(p.tok, "the rule has more than %d conditions", MaxConditions)

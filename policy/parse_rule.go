@@ -33,6 +33,7 @@ func (p *parser) condition(first bool) (conditionNode, bool) {
 	if !p.conditionLabel(&c, first) || !p.open() {
 		return c, false
 	}
+	lost := p.lost
 	ok := p.list("]", func() bool {
 		test, ok := p.propCond()
 		if ok {
@@ -40,6 +41,9 @@ func (p *parser) condition(first bool) (conditionNode, bool) {
 		}
 		return ok
 	})
+	if ok {
+		p.lost = lost // there are no labels inside brackets
+	}
 	c.end = p.prev.end()
 	return c, ok
 }

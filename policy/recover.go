@@ -32,7 +32,9 @@ func (p *parser) skipTo(names ...string) bool {
 			}
 			brackets = max(0, brackets-1)
 		}
-		p.skipped++
+		if p.is(identToken) {
+			p.lost++
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/jmespath-community/go-jmespath/pkg/parsing"
 )
 
 func TestLimitsOfQueriesHoldAtTheirEdge(t *testing.T) {
@@ -37,6 +39,28 @@ func TestLimitsOfQueriesHoldAtTheirEdge(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
+}
+
+// TestQueriesCostWhatTheirTreesWeigh: two steps for each node of the tree that is run.
+func TestQueriesCostWhatTheirTreesWeigh(t *testing.T) {
+	for _, query := range []string{"a", "a.b[0]", "[?a == `1`].b", "*.c", "a[].b", "a[1:2].c", "sort_by(a,&b.c[*])", "[a,b,{c:d}]",
+		"-a+b||!c&&d|@", "`9007199254740993`", strings.Repeat("[?@]", 100)} {
+		q, err := Compile(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := 2 * nodes(q.tree); q.size != want {
+			t.Errorf("%s costs %d steps, want %d", query, q.size, want)
+		}
+	}
+}
+
+func nodes(tree parsing.ASTNode) int {
+	n := 1
+	for _, child := range tree.Children {
+		n += nodes(child)
+	}
+	return n
 }
 
 // TestHugeQueriesAreRefusedBeforeAnyWork shows by allocation that nothing grows with a refused query.
