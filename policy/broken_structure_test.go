@@ -63,6 +63,8 @@ func TestMisspelledWords(t *testing.T) {
 		{"function in lower case", issuance12(`c:[type=="a"] => issue(type="b", value=‸jmespath(c.value, "x"));`), []string{"unknown function 'jmespath' … case-sensitive: expecting 'JmesPath'"}},
 		{"function in upper case", issuance12(`c:[type=="a"] => issue(type="b", value=‸JMESPath(c.value, "x"));`), []string{"unknown function 'JMESPath' … expecting 'JmesPath'"}},
 		{"misspelled function", issuance12(`c:[type=="a"] => issue(type="b", value=‸JsonToClaimsValue(c.value));`), []string{"unknown function 'JsonToClaimsValue' … did you mean 'JsonToClaimValue'?"}},
+		{"function without its opening parenthesis", issuance12(`c:[type=="a"] && [value==NegateBool ‸c.value)] => issue(type="b", value=JsonToClaimValue ‸c.value)); => ‸x();`),
+			[]string{"'c' expecting '(': a function has its arguments in parentheses", "'c' expecting '('", "'x' expecting"}},
 		{"function of another language", issuance12(`c:[type=="a"] => issue(type="b", value=‸concat(c.value, "x"));`), []string{"unknown function 'concat', expecting {'AppendString', 'ContainsOnlyValue' … AppendString joins two strings"}},
 		{"label in other case", auth(`claim1:[type=="a"] && [value==‸Claim1.value] => permit();`), []string{"no earlier condition of this rule has the label 'Claim1': did you mean 'claim1'?"}},
 		{"true in other words", auth(`[type=="a", value==‸yes] => permit();`), []string{"'yes' expecting {String, Integer, 'true', 'false', Ident}"}},

@@ -281,7 +281,10 @@ func (p *parser) fraction(digits token) {
 func (p *parser) named(depth int) (exprNode, bool) {
 	name := p.next()
 	if _, known := functionNamed(name.raw); known && !p.is("(", ".") && !p.mismatch("a function has its arguments in parentheses", "(") {
-		return nil, p.skipTo(")") && p.close("")
+		if p.skipTo(")") {
+			p.next()
+		}
+		return nil, false
 	}
 	switch {
 	case p.is("("):
