@@ -206,9 +206,12 @@ var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 func valueOf(n ast.Node) (policy.Value, error) {
 	const expected = "expected a string, a decimal integer within 64 bits, true or false"
 	switch n := n.(type) {
-	case *ast.StringNode, *ast.LiteralNode:
-		text, err := textOf(n)
-		return policy.StringValue(text), err
+	case *ast.StringNode:
+		if n.Token.Type != token.StringType || !ambiguous(n.Value) { // any other type has quotes
+			return policy.StringValue(n.Value), nil
+		}
+	case *ast.LiteralNode:
+		return policy.StringValue(n.Value.Value), nil
 	case *ast.BoolNode:
 		if n.Token.Value == "true" || n.Token.Value == "false" {
 			return policy.BooleanValue(n.Value), nil
@@ -220,6 +223,14 @@ func valueOf(n ast.Node) (policy.Value, error) {
 		}
 	}
 	return policy.Value{}, wrong(n, "%s, found %s: put it in quotes if it is text", expected, describe(n))
+}
+
+// float is a number as YAML's core schema has it, also where our parser takes it for text.
+var float = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+
+// ambiguous says whether text without quotes is a boolean or a number to some readers of YAML.
+func ambiguous(text string) bool {
+	return float.MatchString(text) || slices.Contains(reserved(), strings.ToLower(text))
 }
 
 // elementsOf returns the elements of a list, or what is no list as the only one.
