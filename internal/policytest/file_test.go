@@ -22,7 +22,8 @@ func TestFilesThatCannotBeRunAreNoPasses(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"", "expected one YAML document"},
 		{"- a", "expected one YAML document"},
-		{head + "  - {name: a, claims: []}\n---\na: b\n", "expected one YAML document"},
+		{head + "  - {name: a, claims: []}\n---\na: b\n", "1:1: expected one YAML document"},
+		{"\uFEFF" + head + "  - {name: a, claims: []}\n", "1:1: the file begins with a byte-order mark"},
 		{"policy: [", "1:9: "},
 		{"policy: release.policy\ntype: sgx\n", "1:1: expected the member cases"},
 		{head + "  []\n", "4:3: cases: expected at least one"},

@@ -33,7 +33,7 @@ func parseYAML(b []byte) (*ast.MappingNode, error) {
 		top, _ = file.Docs[0].Body.(*ast.MappingNode)
 	}
 	if top == nil {
-		return nil, errors.New("expected one YAML document with the members policy, type and cases")
+		return nil, errors.New("1:1: expected one YAML document with the members policy, type and cases")
 	}
 	var s screen
 	ast.Walk(&s, top)
@@ -44,10 +44,13 @@ func parseYAML(b []byte) (*ast.MappingNode, error) {
 // brackets in brackets.
 func bound(b []byte) error {
 	if len(b) > MaxFile {
-		return tooMany(MaxFile, "bytes")
+		return fmt.Errorf("1:1: %w", tooMany(MaxFile, "bytes"))
+	}
+	if bytes.HasPrefix(b, []byte("\uFEFF")) {
+		return errors.New("1:1: the file begins with a byte-order mark: save it without")
 	}
 	if bytes.Count(b, []byte("\n")) >= MaxLines {
-		return tooMany(MaxLines, "lines")
+		return fmt.Errorf("1:1: %w", tooMany(MaxLines, "lines"))
 	}
 	n, open := 0, 0
 	for line := range bytes.Lines(b) {
