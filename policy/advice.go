@@ -65,6 +65,9 @@ func (p *parser) separatorAdvice(closing string) string {
 	if p.is("(") && (p.prev.name == "true" || p.prev.name == "false") {
 		return "'" + p.prev.raw + "' is a value and has no parentheses"
 	}
+	if p.is(".") && p.prev.name == ")" {
+		return "what a function gives is a value and has no properties"
+	}
 	switch strings.ToLower(p.tok.raw) {
 	case "or", "||", "|":
 		return noOr
@@ -161,7 +164,7 @@ func nameAdvice(name token) string {
 	case "null", "nil", "none", "undefined":
 		return "there is no null: in version 1.2 '!' before a condition asks that no claim satisfies it"
 	}
-	return "a label is followed by a property, as in " + symbol(name) + ".value"
+	return `a string stands between '"', a label is followed by a property, as in ` + symbol(name) + ".value"
 }
 
 // otherFunction tells what to write in place of a function of another language.

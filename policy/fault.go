@@ -98,7 +98,7 @@ func (t token) notDecimal() string {
 	if n, err := strconv.ParseInt(t.raw, 0, 64); err == nil {
 		return fmt.Sprintf("'%s' is not a decimal integer, write %d", raw, n)
 	}
-	return fmt.Sprintf("'%s' is not a decimal integer", raw)
+	return fmt.Sprintf(`'%s' is not a decimal integer; a string stands between '"'`, raw)
 }
 
 // quote returns the mark that opens a string of other languages.

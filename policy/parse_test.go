@@ -126,7 +126,7 @@ func TestParseNamesThePlaceOfSyntaxErrors(t *testing.T) {
 		{"assignment in a condition", auth(`[type‸="a"] => permit();`), "a condition compares with '=='", propCond},
 		{"regular expression match", auth(`[type=="a", value ‸=~ "x"] => permit();`), "expecting '==': the language has no regular expressions", propCond},
 		{"test without right side", auth(`[type==‸] => permit();`), "mismatched input ']' expecting {String, Integer, 'true', 'false', Ident}", propCond + " > expr"},
-		{"bare word", auth(`[type==‸abc] => permit();`), "mismatched input 'abc' expecting {String, Integer, 'true', 'false', Ident}: a label is followed by a property, as in abc.value", propCond + " > expr"},
+		{"bare word", auth(`[type==‸abc] => permit();`), `mismatched input 'abc' expecting {String, Integer, 'true', 'false', Ident}: a string stands between '"', a label is followed by a property, as in abc.value`, propCond + " > expr"},
 		{"concatenation", issuance(`=> issue(type="a"‸+"b", value=1);`), "'+' is not part of the language", issueArg},
 		{"label without colon", auth(`c‸[type=="a"] => permit();`), "mismatched input '[' expecting ':'", condition},
 		{"label without brackets", auth(`c: ‸type=="a" => permit();`), "mismatched input 'type' expecting '['", condition},

@@ -107,7 +107,7 @@ func (p *parser) list(closing string, element func() bool) bool {
 				if p.separatedOtherwise() {
 					continue
 				}
-				if closing == "]" && p.is("&&", "[") {
+				if closing == "]" && (p.is("[") || p.is("&&") && slices.Contains(p.conditionStarts(false), p.ahead().name)) {
 					return false
 				}
 			}
@@ -127,7 +127,7 @@ func (p *parser) separatedOtherwise() bool {
 	if isProperty(p.tok.name) {
 		return strings.IndexAny(p.ahead().terminal(), "=!<>") == 0
 	}
-	if !isProperty(p.ahead().name) || p.is(",") {
+	if !isProperty(p.ahead().name) || p.is(",", ".") {
 		return false
 	}
 	p.skip()

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,10 +17,11 @@ import (
 type call struct {
 	*env
 	*flag.FlagSet
-	cmd   *command // nil when no command was found
-	given []string
-	json  bool  // print the result as JSON
-	wrong error // of the flag whose value was refused
+	cmd    *command // nil when no command was found
+	given  []string
+	json   bool          // print the result as JSON
+	wrong  error         // of the flag whose value was refused
+	inputs []os.FileInfo // the files read
 }
 
 func newCall(e *env, cmd *command, args []string) *call {

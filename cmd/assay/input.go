@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ func (c *call) read(name string) ([]byte, error) {
 		}
 		defer f.Close()
 		in = f
+		c.reads(name)
 	}
 	b, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	if err != nil {
@@ -38,6 +40,24 @@ func (c *call) read(name string) ([]byte, error) {
 		return nil, badFile(fmt.Errorf("%s is longer than %d bytes", name, maxInput))
 	}
 	return b, nil
+}
+
+// reads notes that the call reads a file, so that write spares it.
+func (c *call) reads(name string) {
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+		c.inputs = append(c.inputs, info)
+	}
+}
+
+// write writes a result into a file, but not over one that the call has read: a slip would cost a private key.
+func (c *call) write(name string, b []byte) error {
+	if info, err := os.Stat(name); err == nil && slices.ContainsFunc(c.inputs, func(in os.FileInfo) bool { return os.SameFile(info, in) }) {
+		return badFile(fmt.Errorf("%s is one of the files read, and is not overwritten: name another file", name))
+	}
+	if err := os.WriteFile(name, b, 0o644); err != nil {
+		return badFile(err)
+	}
+	return nil
 }
 
 // The flags that several commands share. Each reads its value at once, so that a command finds it ready after parse.

@@ -5,12 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/assay-attestation/assay/internal/policyjws"
+	"github.com/assay-attestation/assay/internal/wholefile"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -89,7 +87,7 @@ func (c *call) finishFormat(report *formatReport, mode formatMode) error {
 		case f.Changed && mode.check:
 			errs = append(errs, fmt.Errorf("%s is not formatted", f.File))
 		case f.Changed && mode.write:
-			if err := replaceFile(f.File, f.text); err != nil {
+			if err := wholefile.Replace(f.File, f.text); err != nil {
 				return badFile(err)
 			}
 		case report.printed:
@@ -132,30 +130,4 @@ func (r *formatReport) print(s sheet, _ error) {
 			fmt.Fprintln(s.w, plain(f.File))
 		}
 	}
-}
-
-// replaceFile gives a file another content, whole or not at all. It keeps the permissions, and where name is a link
-// it replaces what the link leads to.
-func replaceFile(name string, content []byte) error {
-	name, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return &fs.PathError{Op: "write", Path: name, Err: errors.New("not a regular file")}
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // in vain once it is renamed
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/assay-attestation/assay/evidence/dcap"
@@ -27,20 +26,24 @@ func runPolicyTest(ctx context.Context, c *call) error {
 	r := goldenReportOf(report)
 	err = r.err()
 	if *junit != "" {
-		err = errors.Join(err, writeJUnit(*junit, report))
+		unwritten := c.writeJUnit(*junit, report)
+		if unwritten != nil {
+			fmt.Fprintf(c.stderr, "assay: --junit: %s\n", plain(unwritten.Error())) // the result has no place for it
+		}
+		err = errors.Join(err, unwritten)
 	}
 	return c.tell(r, err)
 }
 
-func writeJUnit(file string, report *policytest.Report) error {
+func (c *call) writeJUnit(file string, report *policytest.Report) error {
 	b, err := report.JUnit()
-	if err == nil {
-		err = os.WriteFile(file, b, 0o644)
-	}
 	if err != nil {
 		return badFile(err)
 	}
-	return nil
+	for _, f := range report.Files {
+		c.reads(f.Name)
+	}
+	return c.write(file, b)
 }
 
 // appraise verifies the evidence of a case as evidence verify does with the flags of the same names.

@@ -226,7 +226,7 @@ func TestPolicyTestWritesJUnit(t *testing.T) {
 		t.Errorf("%v: %s", err, b)
 	}
 	o := assay(t, "policy", "test", dir, "--junit", filepath.Join(dir, "absent", "report.xml"))
-	o.want(t, exitUsage, "FAIL  1 passed, 1 failed", "")
+	o.want(t, exitUsage, "FAIL  1 passed, 1 failed", "assay: --junit: open ")
 }
 
 // TestPolicyTestVerifiesEvidence has cases over the evidence of a simulated enclave, at the time at which it was made.

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -155,8 +154,8 @@ func runPolicyUnsign(_ context.Context, c *call) error {
 // tellText writes the policy where it is wanted.
 func (c *call) tellText(r *jwsReport) error {
 	if r.Out != "" {
-		if err := os.WriteFile(r.Out, []byte(*r.Text), 0o644); err != nil {
-			return badFile(err)
+		if err := c.write(r.Out, []byte(*r.Text)); err != nil {
+			return err
 		}
 	}
 	switch {

@@ -213,11 +213,31 @@ func TestFilesWrittenHoldNothingElse(t *testing.T) {
 	assay(t, "policy", "unsign", file, "--out", absent).want(t, exitUsage, "", "no such file")
 }
 
+// TestFilesReadAreNotOverwritten: a slip of the flag --out costs neither a key nor a policy nor a test.
+func TestFilesReadAreNotOverwritten(t *testing.T) {
+	text, by := tempFile(t, "policy.txt", goodPolicy), makeSigner(t, p256Key(t), nil)
+	file := tempFile(t, "policy.jws", assay(t, "policy", "sign", text, "--unsigned").stdout)
+	tests := tempFile(t, "a.test.yaml", "policy: none.txt\ntype: sgx\ncases: []\n")
+	sign := []string{"policy", "sign", text, "--key", by.key, "--cert", by.cert, "--out"}
+	for _, args := range [][]string{
+		append(sign, by.key), append(sign, by.cert), append(sign, text),
+		{"policy", "unsign", file, "--out", file}, {"policy", "test", tests, "--junit", tests},
+	} {
+		name := args[len(args)-1]
+		before, err := os.ReadFile(name)
+		assay(t, args...).want(t, exitUsage, "", "is one of the files read, and is not overwritten")
+		if after, err2 := os.ReadFile(name); err != nil || err2 != nil || !bytes.Equal(before, after) {
+			t.Errorf("%q: %v, %v: %q", args, err, err2, after)
+		}
+	}
+}
+
 func TestResetIsMadeWithoutAPolicy(t *testing.T) {
 	by := makeSigner(t, p256Key(t), nil)
 	if o := assay(t, "policy", "sign", "--reset", "--unsigned"); o.stdout != "eyJhbGciOiJub25lIn0..\n" || o.status != exitOK {
 		t.Errorf("unsigned: %+v", o)
 	}
+	assay(t, "policy", "sign", "--reset", "--unsigned", "--type", "sgx").want(t, exitUsage, "", "--reset and --type exclude each other")
 	o := assay(t, "policy", "sign", "--reset", "--key", by.key, "--cert", by.cert)
 	if got := jws(t, exitOK, tempFile(t, "reset.jws", o.stdout), "--signer", by.cert); got.Operation != "reset" || !got.Trusted || got.PolicyHash != "" {
 		t.Errorf("got %+v", got)

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/assay-attestation/assay/internal/policyjws"
 )
@@ -63,6 +62,9 @@ func (s *signing) complete(c *call, pos []string) error {
 		if err := c.exclusive("unsigned", with); s.unsigned && err != nil {
 			return err
 		}
+	}
+	if err := c.exclusive("reset", "type"); s.reset && err != nil {
+		return err
 	}
 	switch {
 	case s.reset && len(pos) > 0:
@@ -142,8 +144,8 @@ func (s *signing) tell(c *call, jws string) error {
 	}
 	report.JWS, report.Out, report.Error, report.file = jws, s.out, nil, s.out
 	if s.out != "" {
-		if err := os.WriteFile(s.out, []byte(jws), 0o644); err != nil {
-			return badFile(err)
+		if err := c.write(s.out, []byte(jws)); err != nil {
+			return err
 		}
 	}
 	if c.json || s.out != "" {

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/assay-attestation/assay/internal/wholefile"
 )
 
 // Bounds of a bundle. A set has about 30 KB in seven files.
@@ -272,7 +274,7 @@ func writeFolder(dir string, files map[string][]byte) error {
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			return err
 		}
-		if err := writeFile(p, b, 0o644); err != nil {
+		if err := wholefile.Write(p, b, 0o644); err != nil {
 			return err
 		}
 	}
@@ -295,20 +297,5 @@ func writeArchive(name string, files map[string][]byte) error {
 	if err := errors.Join(archive.Close(), z.Close()); err != nil {
 		return err
 	}
-	return writeFile(name, packed.Bytes(), 0o644)
-}
-
-// writeFile replaces the file name by one of content b, whole or not at all.
-func writeFile(name string, b []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // in vain once it is renamed
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return wholefile.Write(name, packed.Bytes(), 0o644)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/assay-attestation/assay/internal/strictjson"
+	"github.com/assay-attestation/assay/internal/wholefile"
 )
 
 // The copies on disk are JSON files named by the key of their document, with the bytes as the source delivered them in
@@ -55,7 +56,7 @@ func (c *Cache) store(w want, r raw) {
 		err = os.MkdirAll(c.cfg.Dir, 0o700)
 	}
 	if err == nil {
-		err = writeFile(c.copyName(w), b, 0o600)
+		err = wholefile.Write(c.copyName(w), b, 0o600)
 	}
 	if err != nil {
 		c.cfg.Logger.Warn("collateral cannot be stored", "item", w.String(), "error", err)

@@ -34,19 +34,19 @@ func findAlgorithm(name string) (jose.Algorithm, error) {
 	if a, ok := jose.Find(standard); ok {
 		return a, nil
 	}
-	r := refuse(Algorithm, "policies are not signed with this algorithm").want(algorithmNames(), quote(name))
+	r := refuse(Algorithm, "policies are not signed with this algorithm").want("one of "+strings.Join(append([]string{algorithmNone}, algorithmNames()...), ", "), quote(name))
 	if name == "EC" {
 		r.do("the C++ SDK names the algorithm so for keys on curves, and JOSE knows no such name: sign with an RSA key")
 	}
 	return jose.Algorithm{}, r
 }
 
-func algorithmNames() string {
-	names := []string{algorithmNone}
+// algorithmNames are those of signatures.
+func algorithmNames() (names []string) {
 	for _, a := range jose.Algorithms() {
 		names = append(names, a.Name)
 	}
-	return "one of " + strings.Join(names, ", ")
+	return names
 }
 
 // header is a JOSE header (RFC 7515 section 4.1). Members that name a key to be fetched or found are not read.

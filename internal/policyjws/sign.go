@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -53,7 +54,7 @@ func chooseAlgorithm(key crypto.Signer, algorithm string) (jose.Algorithm, error
 	}
 	a, ok := jose.Find(algorithm)
 	if !ok {
-		return a, fmt.Errorf("unknown algorithm %s, expected %s", quote(algorithm), algorithmNames())
+		return a, fmt.Errorf("unknown algorithm %s, expected one of %s", quote(algorithm), strings.Join(algorithmNames(), ", "))
 	}
 	return a, a.Fits(key.Public())
 }

@@ -134,7 +134,7 @@ func TestKeysAndCertificatesThatDoNotGoTogetherAreRefused(t *testing.T) {
 		{"algorithm of another kind of key", "RS256", key, []*x509.Certificate{own.cert}, "RS256 needs an RSA key"},
 		{"algorithm of another curve", "ES384", key, []*x509.Certificate{own.cert}, "ES384 needs an ECDSA key on P-384"},
 		{"no algorithm of JOSE", "RSA256", key, []*x509.Certificate{own.cert}, `unknown algorithm "RSA256"`},
-		{"none", "none", key, []*x509.Certificate{own.cert}, "unknown algorithm"},
+		{"none", "none", key, []*x509.Certificate{own.cert}, `unknown algorithm "none", expected one of RS256`},
 		{"curve without an algorithm", "", ecKey(t, elliptic.P224()), nil, "found 0"},
 	} {
 		if _, err := NewKeySigner(tt.key, tt.chain, tt.algorithm); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -3,12 +3,13 @@ package policytest
 import (
 	"cmp"
 	"errors"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/assay-attestation/assay/internal/wholefile"
 )
 
 // change is a case with the expectation that it is to have.
@@ -36,7 +37,7 @@ func (f *testFile) update(changes []change) error {
 		return errRewrite
 	}
 	text = strings.ReplaceAll(text, "\n", f.newline)
-	return os.WriteFile(f.name, []byte(text), 0o644) // the mode of a new file; this one is there
+	return wholefile.Replace(f.name, []byte(text))
 }
 
 // sameBut reports whether text is the file with nothing but the changes made.

@@ -33,7 +33,7 @@ func parseYAML(b []byte) (*ast.MappingNode, error) {
 		top, _ = file.Docs[0].Body.(*ast.MappingNode)
 	}
 	if top == nil {
-		return nil, errors.New("expected one YAML document with the members policy, type and cases")
+		return nil, errors.New("1:1: expected one YAML document with the members policy, type and cases")
 	}
 	var s screen
 	ast.Walk(&s, top)
@@ -44,10 +44,13 @@ func parseYAML(b []byte) (*ast.MappingNode, error) {
 // brackets in brackets.
 func bound(b []byte) error {
 	if len(b) > MaxFile {
-		return tooMany(MaxFile, "bytes")
+		return fmt.Errorf("1:1: %w", tooMany(MaxFile, "bytes"))
+	}
+	if bytes.HasPrefix(b, []byte("\uFEFF")) {
+		return errors.New("1:1: the file begins with a byte-order mark: save it without")
 	}
 	if bytes.Count(b, []byte("\n")) >= MaxLines {
-		return tooMany(MaxLines, "lines")
+		return fmt.Errorf("1:1: %w", tooMany(MaxLines, "lines"))
 	}
 	n, open := 0, 0
 	for line := range bytes.Lines(b) {
@@ -206,9 +209,12 @@ var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 func valueOf(n ast.Node) (policy.Value, error) {
 	const expected = "expected a string, a decimal integer within 64 bits, true or false"
 	switch n := n.(type) {
-	case *ast.StringNode, *ast.LiteralNode:
-		text, err := textOf(n)
-		return policy.StringValue(text), err
+	case *ast.StringNode:
+		if n.Token.Type != token.StringType || !ambiguous(n.Value) { // any other type has quotes
+			return policy.StringValue(n.Value), nil
+		}
+	case *ast.LiteralNode:
+		return policy.StringValue(n.Value.Value), nil
 	case *ast.BoolNode:
 		if n.Token.Value == "true" || n.Token.Value == "false" {
 			return policy.BooleanValue(n.Value), nil
@@ -220,6 +226,14 @@ func valueOf(n ast.Node) (policy.Value, error) {
 		}
 	}
 	return policy.Value{}, wrong(n, "%s, found %s: put it in quotes if it is text", expected, describe(n))
+}
+
+// float is a number as YAML's core schema has it, also where our parser takes it for text.
+var float = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+
+// ambiguous says whether text without quotes is a boolean or a number to some readers of YAML.
+func ambiguous(text string) bool {
+	return float.MatchString(text) || slices.Contains(reserved(), strings.ToLower(text))
 }
 
 // elementsOf returns the elements of a list, or what is no list as the only one.
