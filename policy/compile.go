@@ -7,13 +7,16 @@ type compiler struct {
 	source string
 	used   map[string]bool // labels that the rule's expressions and action refer to
 	slots  map[string]int  // of the labels bound so far
+
+	queries *queries // of the whole policy
 }
 
 func compile(source string, tree *policyNode) program {
 	var p program
+	var qs queries
 	for _, s := range tree.sections {
 		for i := range s.rules {
-			c := compiler{source, map[string]bool{}, map[string]int{}}
+			c := compiler{source, map[string]bool{}, map[string]int{}, &qs}
 			p.rules[s.kind] = append(p.rules[s.kind], c.rule(s.kind, &s.rules[i]))
 			p.slots = max(p.slots, len(c.slots))
 		}
@@ -97,9 +100,24 @@ func (c *compiler) call(n callNode) expression {
 		out.args[i] = c.expression(arg)
 	}
 	if l, ok := n.args[len(n.args)-1].(literalNode); ok && out.function == "JmesPath" && l.value.kind == String {
-		out.query, _ = jmespath.Compile(l.value.text) // an error is one of evaluation, which compiles again
+		out.query = c.queries.compile(l.value.text)
 	}
 	return out
+}
+
+// queries compiles the queries that stand in a policy as literals, the first maxCompiled bytes of them: compiled they
+// take about two hundred times their length. Evaluation compiles the others, and pays for it.
+type queries struct{ bytes int }
+
+const maxCompiled = 64 << 10
+
+// compile returns nil where evaluation has to compile the query, or to say what is wrong with it.
+func (qs *queries) compile(text string) *jmespath.Query {
+	if qs.bytes += len(text); qs.bytes > maxCompiled {
+		return nil
+	}
+	q, _ := jmespath.Compile(text) // evaluation gives the error
+	return q
 }
 
 // action compiles what a rule does. Nothing of authorizationrules reaches the token, so issue only adds there

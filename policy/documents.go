@@ -39,20 +39,26 @@ func (d *documents) keep(text string, v any) {
 // maxDocuments is how many documents are kept at a time.
 const maxDocuments = 8
 
-// query compiles a query that the policy put together, once.
+// query compiles a query that was not compiled with the policy, once.
 func (m *machine) query(text string) (*jmespath.Query, error) {
 	if q, ok := m.json.queries[text]; ok {
 		return q, nil
 	}
-	if err := m.meter.Spend(stepsPerMember * len(text)); err != nil {
+	if err := m.meter.Spend(stepsPerQueryByte * len(text)); err != nil {
 		return nil, err
 	}
 	q, err := jmespath.Compile(text)
+	if len(m.json.queries) == maxDocuments {
+		clear(m.json.queries)
+	}
 	if err == nil {
 		m.json.queries[text] = q
 	}
 	return q, err
 }
+
+// stepsPerQueryByte is the price of compiling a query, which takes about two hundred bytes of memory for each of its own.
+const stepsPerQueryByte = 64
 
 // jmesPath puts the JSON text of what a query finds into out (policy.md section 7).
 func (m *machine) jmesPath(ready *jmespath.Query, json, query, out *operand) error {

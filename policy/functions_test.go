@@ -215,3 +215,22 @@ func jsonOf(t *testing.T, v any) string {
 	}
 	return string(b)
 }
+
+// TestQueriesBeyondThoseCompiledWithThePolicy: queries that Parse leaves to evaluation give the same.
+func TestQueriesBeyondThoseCompiledWithThePolicy(t *testing.T) {
+	long := "x" + strings.Repeat(" ", 15<<10)
+	var rules strings.Builder
+	for range 8 { // 120 KiB
+		rules.WriteString(`c:[type=="a"] => issue(type="r", value=JmesPath(c.value, "` + long + `"));` + "\n")
+	}
+	rules.WriteString(`c:[type=="a"] => issue(type="bad", value=JmesPath(c.value, "x["));`)
+	claims := []policy.Claim{{Type: "a", Value: policy.StringValue(`{"x":1}`), Issuer: policy.AttestationService}}
+	got := outcomeOf(mustParse(t, issuance12(rules.String())), claims)
+	if !strings.HasPrefix(got, "policy evaluation: the rule at line 10, column 1: JmesPath at line 10, column 40: the query is not JMESPath") {
+		t.Errorf("got %s", got)
+	}
+	good := strings.TrimSuffix(rules.String(), "\n"+`c:[type=="a"] => issue(type="bad", value=JmesPath(c.value, "x["));`)
+	if got := outcomeOf(mustParse(t, issuance12(good)), claims); got != `r:"1"` {
+		t.Errorf("got %s", got)
+	}
+}
