@@ -226,7 +226,7 @@ func TestQueriesBeyondThoseCompiledWithThePolicy(t *testing.T) {
 	rules.WriteString(`c:[type=="a"] => issue(type="bad", value=JmesPath(c.value, "x["));`)
 	claims := []policy.Claim{{Type: "a", Value: policy.StringValue(`{"x":1}`), Issuer: policy.AttestationService}}
 	got := outcomeOf(mustParse(t, issuance12(rules.String())), claims)
-	if !strings.HasPrefix(got, "policy evaluation: the rule at line 10, column 1: JmesPath at line 10, column 40: the query is not JMESPath") {
+	if !strings.HasPrefix(got, "policy evaluation: the rule at line 10, column 1: JmesPath at line 10, column 42: the query is not JMESPath") {
 		t.Errorf("got %s", got)
 	}
 	good := strings.TrimSuffix(rules.String(), "\n"+`c:[type=="a"] => issue(type="bad", value=JmesPath(c.value, "x["));`)
