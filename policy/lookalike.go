@@ -241,7 +241,7 @@ func narrow(text string) string {
 	sign := ""
 	for len(sign) < 2 {
 		r, size := utf8.DecodeRuneInString(text)
-		if r < '！' || r > '～' || strings.IndexRune(signs+"&", r-'！'+'!') < 0 {
+		if r < '！' || r > '～' || !strings.ContainsRune(signs+"&", r-'！'+'!') {
 			break
 		}
 		sign, text = sign+string(r-'！'+'!'), text[size:]
