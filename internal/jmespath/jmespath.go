@@ -40,11 +40,11 @@ func Compile(query string) (q *Query, err error) {
 		return nil, syntaxError(query, text, err)
 	}
 	b := builder{literals: literals}
-	run := b.node(tree)
+	run, size := b.node(tree)
 	if b.err != nil {
 		return nil, b.err
 	}
-	return &Query{tree: run, calls: b.used, size: weight(run)}, nil
+	return &Query{tree: run, calls: b.used, size: size}, nil
 }
 
 // syntaxError gives an error of the parser with the place in the query. Where literals were taken out of the text, the

@@ -35,37 +35,46 @@ const (
 // identity is the node of the current value.
 func identity() parsing.ASTNode { return parsing.ASTNode{NodeType: parsing.ASTIdentity} }
 
-// node rewrites a tree, children first.
-func (b *builder) node(n parsing.ASTNode) parsing.ASTNode {
+// node rewrites a tree, children first, and says what one evaluation of it costs.
+func (b *builder) node(n parsing.ASTNode) (parsing.ASTNode, int) {
 	out := parsing.ASTNode{NodeType: n.NodeType, Value: n.Value, Children: make([]parsing.ASTNode, len(n.Children))}
+	weights, weight := make([]int, len(n.Children)), stepsPerNode
 	for i, child := range n.Children {
-		out.Children[i] = b.node(child)
+		out.Children[i], weights[i] = b.node(child)
+		weight += weights[i]
 	}
 	switch n.NodeType {
 	case parsing.ASTComparator, parsing.ASTArithmeticExpression:
-		return hook(operator(n.Value), out.Children...)
+		return hook(operator(n.Value), out.Children...), weight
 	case parsing.ASTArithmeticUnaryExpression:
-		return hook(map[bool]string{true: hookNegate, false: hookNumber}[operator(n.Value) == "-"], out.Children...)
+		return hook(map[bool]string{true: hookNegate, false: hookNumber}[operator(n.Value) == "-"], out.Children...), weight
 	case parsing.ASTFlatten:
-		return hook(hookFlatten, out.Children...)
+		return hook(hookFlatten, out.Children...), weight
 	case parsing.ASTValueProjection, parsing.ASTProjection, parsing.ASTFilterProjection:
-		return projection(out)
+		return projection(out, number64(sum(weights[1:]))), weight + stepsPerHook
 	case parsing.ASTFunctionExpression:
 		b.function(out)
 	case parsing.ASTExpRef:
-		out.Children[0] = hook(hookStep, out.Children[0], number64(weight(out.Children[0])))
+		out.Children[0] = hook(hookStep, out.Children[0], number64(weight))
+		weight += stepsPerHook
 	case parsing.ASTVariable:
 		if v, ok := b.literals[n.Value.(string)]; ok {
-			return parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: v}
+			return parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: v}, weight
 		}
 	}
-	return out
+	return out, weight
 }
 
-// projection rewrites the three projections, whose right sides run once for each element of the left. The
+func sum(numbers []int) (total int) {
+	for _, n := range numbers {
+		total += n
+	}
+	return total
+}
+
+// projection rewrites the three projections, whose right sides run once for each element of the left, at the price w. The
 // interpreter takes an error on the left of a filter for null; in a pipe it stays an error.
-func projection(n parsing.ASTNode) parsing.ASTNode {
-	w := number64(weight(n.Children[1:]...))
+func projection(n, w parsing.ASTNode) parsing.ASTNode {
 	left := &n.Children[0]
 	switch {
 	case n.NodeType == parsing.ASTValueProjection:
@@ -89,17 +98,12 @@ func number64(n int) parsing.ASTNode {
 	return parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: float64(n)}
 }
 
-// stepsPerNode is the price of evaluating one node of a tree.
-const stepsPerNode = 2
-
-// weight is what one evaluation of trees costs.
-func weight(trees ...parsing.ASTNode) int {
-	n := 0
-	for _, t := range trees {
-		n += stepsPerNode + weight(t.Children...)
-	}
-	return n
-}
+// The prices of evaluating one node of a tree, and of the nodes that rewriting adds to a projection or an expression
+// reference.
+const (
+	stepsPerNode = 2
+	stepsPerHook = 4 * stepsPerNode
+)
 
 // function checks the name and the number of arguments of a call.
 func (b *builder) function(n parsing.ASTNode) {
