@@ -25,6 +25,9 @@ const (
 	// allows a hundred conditions on each of MaxClaims claims. It bounds the time, and a policy written
 	// to be slow stops at the same place on every machine.
 	MaxSteps = 20_000_000
+	// MaxValues is how many bytes of memory the values may take that functions read from JSON and that queries make on
+	// their way, all counted that ever were. A list of 100,000 measurements takes half of it.
+	MaxValues = 192 << 20
 	// MaxIssued is how many bytes the names and values of all issued claims may have, each claim counted once and for
 	// bytesPerClaim more; a token of the real service has a few hundred. It keeps a small policy from making a large
 	// token.
@@ -47,6 +50,7 @@ type Budget struct {
 	Claims  int             // claims in the incoming set; MaxClaims
 	Steps   int             // evaluation steps; MaxSteps
 	Strings int             // bytes of strings made by functions; MaxStrings
+	Values  int             // bytes of values read and made by functions; MaxValues
 	Done    <-chan struct{} // the evaluation ends with an error when it is closed; nil: never
 }
 
@@ -56,6 +60,9 @@ func (b Budget) withDefaults() Budget {
 	}
 	if b.Strings <= 0 {
 		b.Strings = MaxStrings
+	}
+	if b.Values <= 0 {
+		b.Values = MaxValues
 	}
 	if b.Steps <= 0 {
 		b.Steps = MaxSteps

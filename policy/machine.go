@@ -29,7 +29,7 @@ const roomForClaims = 8
 func newMachine(p *program, claims []Claim, b Budget) *machine {
 	b = b.withDefaults()
 	m := &machine{limits: b, bound: make([][]int32, p.slots)}
-	m.meter = jmespath.Meter{Steps: b.Steps, Strings: b.Strings, Done: b.Done}
+	m.meter = jmespath.Meter{Steps: b.Steps, Strings: b.Strings, Values: b.Values, Done: b.Done}
 	m.incoming.members = append(make([]Claim, 0, len(claims)+roomForClaims), claims...)
 	for i := range m.incoming.members {
 		c := &m.incoming.members[i]
@@ -73,6 +73,8 @@ func (m *machine) failure(r *rule, err error) error {
 		err = fmt.Errorf("the evaluation takes more than %d steps: use fewer rules, conditions or claims, or simpler queries", m.limits.Steps)
 	case errors.Is(err, jmespath.ErrStrings):
 		err = fmt.Errorf("functions make more than %d bytes of strings (function_string_bytes): use fewer or shorter results", m.limits.Strings)
+	case errors.Is(err, jmespath.ErrValues):
+		err = fmt.Errorf("functions read or make more than %d bytes of values: ask for less at a time, and read the JSON less often", m.limits.Values)
 	}
 	return &EvaluationError{Rule: r.at, Err: err}
 }
