@@ -115,8 +115,7 @@ func (m *machine) jsonToClaimValue(json, out *operand) error {
 		if err != nil {
 			return err
 		}
-		m.spend(stepsPerMember, len(out.values.members), len(value.text))
-		out.add(value)
+		m.hold(out, value)
 	}
 	return m.meter.Err()
 }

@@ -19,6 +19,7 @@ type machine struct {
 	rights   []*operand // of the condition at hand
 	pool     []*operand // memory for the operands of one rule
 	taken    int        // how many of the pool are in use
+	lent     int        // bytes of values that these hold
 	json     *documents // that functions have read; nil until one does
 	trace    *tracer    // nil: nobody asks why
 }
@@ -44,7 +45,8 @@ const readOnlyClaim = "pcrs"
 // run evaluates a rule and returns the index of the first condition that does not hold, or none after its action is
 // done. Permit and deny are left to the caller.
 func (m *machine) run(r *rule) (failed int, err error) {
-	m.taken = 0
+	m.meter.Values += m.lent
+	m.taken, m.lent = 0, 0
 	m.trace.rule(r)
 	failed, err = m.runConditions(r)
 	if failed == none && err == nil {
@@ -264,9 +266,16 @@ func (r reference) eval(m *machine) (*operand, error) {
 	for _, i := range m.bound[r.slot] {
 		c := &m.incoming.members[i]
 		v := r.property.of(c)
-		m.spend(stepsPerMember, len(o.values.members), len(v.text))
-		o.add(v)
+		m.hold(o, v)
 		o.readOnly = o.readOnly || c.ReadOnly
 	}
 	return o, m.meter.Err()
+}
+
+// hold adds a member to an operand, which lives as long as its rule is run.
+func (m *machine) hold(o *operand, v Value) {
+	m.spend(stepsPerMember, len(o.values.members), len(v.text))
+	m.meter.Values -= bytesPerMember
+	m.lent += bytesPerMember
+	o.add(v)
 }
