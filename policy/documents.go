@@ -39,11 +39,15 @@ func (d *documents) keep(text string, v any) {
 // maxDocuments is how many documents are kept at a time.
 const maxDocuments = 8
 
+// bytesPerQuery is what each byte of a query that is compiled in an evaluation costs of MaxValues.
+const bytesPerQuery = 256
+
 // query compiles a query that the policy put together, once.
 func (m *machine) query(text string) (*jmespath.Query, error) {
 	if q, ok := m.json.queries[text]; ok {
 		return q, nil
 	}
+	m.meter.Values -= bytesPerQuery * len(text)
 	if err := m.meter.Spend(stepsPerMember * len(text)); err != nil {
 		return nil, err
 	}

@@ -127,6 +127,7 @@ func TestValueLimitHoldsAtItsEdge(t *testing.T) {
 		{"labels of one rule together", issuance(`c:[type=="a"] && [type==c.type, value==c.value] => add(type="b", value=c.value);`), "a=1 a=2", 6 * member},
 		{"labels of the largest rule", issuance(strings.Repeat(`c:[type=="a"] => add(type="b", value=c.value);`, 9)), "a=1 a=2", 2 * member},
 		{"JSON that is read", issuance12(`=> add(type="b", value=JsonToClaimValue("[1,2]"));`), "", 3*16 + 2*24 + 2*member},
+		{"queries that are put together", issuance12(`=> add(type="b", value=JmesPath("1", AppendString("@", "|@")));`), "", 16 + 3*256},
 	} {
 		p := mustParse(t, tt.text)
 		if _, err := p.Evaluate(claimsOf(tt.claims), policy.Budget{Values: tt.values}); err != nil {
