@@ -39,12 +39,16 @@ func (d *documents) keep(text string, v any) {
 // maxDocuments is how many documents are kept at a time.
 const maxDocuments = 8
 
+// bytesPerQuery is what each byte of a query that is compiled in an evaluation costs of MaxValues.
+const bytesPerQuery = 256
+
 // query compiles a query that was not compiled with the policy, once.
 func (m *machine) query(text string) (*jmespath.Query, error) {
 	if q, ok := m.json.queries[text]; ok {
 		return q, nil
 	}
-	if err := m.meter.Spend(stepsPerQueryByte * len(text)); err != nil {
+	m.meter.Values -= bytesPerQuery * len(text)
+	if err := m.meter.Spend(stepsPerMember * len(text)); err != nil {
 		return nil, err
 	}
 	q, err := jmespath.Compile(text)
@@ -56,9 +60,6 @@ func (m *machine) query(text string) (*jmespath.Query, error) {
 	}
 	return q, err
 }
-
-// stepsPerQueryByte is the price of compiling a query, which takes about two hundred bytes of memory for each of its own.
-const stepsPerQueryByte = 64
 
 // jmesPath puts the JSON text of what a query finds into out (policy.md section 7).
 func (m *machine) jmesPath(ready *jmespath.Query, json, query, out *operand) error {
@@ -121,8 +122,7 @@ func (m *machine) jsonToClaimValue(json, out *operand) error {
 		if err != nil {
 			return err
 		}
-		m.spend(stepsPerMember, len(out.values.members), len(value.text))
-		out.add(value)
+		m.hold(out, value)
 	}
 	return m.meter.Err()
 }

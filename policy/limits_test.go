@@ -127,6 +127,57 @@ func TestStepLimitHoldsAtItsEdge(t *testing.T) {
 	}
 }
 
+func TestValueLimitHoldsAtItsEdge(t *testing.T) {
+	const member = 144
+	for _, tt := range []struct {
+		name, text, claims string
+		values             int
+	}{
+		{"a label", issuance(`c:[type=="a"] => add(type="b", value=c.value);`), "a=1 a=2", 2 * member},
+		{"labels of one rule together", issuance(`c:[type=="a"] && [type==c.type, value==c.value] => add(type="b", value=c.value);`), "a=1 a=2", 6 * member},
+		{"labels of the largest rule", issuance(strings.Repeat(`c:[type=="a"] => add(type="b", value=c.value);`, 9)), "a=1 a=2", 2 * member},
+		{"JSON that is read", issuance12(`=> add(type="b", value=JsonToClaimValue("[1,2]"));`), "", 3*16 + 2*24 + 2*member},
+		{"queries that are put together", issuance12(`=> add(type="b", value=JmesPath("1", AppendString("@", "|@")));`), "", 16 + 3*256},
+	} {
+		p := mustParse(t, tt.text)
+		if _, err := p.Evaluate(claimsOf(tt.claims), policy.Budget{Values: tt.values}); err != nil {
+			t.Errorf("%s: %v with %d bytes", tt.name, err, tt.values)
+		}
+		_, err := p.Evaluate(claimsOf(tt.claims), policy.Budget{Values: tt.values - 1})
+		if _, ok := errors.AsType[*policy.EvaluationError](err); !ok || !strings.Contains(err.Error(), "bytes of values") {
+			t.Errorf("%s: %v with %d bytes, want an *EvaluationError", tt.name, err, tt.values-1)
+		}
+	}
+}
+
+// TestPublishedPoliciesFitTheLimits evaluates all rules of the published policies of version 1.2 together over the longest
+// list of measurements (ima_entries) and the longest log (tcg_log_records).
+func TestPublishedPoliciesFitTheLimits(t *testing.T) {
+	var rules strings.Builder
+	for _, name := range []string{"bitlocker", "boot-debugging", "ci-policy-and-revocation", "code-integrity", "dep", "driver-list", "elam", "hvci", "safemode-winpe", "secureboot"} {
+		text := string(readPolicy(t, "tpm-v12-"+name+".txt"))
+		text = text[strings.Index(text, "issuancerules"):]
+		rules.WriteString(text[strings.Index(text, "{")+1 : strings.LastIndex(text, "}")])
+	}
+	p := mustParse(t, issuance12(rules.String()))
+	for name, list := range map[string]struct {
+		entries int
+		entry   string
+	}{
+		"IMA": {100_000, `{"EventSeq":%d,"EventTypeString":"IMA_MEASUREMENT_EVENT","PcrIndex":10,"ProcessedData":{"TemplateName":"ima-ng","Name":"/usr/lib/x86_64-linux-gnu/libresolv.so","Digest":"sha256:%064[1]x"}}`},
+		"TCG": {20_000, `{"EventSeq":%d,"EventType":2147483649,"EventTypeString":"EV_EFI_VARIABLE_DRIVER_CONFIG","PcrIndex":7,"ProcessedData":{"VariableGuid":"8BE4DF61-93CA-11D2-AA0D-00E098032B8C","UnicodeName":"SecureBoot","VariableData":"AQ"}}`},
+	} {
+		events := make([]string, list.entries)
+		for i := range events {
+			events[i] = fmt.Sprintf(list.entry, i)
+		}
+		claims := []policy.Claim{{Type: "events", Value: policy.StringValue(`{"Events":[` + strings.Join(events, ",") + `]}`), Issuer: policy.AttestationService}}
+		if _, err := p.Evaluate(claims, policy.Budget{}); err != nil {
+			t.Errorf("%s: %.300v", name, err)
+		}
+	}
+}
+
 const issueAll = `x:[type=="t"] && y:[type=="v"] => issue(type=x.value, value=y.value);`
 
 // product makes 256 names and 256 numbers before rule.
@@ -211,7 +262,7 @@ func TestHostilePoliciesRunOutOfSteps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := mustParse(t, tt.text).Evaluate(tt.claims, policy.Budget{})
-			if err == nil || !strings.Contains(err.Error(), "the evaluation takes more than 20000000 steps") {
+			if err == nil || !strings.Contains(err.Error(), "the evaluation takes more than 60000000 steps") && !strings.Contains(err.Error(), "more than 201326592 bytes of values") {
 				t.Errorf("%.300v", err)
 			}
 		})

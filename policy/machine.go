@@ -19,6 +19,7 @@ type machine struct {
 	rights   []*operand // of the condition at hand
 	pool     []*operand // memory for the operands of one rule
 	taken    int        // how many of the pool are in use
+	lent     int        // bytes of values that these hold
 	json     *documents // that functions have read; nil until one does
 	trace    *tracer    // nil: nobody asks why
 }
@@ -29,7 +30,7 @@ const roomForClaims = 8
 func newMachine(p *program, claims []Claim, b Budget) *machine {
 	b = b.withDefaults()
 	m := &machine{limits: b, bound: make([][]int32, p.slots)}
-	m.meter = jmespath.Meter{Steps: b.Steps, Strings: b.Strings, Done: b.Done}
+	m.meter = jmespath.Meter{Steps: b.Steps, Strings: b.Strings, Values: b.Values, Done: b.Done}
 	m.incoming.members = append(make([]Claim, 0, len(claims)+roomForClaims), claims...)
 	for i := range m.incoming.members {
 		c := &m.incoming.members[i]
@@ -44,7 +45,8 @@ const readOnlyClaim = "pcrs"
 // run evaluates a rule and returns the index of the first condition that does not hold, or none after its action is
 // done. Permit and deny are left to the caller.
 func (m *machine) run(r *rule) (failed int, err error) {
-	m.taken = 0
+	m.meter.Values += m.lent
+	m.taken, m.lent = 0, 0
 	m.trace.rule(r)
 	failed, err = m.runConditions(r)
 	if failed == none && err == nil {
@@ -73,6 +75,8 @@ func (m *machine) failure(r *rule, err error) error {
 		err = fmt.Errorf("the evaluation takes more than %d steps: use fewer rules, conditions or claims, or simpler queries", m.limits.Steps)
 	case errors.Is(err, jmespath.ErrStrings):
 		err = fmt.Errorf("functions make more than %d bytes of strings (function_string_bytes): use fewer or shorter results", m.limits.Strings)
+	case errors.Is(err, jmespath.ErrValues):
+		err = fmt.Errorf("functions read or make more than %d bytes of values: ask for less at a time, and read the JSON less often", m.limits.Values)
 	}
 	return &EvaluationError{Rule: r.at, Err: err}
 }
@@ -262,9 +266,16 @@ func (r reference) eval(m *machine) (*operand, error) {
 	for _, i := range m.bound[r.slot] {
 		c := &m.incoming.members[i]
 		v := r.property.of(c)
-		m.spend(stepsPerMember, len(o.values.members), len(v.text))
-		o.add(v)
+		m.hold(o, v)
 		o.readOnly = o.readOnly || c.ReadOnly
 	}
 	return o, m.meter.Err()
+}
+
+// hold adds a member to an operand, which lives as long as its rule is run.
+func (m *machine) hold(o *operand, v Value) {
+	m.spend(stepsPerMember, len(o.values.members), len(v.text))
+	m.meter.Values -= bytesPerMember
+	m.lent += bytesPerMember
+	o.add(v)
 }

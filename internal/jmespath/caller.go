@@ -24,6 +24,9 @@ func (c *caller) CallFunction(name string, args []any) (any, error) {
 	if err := c.table[name].check(args); err != nil {
 		return nil, err
 	}
+	if err := c.afford(name, args); err != nil {
+		return nil, err
+	}
 	if own := c.own(name); own != nil {
 		return own(args)
 	}

@@ -3,7 +3,6 @@ package jmespath
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -22,7 +21,7 @@ func (c *caller) own(name string) func(args []any) (any, error) {
 	case "contains":
 		return c.contains
 	case "items", "keys", "values":
-		return func(args []any) (any, error) { return members(name, args[0].(map[string]any)), nil }
+		return func(args []any) (any, error) { return c.members(name, args[0].(map[string]any)) }
 	case "join", "pad_left", "pad_right", "replace":
 		return func(args []any) (any, error) { return c.bounded(name, args) }
 	case "max", "min", "sort":
@@ -62,59 +61,60 @@ func (c *caller) contains(args []any) (any, error) {
 }
 
 // members lists names, values or both of an object, by name.
-func members(what string, object map[string]any) []any {
-	list := make([]any, 0, len(object))
-	for _, name := range slices.Sorted(maps.Keys(object)) {
+func (c *caller) members(what string, object map[string]any) ([]any, error) {
+	names, err := c.meter.names(object)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]any, len(names))
+	for i, name := range names {
 		switch what {
 		case "keys":
-			list = append(list, name)
+			list[i] = name
 		case "values":
-			list = append(list, object[name])
+			list[i] = object[name]
 		default:
-			list = append(list, []any{name, object[name]})
+			list[i] = []any{name, object[name]}
 		}
 	}
-	return list
+	return list, nil
 }
 
 // bounded calls a function whose result can be larger than its arguments, after the result is paid for.
 func (c *caller) bounded(name string, args []any) (any, error) {
-	bytes, err := resultBytes(name, args)
-	if err == nil {
-		err = c.meter.Write(bytes)
-	}
-	if err != nil {
+	if err := c.meter.Write(resultBytes(name, args)); err != nil {
 		return nil, err
 	}
 	return c.library(name, args)
 }
 
 // resultBytes is at least how long the result will be.
-func resultBytes(name string, args []any) (int, error) {
+func resultBytes(name string, args []any) int {
 	switch name {
 	case "join":
 		separator, bytes := args[0].(string), 0
 		for _, s := range args[1].([]any) {
 			bytes += len(s.(string)) + len(separator)
 		}
-		return bytes, nil
+		return bytes
 	case "replace":
 		subject, old, replacement := args[0].(string), args[1].(string), args[2].(string)
-		return len(subject) + strings.Count(subject, old)*len(replacement), nil
+		return len(subject) + strings.Count(subject, old)*len(replacement)
 	}
-	const widest = 1 << 20
-	if width := args[1].(float64); width > widest {
-		return 0, fmt.Errorf("%s: the width %v is larger than %d", name, width, widest)
-	}
-	return max(len(args[0].(string)), int(args[1].(float64))), nil
+	return max(len(args[0].(string)), int(args[1].(float64)))
 }
-
-// stepsPerComparison is the price of sorting an element.
-const stepsPerComparison = 16
 
 // ordered picks from elements, or sorts them, by keys of the same number.
 func (c *caller) ordered(name string, elements, keys []any) (any, error) {
-	if err := c.meter.Spend(stepsPerComparison * len(elements)); err != nil {
+	bytes, sorting := 0, strings.HasPrefix(name, "sort")
+	for _, k := range keys {
+		bytes += keyBytes(k)
+	}
+	steps := bytes / bytesPerStep
+	if sorting {
+		steps = sortSteps(len(keys), bytes)
+	}
+	if err := c.meter.Spend(steps); err != nil {
 		return nil, err
 	}
 	for _, k := range keys {
@@ -128,7 +128,7 @@ func (c *caller) ordered(name string, elements, keys []any) (any, error) {
 	}
 	less := func(i, j int) int { order, _ := compare(keys[i], keys[j]); return order }
 	switch {
-	case strings.HasPrefix(name, "sort"):
+	case sorting:
 		slices.SortStableFunc(by, less)
 		sorted := make([]any, len(by))
 		for i, at := range by {
@@ -180,7 +180,7 @@ func exact(v any) (any, error) {
 // toNumber reads a string as JSON reads a number; what is no number gives null.
 func toNumber(v any) any {
 	if s, ok := v.(string); ok {
-		v, err := Parse(s, &Meter{Steps: MaxDigits, Strings: MaxDigits})
+		v, err := Parse(s, &Meter{Steps: MaxDigits, Values: 4 * MaxDigits})
 		if err == nil && isNumber(v) && strings.Trim(s, " \t\r\n") == s {
 			return v
 		}

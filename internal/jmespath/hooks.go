@@ -3,37 +3,71 @@ package jmespath
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 )
 
 // hooked runs one of the functions that the rewritten tree calls.
 func (c *caller) hooked(name string, args []any) (any, error) {
 	switch name {
 	case hookWeigh:
-		return args[0], c.meter.Spend(size(args[0]) * int(args[1].(float64)))
+		return args[0], c.weigh(args[0], args[1:])
+	case hookSlice:
+		return args[0], c.slice(args[0], args[1:])
 	case hookStep:
-		return args[0], c.meter.Spend(int(args[1].(float64)))
-	case hookEach:
-		return c.each(args)
+		return args[0], c.each(1, args[1:])
+	case hookValues:
+		return c.values(args[0], args[1:])
 	case hookFlatten:
 		return c.flatten(args[0])
 	case "==", "!=":
 		same, err := c.equal(args[0], args[1])
 		return same == (name == "=="), err
 	case "<", "<=", ">", ">=":
-		return ordering(name, args[0], args[1]), nil
+		return ordering(name, args[0], args[1]), c.meter.Spend((keyBytes(args[0]) + keyBytes(args[1])) / bytesPerStep)
 	}
 	return arithmetic(name, args)
 }
 
-func (c *caller) each(args []any) (any, error) {
-	object, ok := args[0].(map[string]any)
+// each pays for n evaluations of what has a weight, a pair of numbers: steps, and bytes of values.
+func (c *caller) each(n int, weight []any) error {
+	c.meter.Values -= n * int(weight[1].(float64))
+	return c.meter.Spend(n * int(weight[0].(float64)))
+}
+
+// weigh pays for evaluations over each part of a value, and for the list of what they give.
+func (c *caller) weigh(v any, weight []any) error {
+	if list, ok := v.([]any); ok {
+		c.meter.Values -= arrayBytes(len(list))
+	}
+	return c.each(size(v), weight)
+}
+
+// slice pays for a slice of a list or a string, too.
+func (c *caller) slice(v any, weight []any) error {
+	switch v := v.(type) {
+	case []any:
+		c.meter.Values -= arrayBytes(len(v))
+	case string:
+		c.meter.Values -= bytesPerString + 2*len(v)
+		c.meter.Steps -= 2 * len(v) / bytesPerRune
+	}
+	return c.weigh(v, weight)
+}
+
+// bytesPerRune is how many bytes of a string are turned into characters and back for one step.
+const bytesPerRune = 8
+
+// values lists the values of an object in the order of their names, and pays for evaluations over each.
+func (c *caller) values(v any, weight []any) (any, error) {
+	object, ok := v.(map[string]any)
 	if !ok {
 		return nil, nil
 	}
-	return members("values", object), c.meter.Spend(len(object) * (stepsPerComparison + int(args[1].(float64))))
+	c.meter.Values -= 2 * arrayBytes(len(object)) // and the list of what the evaluations give
+	if err := c.each(len(object), weight); err != nil {
+		return nil, err
+	}
+	return c.members("values", object)
 }
 
 // flatten joins the arrays among the elements of an array.
@@ -42,16 +76,25 @@ func (c *caller) flatten(v any) (any, error) {
 	if !ok {
 		return nil, nil
 	}
-	out := make([]any, 0, len(elements))
+	total := 0
 	for _, e := range elements {
-		inner, ok := e.([]any)
-		if !ok {
-			inner = []any{e}
+		if inner, ok := e.([]any); ok {
+			total += len(inner)
+		} else {
+			total++
 		}
-		if err := c.meter.Spend(1 + len(inner)); err != nil {
-			return nil, err
+	}
+	c.meter.Values -= arrayBytes(total)
+	if err := c.meter.Spend(len(elements) + total); err != nil {
+		return nil, err
+	}
+	out := make([]any, 0, total)
+	for _, e := range elements {
+		if inner, ok := e.([]any); ok {
+			out = append(out, inner...)
+		} else {
+			out = append(out, e)
 		}
-		out = append(out, inner...)
 	}
 	return out, nil
 }
@@ -87,7 +130,11 @@ func (c *caller) equal(a, b any) (bool, error) {
 }
 
 func (c *caller) equalMembers(x, y map[string]any) (bool, error) {
-	for _, name := range slices.Sorted(maps.Keys(x)) { // so that unequal objects cost the same each time
+	names, err := c.meter.names(x) // in order, so that unequal objects cost the same each time
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
 		other, ok := y[name]
 		if !ok {
 			return false, nil

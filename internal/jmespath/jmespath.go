@@ -24,7 +24,7 @@ import (
 type Query struct {
 	tree  parsing.ASTNode
 	calls map[string]entry
-	size  int // what one evaluation costs at least
+	once  weight // what one evaluation costs at least
 }
 
 // Compile reads a query of at most MaxQuery bytes, nested at most MaxNesting deep. Unknown functions and wrong numbers
@@ -39,12 +39,12 @@ func Compile(query string) (q *Query, err error) {
 	if err != nil {
 		return nil, syntaxError(query, text, err)
 	}
-	b := builder{literals: literals}
-	run, weight := b.node(tree)
+	b := builder{literals: literals, variables: countVariables(tree)}
+	run, once := b.node(tree)
 	if b.err != nil {
 		return nil, b.err
 	}
-	return &Query{tree: run, calls: b.used, size: weight}, nil
+	return &Query{tree: run, calls: b.used, once: once}, nil
 }
 
 // syntaxError gives an error of the parser with the place in the query. Where literals were taken out of the text, the
@@ -77,7 +77,8 @@ func words(message string) string {
 // query's functions do not take, or those of the meter.
 func (q *Query) Search(document any, m *Meter) (result any, err error) {
 	defer recovered(&err, "the query cannot be run")
-	if err := m.Spend(q.size); err != nil {
+	m.Values -= q.once.bytes
+	if err := m.Spend(q.once.steps); err != nil {
 		return nil, err
 	}
 	return interpreter.NewInterpreter(document, &caller{m, q.calls}, nil).Execute(q.tree, document)
@@ -90,10 +91,11 @@ func recovered(err *error, what string) {
 	}
 }
 
-// Meter is what work may still cost. Both figures fall; below zero the work ends.
+// Meter is what work may still cost. The figures fall; below zero the work ends.
 type Meter struct {
 	Steps   int             // about one for each value looked at
 	Strings int             // bytes of the strings that are made
+	Values  int             // bytes of memory for the values that are read or made, strings that are made not counted
 	Done    <-chan struct{} // closed when nobody waits any more; nil: somebody does
 }
 
@@ -101,6 +103,7 @@ type Meter struct {
 var (
 	ErrSteps   = errors.New("the evaluation takes too many steps")
 	ErrStrings = errors.New("the evaluation makes too many bytes of strings (function_string_bytes)")
+	ErrValues  = errors.New("the evaluation reads or makes too many bytes of values")
 	ErrDone    = errors.New("the evaluation was stopped: its time is over")
 )
 
@@ -121,10 +124,12 @@ func (m *Meter) Write(bytes int) error {
 
 // Err returns why the work must end, or nil.
 func (m *Meter) Err() error {
-	if m.Steps < 0 {
+	switch {
+	case m.Steps < 0:
 		return ErrSteps
-	}
-	if m.Done == nil {
+	case m.Values < 0:
+		return ErrValues
+	case m.Done == nil:
 		return nil
 	}
 	select {

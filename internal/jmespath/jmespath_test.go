@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func meter() *Meter { return &Meter{Steps: 20_000_000, Strings: 64 << 20} }
+func meter() *Meter { return &Meter{Steps: 20_000_000, Strings: 64 << 20, Values: 192 << 20} }
 
 func search(t testing.TB, document, query string) (string, error) {
 	t.Helper()

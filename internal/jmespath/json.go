@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -32,7 +30,7 @@ func parse(text string, depth int, m *Meter) (any, error) {
 	if _, err := d.ReadToken(); err != io.EOF {
 		return nil, fmt.Errorf("not JSON: text after the end of the document at offset %d", d.InputOffset())
 	}
-	return v, nil
+	return v, m.Err()
 }
 
 // readable gives an error of the decoder without the words of the library.
@@ -67,6 +65,7 @@ func (d *decoder) value(depth int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.meter.Values -= bytesPerString
 	switch t.Kind() {
 	case '{', '[':
 		if depth == d.depth {
@@ -77,23 +76,52 @@ func (d *decoder) value(depth int) (any, error) {
 		}
 		return d.array(depth + 1)
 	case '"':
-		return t.String(), nil
+		s := t.String()
+		d.meter.Values -= len(s)
+		return s, nil
 	case '0':
-		return number(t.String())
+		return d.number(t.String())
 	case 'n':
 		return nil, nil
 	}
 	return t.Bool(), nil
 }
 
+// number reads a number. One that is not short and whole costs more.
+func (d *decoder) number(text string) (any, error) {
+	if v, ok := short(text); ok {
+		return v, nil
+	}
+	if err := d.meter.Spend(stepsPerNumber); err != nil {
+		return nil, err
+	}
+	v, err := number(text)
+	if n, ok := v.(Integer); ok {
+		d.meter.Values -= len(n)
+		d.meter.Steps -= len(n) / bytesPerDigits
+	}
+	return v, err
+}
+
+// bytesPerDigits is how many digits of a number beyond all others are read for one step.
+const bytesPerDigits = 16
+
+// stepsPerNumber is the price of reading a number that may have to be taken exactly.
+const stepsPerNumber = 16
+
 func (d *decoder) object(depth int) (any, error) {
 	members := map[string]any{}
+	d.meter.Values -= bytesPerObject
 	for d.PeekKind() != '}' {
 		name, err := d.ReadToken()
 		if err != nil {
 			return nil, err
 		}
 		key := name.String() // before the next token takes its memory
+		d.meter.Values -= bytesPerMember + len(key)
+		if len(members) == 0 {
+			d.meter.Values -= bytesPerFirst
+		}
 		if members[key], err = d.value(depth); err != nil {
 			return nil, err
 		}
@@ -109,6 +137,7 @@ func (d *decoder) array(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		d.meter.Values -= bytesPerElement
 		elements = append(elements, v)
 	}
 	_, err := d.ReadToken()
@@ -207,8 +236,12 @@ func (w *writer) array(elements []any) error {
 }
 
 func (w *writer) object(members map[string]any) error {
+	names, err := w.meter.names(members)
+	if err != nil {
+		return err
+	}
 	w.out = append(w.out, '{')
-	for i, name := range slices.Sorted(maps.Keys(members)) {
+	for i, name := range names {
 		if i > 0 {
 			w.out = append(w.out, ',')
 		}

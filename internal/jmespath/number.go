@@ -14,27 +14,32 @@ type Integer string
 // MaxDigits is how many characters a number may have in JSON text.
 const MaxDigits = 400
 
-// maxExponent is the exponent up to which a number is taken exactly.
-const maxExponent = 400
-
 // largest is the number up to which float64 has all integers.
 const largest = 1 << 53
+
+// short reads the text of a whole number of few digits.
+func short(text string) (any, bool) {
+	if len(text) > 15 || strings.Trim(text, "-0123456789") != "" {
+		return nil, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return float64(n), err == nil
+}
 
 // number reads the text of a JSON number: a float64 where that is exact or the number is no integer, else an Integer.
 // 1.0 and 1e2 are integers.
 func number(text string) (any, error) {
-	if len(text) <= 15 && strings.Trim(text, "-0123456789") == "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		return float64(n), err
+	if v, ok := short(text); ok {
+		return v, nil
 	}
 	if len(text) > MaxDigits {
 		return nil, fmt.Errorf("a number has %d characters, at most %d are allowed", len(text), MaxDigits)
 	}
-	if n, ok := integer(text); ok {
-		if f, accuracy := new(big.Float).SetInt(n).Float64(); accuracy == big.Exact {
+	if digits, ok := integer(text); ok {
+		if f, ok := float(digits); ok {
 			return f, nil
 		}
-		return Integer(n.String()), nil
+		return Integer(digits), nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
@@ -43,18 +48,41 @@ func number(text string) (any, error) {
 	return f + 0, nil
 }
 
-// integer returns the whole number that the text of a JSON number stands for, if it does.
-func integer(text string) (*big.Int, bool) {
+// float returns the floating-point number that a whole number is, if there is one.
+func float(digits string) (float64, bool) {
+	const most = 310 // sign and digits of the largest
+	if len(digits) > most {
+		return 0, false
+	}
+	n, _ := new(big.Int).SetString(digits, 10)
+	f, accuracy := new(big.Float).SetInt(n).Float64()
+	return f, accuracy == big.Exact
+}
+
+// integer returns the digits of the whole number that the text of a JSON number stands for, if it does and they are
+// no more than a JSON text may have.
+func integer(text string) (digits string, ok bool) {
+	mantissa, exponent, shift := text, "", 0
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		if e, err := strconv.Atoi(text[i+1:]); err != nil || e > maxExponent || e < -maxExponent {
-			return nil, false
+		mantissa, exponent = text[:i], text[i+1:]
+		var err error
+		if shift, err = strconv.Atoi(exponent); err != nil {
+			return "", false
 		}
 	}
-	r, ok := new(big.Rat).SetString(text)
-	if !ok || !r.IsInt() {
-		return nil, false
+	unsigned := strings.TrimPrefix(mantissa, "-")
+	sign := mantissa[:len(mantissa)-len(unsigned)]
+	whole, fraction, _ := strings.Cut(unsigned, ".")
+	digits = strings.TrimLeft(whole+fraction, "0")
+	significant := strings.TrimRight(digits, "0")
+	shift += len(digits) - len(significant) - len(fraction)
+	switch {
+	case significant == "":
+		return "0", true
+	case shift < 0 || shift > MaxDigits || len(sign)+len(significant)+shift > MaxDigits:
+		return "", false
 	}
-	return r.Num(), true
+	return sign + significant + strings.Repeat("0", shift), true
 }
 
 // isNumber reports whether v is a number.

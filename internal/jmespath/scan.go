@@ -97,10 +97,16 @@ func (s *scanner) quoted(quote byte) error {
 	return nil
 }
 
+// What each byte of a literal may cost, which is more than any does.
+const (
+	stepsPerLiteral = stepsPerNumber
+	bytesPerLiteral = bytesPerObject + bytesPerFirst
+)
+
 // literal returns what to write for a literal: itself, or a variable.
 func (s *scanner) literal(part string) (string, error) {
 	inner := strings.ReplaceAll(strings.Trim(part, "`"), "\\`", "`")
-	m := Meter{Steps: MaxQuery, Strings: MaxQuery}
+	m := Meter{Steps: stepsPerLiteral * MaxQuery, Values: bytesPerLiteral * MaxQuery}
 	value, err := parse(inner, MaxNesting-s.depth, &m)
 	switch {
 	case err == nil && !hasBig(value):
