@@ -108,23 +108,26 @@ func otherComment(rest string) (token, bool) {
 	return t, true
 }
 
-// otherString reads a string between quotes that are not those of the language.
+// otherString reads a string between quotes that are not those of the language. All but few of the quotes that open one
+// close one, too, so that the end of many strings is not looked for far.
 func otherString(rest string) (token, bool) {
 	const double, single = "”“„\"", "’‘'"
 	for _, q := range [...]struct{ opening, closings string }{
-		{"“", double}, {"”", double}, {"„", double}, {"＂", "＂\""}, {"«", "»"}, {`\"`, `"`},
+		{"“", double}, {"”", double}, {"„", double}, {"＂", "＂\""}, {"«", "»«"}, {`\"`, `"`},
 		{"‘", single}, {"’", single}, {"‚", single}, {"'", single}, {"`", "`"},
 	} {
 		if !strings.HasPrefix(rest, q.opening) {
 			continue
 		}
 		line := rest[:min(len(rest), lookahead)]
-		line = line[:lineLength(line)]
-		end := probableEnd(line)
-		if i := strings.IndexAny(line[len(q.opening):], q.closings); i >= 0 {
-			i += len(q.opening)
-			_, size := utf8.DecodeRuneInString(line[i:])
-			end = i + size
+		end := len(q.opening)
+		if i := strings.IndexAny(line[end:], q.closings+"\r\n"); i >= 0 {
+			end += i
+		}
+		if r, size := utf8.DecodeRuneInString(line[end:]); strings.ContainsRune(q.closings, r) {
+			end += size
+		} else {
+			end = probableEnd(line[:lineLength(line)])
 		}
 		return token{raw: line[:end], meant: stringToken, fault: otherQuote}, true
 	}

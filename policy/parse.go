@@ -53,7 +53,7 @@ func (p *parser) skip() {
 
 // read gets the next token. What was meant as a blank is reported, and no more is made of it.
 func (p *parser) read() {
-	for p.tok = p.lex.next(); p.tok.meant == blank; p.tok = p.lex.next() {
+	for p.tok = p.lex.next(); p.tok.meant == blank && !p.halted; p.tok = p.lex.next() {
 		p.report(p.tok, "%s", p.tok.problem())
 	}
 	if p.halted {
