@@ -105,3 +105,26 @@ func (e *example) add(fence, body string) {
 		e.mistakes = body
 	}
 }
+
+// TestDocumentedLimitsAreThoseOfTheCode looks for each figure in the table of docs/policy.md.
+func TestDocumentedLimitsAreThoseOfTheCode(t *testing.T) {
+	text, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]string{
+		"MaxText":       fmt.Sprintf("| `policy_text` | %d MiB |", policy.MaxText>>20),
+		"MaxRules":      fmt.Sprintf("| `policy_rules` | %d rules", policy.MaxRules),
+		"MaxConditions": fmt.Sprintf("| `rule_conditions` | %d conditions", policy.MaxConditions),
+		"MaxNesting":    fmt.Sprintf("| `policy_expr_nesting` | %d |", policy.MaxNesting),
+		"MaxClaims":     fmt.Sprintf("| `incoming_claims` | %d 000 claims", policy.MaxClaims/1000),
+		"MaxStrings":    fmt.Sprintf("| `function_string_bytes` | %d MiB", policy.MaxStrings>>20),
+		"MaxSteps":      fmt.Sprintf("| evaluation steps | %d 000 000 |", policy.MaxSteps/1_000_000),
+		"MaxValues":     fmt.Sprintf("| %d MiB |", policy.MaxValues>>20),
+		"MaxIssued":     fmt.Sprintf("and for 128 bytes more | %d MiB |", policy.MaxIssued>>20),
+	} {
+		if !strings.Contains(string(text), row) {
+			t.Errorf("%s: docs/policy.md has no %q", name, row)
+		}
+	}
+}
