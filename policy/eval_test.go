@@ -261,7 +261,7 @@ func TestConfigurationRules(t *testing.T) { // policy.md sections 5, 6; corner 1
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			configuration, err := mustParse(t, configured(tt.rules)).Configure("SgxEnclave")
+			configuration, err := mustParse(t, configured(tt.rules)).Configure("SgxEnclave", policy.Budget{})
 			got := ""
 			if err != nil {
 				got = failure(err)
@@ -284,11 +284,11 @@ func TestConfigureKnowsTheAttestationTypes(t *testing.T) {
 	} {
 		// The rule fails, and so shows that it fired, on exactly the expected value.
 		p := mustParse(t, configured(`[type=="x-ms-attestation-type", value=="`+claim+`"] => issueproperty(type="none", value=1);`))
-		if _, err := p.Configure(attestationType); err == nil || !strings.Contains(err.Error(), `unknown configuration property "none"`) {
+		if _, err := p.Configure(attestationType, policy.Budget{}); err == nil || !strings.Contains(err.Error(), `unknown configuration property "none"`) {
 			t.Errorf("%s: %v", attestationType, err)
 		}
 	}
-	if _, err := mustParse(t, configured("")).Configure("SGX"); err == nil {
+	if _, err := mustParse(t, configured("")).Configure("SGX", policy.Budget{}); err == nil {
 		t.Error("an unknown attestation type was accepted")
 	}
 }
@@ -326,7 +326,7 @@ func TestTCBBaseline(t *testing.T) {
 		"": "azuredefault",
 		`=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`: "15",
 	} {
-		c, err := mustParse(t, configured(rule)).Configure("OpenEnclave")
+		c, err := mustParse(t, configured(rule)).Configure("OpenEnclave", policy.Budget{})
 		if err != nil || c.TCBBaseline() != want {
 			t.Errorf("%q: %v (%v), want %s", rule, c, err, want)
 		}

@@ -7,7 +7,7 @@ import "errors"
 func (p *Policy) Explain(attestationType string, claims []Claim, budget Budget) *Trace {
 	t := &tracer{trace: &Trace{Verdict: Permitted, Rules: []RuleTrace{}}}
 	if attestationType != "" {
-		configuration, err := p.configure(attestationType, t)
+		configuration, err := p.configure(attestationType, budget, t)
 		if err != nil {
 			t.trace.fail(err)
 			return t.trace
