@@ -39,7 +39,7 @@ func newMachine(p *program, claims []Claim, b Budget) *machine {
 	return m
 }
 
-// readOnlyClaim is the one claim that is always read-only (policy.md section 1).
+// readOnlyClaim is the one claim that is always read-only, whoever makes it (policy.md section 1).
 const readOnlyClaim = "pcrs"
 
 // run evaluates a rule and returns the index of the first condition that does not hold, or none after its action is
@@ -203,6 +203,7 @@ func (m *machine) makeClaims(a *action) error {
 
 // put adds a claim to the sets that the effect names. A claim that a set has already is not added again.
 func (m *machine) put(e effect, c Claim) error {
+	c.ReadOnly = c.ReadOnly || c.Type == readOnlyClaim
 	if c.ReadOnly && (e == issue || e == issueProperty) {
 		return fmt.Errorf("the claim %s is read-only, or made of one that is, and cannot be issued: use it in conditions", shorten(printable(c.Type), 160))
 	}
