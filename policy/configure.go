@@ -133,7 +133,7 @@ func (s *settings) set(name string, v Value) error {
 		s.values = map[string]Value{}
 	}
 	if other, ok := s.values[name]; ok && other != v {
-		return fmt.Errorf("the configuration property %s is set to %v and to %v", name, other, v)
+		return fmt.Errorf("the configuration property %s is set to %s and to %s", name, other.short(), v.short())
 	}
 	s.values[name] = v
 	return nil

@@ -256,6 +256,8 @@ func TestConfigurationRules(t *testing.T) { // policy.md sections 5, 6; corner 1
 		{"no other claim is", `[type!="x-ms-attestation-type"] => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`, ""},
 		{"the same value twice", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15"); => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`, `x-ms-sgx-tcbidentifier:"15"`},
 		{"two values", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15"); => issueproperty(type="x-ms-sgx-tcbidentifier", value="16");`, `policy evaluation: the rule at line 2, column 83: the configuration property x-ms-sgx-tcbidentifier is set to "15" and to "16"`},
+		{"two long values", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15"); => issueproperty(type="x-ms-sgx-tcbidentifier", value="` + strings.Repeat("1", 1000) + `");`,
+			`policy evaluation: the rule at line 2, column 83: the configuration property x-ms-sgx-tcbidentifier is set to "15" and to "` + strings.Repeat("1", 160) + `…"`},
 		{"unknown name", `c:[value=="sgx"] => issueproperty(type=c.type, value=c.value);`, `policy evaluation: the rule at line 2, column 22: unknown configuration property "x-ms-attestation-type" for this attestation type`},
 		{"wrong type", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value=15);`, "policy evaluation: the rule at line 2, column 22: the configuration property x-ms-sgx-tcbidentifier must be String, found the Integer 15"},
 	}

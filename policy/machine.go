@@ -205,7 +205,7 @@ func (m *machine) makeClaims(a *action) error {
 func (m *machine) put(e effect, c Claim) error {
 	c.ReadOnly = c.ReadOnly || c.Type == readOnlyClaim
 	if c.ReadOnly && (e == issue || e == issueProperty) {
-		return fmt.Errorf("the claim %s is read-only, or made of one that is, and cannot be issued: use it in conditions", shorten(printable(c.Type), 160))
+		return fmt.Errorf("the claim %s is read-only, or made of one that is, and cannot be issued: use it in conditions", printable(shorten(c.Type, 160)))
 	}
 	bytes := len(c.Type) + len(c.Value.text)
 	m.spend(stepsPerMember, len(m.incoming.members), bytes)
