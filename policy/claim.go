@@ -145,7 +145,7 @@ type Claim struct {
 
 // String returns the claim for a person: x-ms-sgx-svn = 2 (AttestationService).
 func (c Claim) String() string {
-	return fmt.Sprintf("%s = %s (%s)", printable(c.Type), c.Value.short(), c.Issuer)
+	return fmt.Sprintf("%s = %s (%s)", printable(shorten(c.Type, 160)), c.Value.short(), c.Issuer)
 }
 
 // ParseClaims reads a claims file: a JSON array of {"type", "value", "issuer"}, where issuer may be missing and then

@@ -89,17 +89,18 @@ func (p *Policy) Configures() bool { return len(p.program.rules[configSection]) 
 
 // Configure runs the configuration rules, which happens before evidence is verified, and so on a set that holds the
 // claim AttestationType only. attestationType is the name of the service's URLs: "SgxEnclave". A property that this
-// attestation type does not have, of another type, or with two values is an *EvaluationError.
-func (p *Policy) Configure(attestationType string) (*Configuration, error) {
-	return p.configure(attestationType, nil)
+// attestation type does not have, of another type, or with two values is an *EvaluationError. The budget is one for these
+// rules alone.
+func (p *Policy) Configure(attestationType string, budget Budget) (*Configuration, error) {
+	return p.configure(attestationType, budget, nil)
 }
 
-func (p *Policy) configure(attestationType string, t *tracer) (*Configuration, error) {
+func (p *Policy) configure(attestationType string, budget Budget, t *tracer) (*Configuration, error) {
 	known, err := profileOf(attestationType)
 	if err != nil {
 		return nil, err
 	}
-	m := newMachine(&p.program, []Claim{{Type: AttestationType, Value: StringValue(known.claim), Issuer: AttestationService}}, Budget{})
+	m := newMachine(&p.program, []Claim{{Type: AttestationType, Value: StringValue(known.claim), Issuer: AttestationService}}, budget)
 	m.trace = t
 	rules := p.program.rules[configSection]
 	chosen := settings{properties: known.properties}
@@ -132,7 +133,7 @@ func (s *settings) set(name string, v Value) error {
 		s.values = map[string]Value{}
 	}
 	if other, ok := s.values[name]; ok && other != v {
-		return fmt.Errorf("the configuration property %s is set to %v and to %v", name, other, v)
+		return fmt.Errorf("the configuration property %s is set to %s and to %s", name, other.short(), v.short())
 	}
 	s.values[name] = v
 	return nil

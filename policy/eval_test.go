@@ -278,12 +278,14 @@ func TestConfigurationRules(t *testing.T) { // policy.md sections 5, 6; corner 1
 		{"no other claim is", `[type!="x-ms-attestation-type"] => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`, ""},
 		{"the same value twice", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15"); => issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`, `x-ms-sgx-tcbidentifier:"15"`},
 		{"two values", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15"); => issueproperty(type="x-ms-sgx-tcbidentifier", value="16");`, `policy evaluation: the rule at line 2, column 83: the configuration property x-ms-sgx-tcbidentifier is set to "15" and to "16"`},
+		{"two long values", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15"); => issueproperty(type="x-ms-sgx-tcbidentifier", value="` + strings.Repeat("1", 1000) + `");`,
+			`policy evaluation: the rule at line 2, column 83: the configuration property x-ms-sgx-tcbidentifier is set to "15" and to "` + strings.Repeat("1", 160) + `…"`},
 		{"unknown name", `c:[value=="sgx"] => issueproperty(type=c.type, value=c.value);`, `policy evaluation: the rule at line 2, column 22: unknown configuration property "x-ms-attestation-type" for this attestation type`},
 		{"wrong type", `=> issueproperty(type="x-ms-sgx-tcbidentifier", value=15);`, "policy evaluation: the rule at line 2, column 22: the configuration property x-ms-sgx-tcbidentifier must be String, found the Integer 15"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			configuration, err := mustParse(t, configured(tt.rules)).Configure("SgxEnclave")
+			configuration, err := mustParse(t, configured(tt.rules)).Configure("SgxEnclave", policy.Budget{})
 			got := ""
 			if err != nil {
 				got = failure(err)
@@ -306,11 +308,11 @@ func TestConfigureKnowsTheAttestationTypes(t *testing.T) {
 	} {
 		// The rule fails, and so shows that it fired, on exactly the expected value.
 		p := mustParse(t, configured(`[type=="x-ms-attestation-type", value=="`+claim+`"] => issueproperty(type="none", value=1);`))
-		if _, err := p.Configure(attestationType); err == nil || !strings.Contains(err.Error(), `unknown configuration property "none"`) {
+		if _, err := p.Configure(attestationType, policy.Budget{}); err == nil || !strings.Contains(err.Error(), `unknown configuration property "none"`) {
 			t.Errorf("%s: %v", attestationType, err)
 		}
 	}
-	if _, err := mustParse(t, configured("")).Configure("SGX"); err == nil {
+	if _, err := mustParse(t, configured("")).Configure("SGX", policy.Budget{}); err == nil {
 		t.Error("an unknown attestation type was accepted")
 	}
 }
@@ -348,7 +350,7 @@ func TestTCBBaseline(t *testing.T) {
 		"": "azuredefault",
 		`=> issueproperty(type="x-ms-sgx-tcbidentifier", value="15");`: "15",
 	} {
-		c, err := mustParse(t, configured(rule)).Configure("OpenEnclave")
+		c, err := mustParse(t, configured(rule)).Configure("OpenEnclave", policy.Budget{})
 		if err != nil || c.TCBBaseline() != want {
 			t.Errorf("%q: %v (%v), want %s", rule, c, err, want)
 		}

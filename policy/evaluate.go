@@ -12,7 +12,7 @@ func (p *Policy) Evaluate(claims []Claim, budget Budget) (*Outcome, error) {
 		return nil, err
 	}
 	if verdict.denied() {
-		return nil, p.why(claims, budget)
+		return nil, p.why(verdict, claims, budget)
 	}
 	return outcome, nil
 }

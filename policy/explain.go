@@ -7,7 +7,7 @@ import "errors"
 func (p *Policy) Explain(attestationType string, claims []Claim, budget Budget) *Trace {
 	t := &tracer{trace: &Trace{Verdict: Permitted, Rules: []RuleTrace{}}}
 	if attestationType != "" {
-		configuration, err := p.configure(attestationType, t)
+		configuration, err := p.configure(attestationType, budget, t)
 		if err != nil {
 			t.trace.fail(err)
 			return t.trace
@@ -21,7 +21,7 @@ func (p *Policy) Explain(attestationType string, claims []Claim, budget Budget) 
 	case err != nil:
 		t.trace.fail(err)
 	case verdict.denied():
-		t.trace.deny(verdict)
+		t.trace.deny(t.refusal(verdict, nil))
 	default:
 		t.trace.Decisive = &verdict.permitting.at
 		t.trace.Issued, t.trace.Properties = outcome.issued, outcome.properties
@@ -36,37 +36,26 @@ func (t *Trace) fail(err error) {
 	}
 }
 
-func (t *Trace) deny(a authorization) {
-	t.Verdict = NotPermitted
-	if a.denying != nil {
-		t.Verdict, t.Decisive = DeniedByRule, &a.denying.at
+func (t *Trace) deny(d *Denied) {
+	t.Verdict, t.Message = NotPermitted, d.Error()
+	if d.Kind == ByRule {
+		t.Verdict, t.Decisive = DeniedByRule, &d.Rule
 	}
-	t.Message = t.denied().Error()
 }
 
 // why finds out why the policy refuses.
-func (p *Policy) why(claims []Claim, budget Budget) error {
-	t := p.Explain("", claims, budget)
-	if t.Verdict == Failed { // the time was over between the two evaluations
-		return &EvaluationError{Err: errors.New(t.Message)}
-	}
-	return t.denied()
+func (p *Policy) why(verdict authorization, claims []Claim, budget Budget) error {
+	m := newMachine(&p.program, claims, budget)
+	m.trace = &tracer{}
+	_, _, err := m.evaluate(&p.program, len(claims))
+	return m.trace.refusal(verdict, err)
 }
 
-// denied makes the refusal of a trace.
-func (t *Trace) denied() *Denied {
-	d := &Denied{Kind: NoPermit}
-	if t.Verdict == DeniedByRule {
-		d.Kind, d.Rule = ByRule, *t.Decisive
-	}
-	for i := range t.Rules {
-		r := &t.Rules[i]
-		switch {
-		case d.Kind == ByRule && r.Rule == d.Rule:
-			d.Met = r.Conditions
-		case d.Kind == NoPermit && r.Effect == "" && r.permits && len(d.Unmet) < maxUnmet:
-			d.Unmet = append(d.Unmet, Unmet{r.Rule, r.Conditions[len(r.Conditions)-1]})
-		}
+// refusal makes the refusal of a verdict. An error is that the time was over between the two evaluations.
+func (t *tracer) refusal(verdict authorization, err error) *Denied {
+	d := &Denied{Kind: NoPermit, Unmet: t.reasons.Unmet, Cut: err != nil}
+	if verdict.denying != nil {
+		d.Kind, d.Rule, d.Met, d.Unmet = ByRule, verdict.denying.at, t.reasons.Met, nil
 	}
 	return d
 }

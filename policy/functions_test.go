@@ -143,6 +143,9 @@ func TestReadOnlyClaims(t *testing.T) { // policy.md sections 1, 5.3 and 7
 		{"through JsonToClaimValue", `c:[type=="pcrs"] => issue(type="r", value=JsonToClaimValue(JmesPath(c.value, "x")));`, refused},
 		{"through AppendString", `c:[type=="pcrs"] => issue(type="r", value=AppendString("", c.value));`, refused},
 		{"through NegateBool", `c:[type=="pcrs"] => issue(type="r", value=NegateBool(JsonToClaimValue(JmesPath(c.value, "x"))));`, refused},
+		{"made by the policy", `=> issue(type="pcrs", value="forged");`, refused},
+		{"made by the policy in two rules", `=> add(type="pcrs", value="forged"); c:[type=="pcrs", value=="forged"] => issue(type="r", value=c.value);`, refused},
+		{"made with a type that is put together", `=> issue(type=AppendString("pc", "rs"), value=1);`, refused},
 		{"IsSubsetOf is never", `c:[type=="pcrs"] => issue(type="r", value=IsSubsetOf(c.value, c.value));`, "r:true"},
 		{"ContainsOnlyValue is never", `c:[type=="pcrs"] => issue(type="r", value=ContainsOnlyValue(c.value, "x"));`, "r:false"},
 	}

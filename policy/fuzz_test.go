@@ -156,7 +156,7 @@ func compareTrace(t *testing.T, p *policy.Policy, claims []policy.Claim) {
 
 // describe evaluates with a small budget and says all that came out.
 func describe(p *policy.Policy, claims []policy.Claim) string {
-	configuration, err := p.Configure("SgxEnclave")
+	configuration, err := p.Configure("SgxEnclave", policy.Budget{})
 	if err != nil {
 		return err.Error()
 	}

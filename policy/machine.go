@@ -39,7 +39,7 @@ func newMachine(p *program, claims []Claim, b Budget) *machine {
 	return m
 }
 
-// readOnlyClaim is the one claim that is always read-only (policy.md section 1).
+// readOnlyClaim is the one claim that is always read-only, whoever makes it (policy.md section 1).
 const readOnlyClaim = "pcrs"
 
 // run evaluates a rule and returns the index of the first condition that does not hold, or none after its action is
@@ -47,7 +47,7 @@ const readOnlyClaim = "pcrs"
 func (m *machine) run(r *rule) (failed int, err error) {
 	m.meter.Values += m.lent
 	m.taken, m.lent = 0, 0
-	m.trace.rule(r)
+	m.trace.begin(r)
 	failed, err = m.runConditions(r)
 	if failed == none && err == nil {
 		err = m.act(&r.action)
@@ -55,7 +55,7 @@ func (m *machine) run(r *rule) (failed int, err error) {
 	if err != nil {
 		failed, err = none, m.failure(r, err)
 	}
-	m.trace.ruleDone(r, failed, err)
+	m.trace.done(failed, err)
 	return failed, err
 }
 
@@ -135,14 +135,17 @@ func (m *machine) satisfies(c *condition, claim *Claim) bool {
 	return true
 }
 
-// unsatisfied returns the first test that a claim does not pass, or none; for explanations, which cost no steps.
-func (m *machine) unsatisfied(c *condition, claim *Claim) int {
+// unsatisfied returns the first test that a claim does not pass, or none, and what looking for it would have cost; for
+// explanations, which cost no steps.
+func (m *machine) unsatisfied(c *condition, claim *Claim) (failed, steps int) {
 	for i := range c.tests {
-		if !m.rights[i].some(c.tests[i].relation, c.tests[i].property.of(claim)) {
-			return i
+		v := c.tests[i].property.of(claim)
+		steps += 1 + len(v.text)/bytesPerStep
+		if !m.rights[i].some(c.tests[i].relation, v) {
+			return i, steps
 		}
 	}
-	return none
+	return none, steps
 }
 
 // spend takes the steps of an operation, and those of looking for a string of some bytes in a set of some members.
@@ -200,8 +203,9 @@ func (m *machine) makeClaims(a *action) error {
 
 // put adds a claim to the sets that the effect names. A claim that a set has already is not added again.
 func (m *machine) put(e effect, c Claim) error {
+	c.ReadOnly = c.ReadOnly || c.Type == readOnlyClaim
 	if c.ReadOnly && (e == issue || e == issueProperty) {
-		return fmt.Errorf("the claim %s is read-only, or made of one that is, and cannot be issued: use it in conditions", shorten(printable(c.Type), 160))
+		return fmt.Errorf("the claim %s is read-only, or made of one that is, and cannot be issued: use it in conditions", printable(shorten(c.Type, 160)))
 	}
 	bytes := len(c.Type) + len(c.Value.text)
 	m.spend(stepsPerMember, len(m.incoming.members), bytes)

@@ -129,6 +129,7 @@ type Denied struct {
 	Rule  Location         // ByRule: the first rule that denied
 	Met   []ConditionTrace // ByRule: its conditions, all of which held
 	Unmet []Unmet          // NoPermit: why the permit rules did not fire, maxUnmet at most
+	Cut   bool             // the time was over before all that was found out
 }
 
 // Unmet says why one permit rule did not fire.
@@ -150,7 +151,7 @@ func (d *Denied) Error() string {
 		return fmt.Sprintf("%s The rule at %v denies: %s%s.", DenyMessage, d.Rule, d.Rule.quote(), d.because())
 	}
 	parts := []string{NoPermitMessage}
-	if len(d.Unmet) == 0 {
+	if len(d.Unmet) == 0 && !d.Cut {
 		parts = append(parts, "The policy has no permit rule, and so refuses everything: its author has to add one.")
 	}
 	for _, u := range d.Unmet[:min(len(d.Unmet), maxUnmetText)] {
@@ -159,14 +160,23 @@ func (d *Denied) Error() string {
 	if len(d.Unmet) > maxUnmetText {
 		parts = append(parts, "The other permit rules did not hold either.")
 	}
+	if d.Cut {
+		parts = append(parts, outOfTime)
+	}
 	return strings.Join(parts, " ")
 }
+
+// outOfTime stands for reasons.
+const outOfTime = "The time of the evaluation was over before all reasons were found: use fewer rules, conditions or claims, or simpler queries."
 
 // because names the claims for which the conditions of a deny held.
 func (d *Denied) because() string {
 	var found []string
 	for _, c := range d.Met[:min(len(d.Met), maxUnmetText)] {
 		found = append(found, c.reason())
+	}
+	if d.Cut {
+		return ". " + strings.TrimSuffix(outOfTime, ".")
 	}
 	if len(found) == 0 {
 		return "; it has no condition, and so denies everything: the policy's author has to change it"
@@ -232,6 +242,8 @@ func (c *ConditionTrace) reason() string {
 		return "found " + strings.Join(texts[:maxFound], ", ") + " and more"
 	case len(texts) > 0:
 		return "found " + strings.Join(texts, ", ")
+	case c.Cut:
+		return "too many claims were compared to say which decided"
 	case c.Type != "":
 		return "found no claim of that type"
 	}

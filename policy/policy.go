@@ -45,6 +45,9 @@ func (p *Policy) Version() (major, minor int) { return p.tree.version.major, p.t
 // Text returns a copy of the text that the policy was parsed from, byte for byte.
 func (p *Policy) Text() []byte { return []byte(p.text) }
 
+// Size returns how many bytes the text has.
+func (p *Policy) Size() int { return len(p.text) }
+
 // Hash returns the policy's hash as tokens carry it; see the function Hash.
 func (p *Policy) Hash() string { return Hash([]byte(p.text)) }
 

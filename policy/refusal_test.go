@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/assay-attestation/assay/policy"
 )
@@ -75,6 +76,43 @@ func TestRefusalStaysShort(t *testing.T) {
 	_, err := mustParse(t, auth(rules)).Evaluate(claims, policy.Budget{})
 	if err == nil || len(err.Error()) > 4000 || !strings.HasSuffix(err.Error(), "The other permit rules did not hold either.") {
 		t.Errorf("%d bytes: %.4000v", len(err.Error()), err)
+	}
+}
+
+// TestRefusalIsExplainedHoweverLongThePolicy puts more before the rules that decide than a trace has room for.
+func TestRefusalIsExplainedHoweverLongThePolicy(t *testing.T) {
+	claims := make([]policy.Claim, 100)
+	for i := range claims {
+		claims[i] = policy.Claim{Type: "a", Value: policy.IntegerValue(int64(i)), Issuer: policy.AttestationService}
+	}
+	before := strings.Repeat(`[type=="a", value<50] => add(type="b", value=1);`, 2000)
+	for rules, want := range map[string]string{
+		before + `[type=="a", value==1000] => permit();`: `needs [type=="a", value==1000]; found a = 0 (AttestationService), a = 1`,
+		before + `[type=="a", value==98] => deny();`:     `denies: [type=="a", value==98] => deny(); found a = 98 (AttestationService).`,
+	} {
+		p := mustParse(t, auth(rules))
+		_, err := p.Evaluate(claims, policy.Budget{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %.500v, want %s", err, want)
+		}
+		if trace := p.Explain("", claims, policy.Budget{}); !trace.Truncated || trace.Message != err.Error() {
+			t.Errorf("the trace says %s, the evaluation %v", trace.Message, err)
+		}
+	}
+}
+
+// TestRefusalIsExplainedFast: a condition that one claim satisfies at once is not compared with a hundred thousand others to
+// explain it, again and again.
+func TestRefusalIsExplainedFast(t *testing.T) {
+	claims := make([]policy.Claim, policy.MaxClaims)
+	for i := range claims {
+		claims[i] = policy.Claim{Type: "a", Value: policy.IntegerValue(int64(i)), Issuer: policy.AttestationService}
+	}
+	rules := strings.Repeat("["+strings.Repeat("value<99999,", 400)+"value==0] => deny();", 200)
+	start := time.Now()
+	_, err := mustParse(t, auth(rules)).Evaluate(claims, policy.Budget{})
+	if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "found a = 0 (AttestationService)") || took > 3*time.Second {
+		t.Errorf("%.300v after %v; it takes 0.2 s", err, took)
 	}
 }
 

@@ -37,7 +37,6 @@ type RuleTrace struct {
 	Calls      []CallTrace      `json:"calls,omitzero"`
 	Effect     string           `json:"effect,omitzero"` // the verb of the action, where the rule fired
 	Made       []MadeClaim      `json:"made,omitzero"`
-	permits    bool             // the action is permit, fired or not
 }
 
 // ConditionTrace is how one condition was decided.
@@ -49,7 +48,8 @@ type ConditionTrace struct {
 	Type      string          `json:"type,omitzero"`   // of claims that it asks for
 	Against   []AgainstTrace  `json:"against,omitzero"`
 	Calls     []CallTrace     `json:"calls,omitzero"`
-	Compared  []ComparedClaim `json:"compared"` // claims that satisfy it, and those of its type that do not, maxFound of each
+	Compared  []ComparedClaim `json:"compared"`     // claims that satisfy it, and those of its type that do not, maxFound of each
+	Cut       bool            `json:"cut,omitzero"` // Compared may lack some: too much was compared in the evaluation
 }
 
 // AgainstTrace is the value of a right side that is no literal.
@@ -83,32 +83,42 @@ type MadeClaim struct {
 	Known bool  `json:"known,omitzero"` // the incoming set had it already
 }
 
-// MaxTrace is how many entries a trace has: rules, conditions, compared claims, calls and made claims.
+// MaxTrace is how many entries a trace has: rules, conditions, compared claims, calls, made claims, and values of right
+// sides, arguments and results.
 const MaxTrace = 10_000
 
 // maxTracedText is how many bytes of a string a trace keeps.
 const maxTracedText = 256
 
-// tracer records a trace. A nil tracer records nothing, and costs nothing.
+// maxLooked is how much is looked at, in the steps of an evaluation, to find the claims that conditions were compared with.
+const maxLooked = MaxSteps / 4
+
+// tracer records why a policy refuses and, if there is a trace, all that happens. A nil tracer records nothing, and costs
+// nothing.
 type tracer struct {
-	trace   *Trace
-	entries int
-	current *RuleTrace
-	calls   []CallTrace // of the condition or action at hand
-	open    bool        // the last condition is not decided yet
+	trace     *Trace // nil: only why the policy refuses is asked
+	reasons   Denied // of a refusal, whatever the trace has room for
+	denied    bool   // by a rule
+	permitted bool
+	entries   int // of the trace
+	looked    int // at claims, so far
+	rule      *rule
+	current   *RuleTrace
+	calls     []CallTrace // of the condition or action at hand
+	open      bool        // the last condition is not decided yet
 }
 
-func (t *tracer) rule(r *rule) {
+func (t *tracer) begin(r *rule) {
 	if t == nil {
 		return
 	}
-	t.current = &RuleTrace{Section: r.section.keyword(), Rule: r.at, Conditions: []ConditionTrace{}, permits: r.action.effect == permit}
+	t.rule, t.current = r, &RuleTrace{Section: r.section.keyword(), Rule: r.at, Conditions: []ConditionTrace{}}
 	t.calls, t.open = nil, false
 	t.entries++
 }
 
-// ruleDone keeps the rule, unless the trace is full and the rule decided nothing.
-func (t *tracer) ruleDone(r *rule, failed int, err error) {
+// done keeps the rule, unless the trace is full and the rule decided nothing.
+func (t *tracer) done(failed int, err error) {
 	if t == nil {
 		return
 	}
@@ -119,31 +129,52 @@ func (t *tracer) ruleDone(r *rule, failed int, err error) {
 	}
 	c.Fired, c.Calls = failed == none && err == nil, t.calls
 	if c.Fired {
-		c.Effect = r.action.verb
+		c.Effect = t.rule.action.verb
 	}
 	if err != nil {
 		c.Error = err.Error()
 	}
-	decides := err != nil || c.Fired && r.action.effect <= deny && !t.decided(r.action.verb)
-	if t.entries > MaxTrace && !decides {
+	decides := t.decide() || err != nil
+	switch {
+	case t.trace == nil:
+	case t.entries > MaxTrace && !decides:
 		t.trace.Truncated = true
-		return
+	default:
+		t.trace.Rules = append(t.trace.Rules, *c)
 	}
-	t.trace.Rules = append(t.trace.Rules, *c)
 }
 
-// decided says whether a rule of that effect has fired before.
-func (t *tracer) decided(effect string) bool {
-	for i := range t.trace.Rules {
-		if t.trace.Rules[i].Effect == effect {
-			return true
-		}
+// decide keeps the reasons for a refusal, and says whether the rule is the first that permits or denies.
+func (t *tracer) decide() bool {
+	c := t.current
+	switch {
+	case t.rule.action.effect == permit && c.Fired:
+		first := !t.permitted
+		t.permitted = true
+		return first
+	case t.rule.action.effect == deny && c.Fired && !t.denied:
+		t.denied, t.reasons.Met = true, c.Conditions
+		return true
+	case t.rule.action.effect == permit && c.Error == "" && len(t.reasons.Unmet) < maxUnmet:
+		t.reasons.Unmet = append(t.reasons.Unmet, Unmet{c.Rule, c.Conditions[len(c.Conditions)-1]})
 	}
 	return false
 }
 
-// full says that no more details are recorded.
-func (t *tracer) full() bool { return t == nil || t.entries > MaxTrace }
+// full says that no more details are recorded in the trace.
+func (t *tracer) full() bool { return t == nil || t.trace == nil || t.entries > MaxTrace }
+
+// wants says whether it will be asked how a condition of the rule at hand was decided.
+func (t *tracer) wants(holds bool) bool {
+	switch t.rule.action.effect {
+	case permit:
+		return !t.full() || !holds && len(t.reasons.Unmet) < maxUnmet
+	case deny:
+		return !t.full() || holds && !t.denied
+	case add, issue, issueProperty:
+	}
+	return !t.full()
+}
 
 func (t *tracer) condition(c *condition) {
 	if t == nil {
@@ -164,38 +195,52 @@ func (t *tracer) compared(m *machine, c *condition, found bool) {
 	out := &t.current.Conditions[len(t.current.Conditions)-1]
 	out.Holds, out.Calls = found != c.negated, t.calls
 	t.calls, t.open = nil, false
+	if out.Cut = !t.wants(out.Holds); out.Cut {
+		return
+	}
 	for i, test := range c.tests {
-		if _, ok := test.right.(literal); !ok {
-			out.Against = append(out.Against, AgainstTrace{test.property.String(), test.relation.String(), cutAll(m.rights[i].values.members)})
+		if _, ok := test.right.(literal); !ok && len(out.Against) < maxAgainst {
+			values := cutAll(m.rights[i].values.members)
+			t.entries += 1 + len(values)
+			out.Against = append(out.Against, AgainstTrace{test.property.String(), test.relation.String(), values})
 		}
 	}
-	if !t.full() {
-		out.Compared = append(out.Compared, m.comparisons(c)...)
-		t.entries += len(out.Compared)
-	}
+	t.compare(m, c, out)
+	t.entries += len(out.Compared)
 }
 
-// comparisons lists claims that satisfy a condition, and claims of the type it asks for that do not.
-func (m *machine) comparisons(c *condition) []ComparedClaim {
-	var list []ComparedClaim
+// maxAgainst is how many right sides of a condition a trace keeps.
+const maxAgainst = 16
+
+// compare lists claims that satisfy a condition, and claims of the type it asks for that do not.
+func (t *tracer) compare(m *machine, c *condition, out *ConditionTrace) {
 	good, bad := 0, 0
 	for i := range m.incoming.members {
+		if good == maxFound && (bad == maxFound || c.claim == "") {
+			return
+		}
+		if t.looked > maxLooked {
+			out.Cut = true
+			return
+		}
 		claim := &m.incoming.members[i]
+		t.looked += 1 + len(claim.Type)/bytesPerStep
 		if c.claim != "" && claim.Type != c.claim {
 			continue
 		}
-		switch failed := m.unsatisfied(c, claim); {
+		failed, looked := m.unsatisfied(c, claim)
+		t.looked += looked
+		switch {
 		case failed == none && good < maxFound:
 			good++
-			list = append(list, ComparedClaim{Claim: cutClaim(*claim), Satisfies: true})
+			out.Compared = append(out.Compared, ComparedClaim{Claim: cutClaim(*claim), Satisfies: true})
 		case failed != none && c.claim != "" && bad < maxFound:
 			bad++
 			compared := ComparedClaim{Claim: cutClaim(*claim), Fails: c.tests[failed].property.String()}
 			compared.Asked = m.askedType(c, failed, claim)
-			list = append(list, compared)
+			out.Compared = append(out.Compared, compared)
 		}
 	}
-	return list
 }
 
 // askedType names the type of value that a test asks for, if it is not the claim's: values of different types are never
@@ -217,10 +262,14 @@ func (t *tracer) called(c *call, args []*operand, out *operand, err error) {
 	if t.full() {
 		return
 	}
-	t.entries++
-	entry := CallTrace{Call: c.at, Function: c.function, ReadOnly: out.readOnly, Result: cutAll(out.values.members)}
+	at := c.at
+	at.Text = shorten(at.Text, maxTracedText)
+	entry := CallTrace{Call: at, Function: c.function, ReadOnly: out.readOnly, Result: cutAll(out.values.members)}
+	t.entries += 1 + len(entry.Result)
 	for _, a := range args {
-		entry.Arguments = append(entry.Arguments, cutAll(a.values.members))
+		values := cutAll(a.values.members)
+		t.entries += len(values)
+		entry.Arguments = append(entry.Arguments, values)
 	}
 	if err != nil {
 		entry.Error = err.Error()
@@ -245,15 +294,21 @@ func cutAll(values []Value) []Value {
 	return out
 }
 
-// cut shortens a string, in memory of its own so that a trace does not keep what it was cut from.
+// cut shortens a string.
 func (v Value) cut() Value {
-	if len(v.text) > maxTracedText {
-		v.text = strings.Clone(shorten(v.text, maxTracedText))
-	}
+	v.text = cutText(v.text)
 	return v
 }
 
+// cutText shortens a string, in memory of its own so that a trace does not keep what it was cut from.
+func cutText(s string) string {
+	if len(s) > maxTracedText {
+		s = strings.Clone(shorten(s, maxTracedText))
+	}
+	return s
+}
+
 func cutClaim(c Claim) Claim {
-	c.Value = c.Value.cut()
+	c.Type, c.Value = cutText(c.Type), c.Value.cut()
 	return c
 }

@@ -142,21 +142,36 @@ func TestTraceNamesTheDecisiveRule(t *testing.T) {
 
 // TestTraceStaysSmall: a trace is bounded however large policy and claims are, and keeps the rule that decided.
 func TestTraceStaysSmall(t *testing.T) {
-	rules := strings.Repeat(`c:[type=="a", value!=1] && [value==c.value] => add(type="b", value=c.value);`, 4000) + "\n=> deny();"
-	var claims []policy.Claim
-	for i := range 1000 {
-		claims = append(claims, policy.Claim{Type: "a", Value: policy.IntegerValue(int64(i)), Issuer: policy.CustomClaim})
+	numbers := make([]policy.Claim, 1000, 1001)
+	for i := range numbers {
+		numbers[i] = policy.Claim{Type: "a", Value: policy.IntegerValue(int64(i)), Issuer: policy.CustomClaim}
 	}
-	claims = append(claims, policy.Claim{Type: "a", Value: policy.StringValue(strings.Repeat("x", 1<<20)), Issuer: policy.CustomClaim})
-	p := mustParse(t, auth(rules))
-	trace := p.Explain("", claims, policy.Budget{Steps: 1 << 40})
-	b, err := json.Marshal(trace)
-	if err != nil {
-		t.Fatal(err)
+	numbers = append(numbers, policy.Claim{Type: "a", Value: policy.StringValue(strings.Repeat("x", 1<<20)), Issuer: policy.CustomClaim})
+	controls := make([]policy.Claim, 20)
+	for i := range controls {
+		controls[i] = policy.Claim{Type: "a", Value: policy.StringValue(strings.Repeat("\x01", 250+i)), Issuer: policy.CustomClaim}
 	}
-	last := trace.Rules[len(trace.Rules)-1]
-	if !trace.Truncated || len(trace.Rules) > policy.MaxTrace || len(b) > 16<<20 || last.Effect != "deny" || trace.Decisive.Line != 3 {
-		t.Errorf("%d rules, %d bytes, last %+v", len(trace.Rules), len(b), last)
+	several := func(test string) string { return strings.Repeat(test+",", 200) + test }
+	for _, tt := range []struct {
+		name, rules string
+		claims      []policy.Claim
+	}{
+		{"many claims", strings.Repeat(`c:[type=="a", value!=1] && [value==c.value] => add(type="b", value=c.value);`, 4000), numbers},
+		{"long types", `=> add(type="` + strings.Repeat("x", 500_000) + `", value=1);` + strings.Repeat(`[value==1] => add(type="b", value=1);`, 4000), nil},
+		{"right sides", strings.Repeat(`c:[type=="a"] && [`+several("value!=c.value")+`] => add(type="b", value=1);`, 200), controls},
+		{"arguments", strings.Repeat(`c:[type=="a"] && [`+several("value==IsSubsetOf(c.value, c.value)")+`] => add(type="b", value=1);`, 100), controls},
+		{"long calls", strings.Repeat("[value=="+strings.Repeat(`AppendString("",`, 31)+`"`+strings.Repeat("x", 2000)+`"`+strings.Repeat(")", 31)+`] => add(type="b", value=1);`, 300), numbers},
+	} {
+		p := mustParse(t, strings.Replace(auth(tt.rules+"\n=> deny();"), "1.0", "1.2", 1))
+		trace := p.Explain("", tt.claims, policy.Budget{Steps: 1 << 40, Values: 1 << 40})
+		b, err := json.Marshal(trace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := trace.Rules[len(trace.Rules)-1]
+		if !trace.Truncated || len(trace.Rules) > policy.MaxTrace || len(b) > 16<<20 || last.Effect != "deny" || trace.Decisive == nil || trace.Decisive.Line != 3 {
+			t.Errorf("%s: %d rules, %d bytes, last %.300v, %s", tt.name, len(trace.Rules), len(b), last, trace.Message)
+		}
 	}
 }
 

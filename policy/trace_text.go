@@ -101,7 +101,10 @@ func (w *traceWriter) condition(c *ConditionTrace) {
 	for _, compared := range c.Compared {
 		w.line(3, "%s", compared.verdict())
 	}
-	if len(c.Compared) == 0 && c.Type != "" && !c.Failed {
+	switch {
+	case c.Cut:
+		w.line(3, "(more claims were compared than are recorded)")
+	case len(c.Compared) == 0 && c.Type != "" && !c.Failed:
 		w.line(3, "no claim of type %s", printable(c.Type))
 	}
 }

@@ -167,7 +167,7 @@ func TestPoliciesEvaluateAsIndexed(t *testing.T) {
 
 // evaluate runs all stages of a policy and describes the outcome in the words of the index.
 func evaluate(p *policy.Policy, attestationType string, claims []policy.Claim) expectedWhen {
-	configuration, err := p.Configure(attestationType)
+	configuration, err := p.Configure(attestationType, policy.Budget{})
 	if err != nil {
 		return expectedWhen{Verdict: "error"}
 	}

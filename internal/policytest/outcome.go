@@ -83,7 +83,7 @@ func (s Subject) configure(p *policy.Policy) (*policy.Configuration, error) {
 	if err := p.CheckFor(s.Type); err != nil {
 		return nil, err
 	}
-	return p.Configure(s.Type)
+	return p.Configure(s.Type, policy.Budget{})
 }
 
 // ErrNoType says that a policy has configuration rules, and nothing says for which attestation type.

@@ -216,7 +216,7 @@ func (e endorsing) baselines(s *Server, stored []*collateral.Set, live *collater
 // checkPolicies refuses a policy that names a baseline which does not exist (management.md section 10).
 func (e endorsing) checkPolicies(b *collateral.Baselines) error {
 	for t, p := range e.policies {
-		configuration, err := p.Configure(string(t))
+		configuration, err := p.Configure(string(t), policy.Budget{})
 		if err == nil {
 			err = b.Check(configuration.TCBBaseline())
 		}

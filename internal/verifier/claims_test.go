@@ -44,7 +44,7 @@ func TestIncomingIsWhatThePolicySeesInTheService(t *testing.T) {
 func (b *bench) verified(t *testing.T) (*policy.Policy, *policy.Configuration, *sgx.Verified) {
 	t.Helper()
 	p := b.cfg.Policies[evidence.SgxEnclave]
-	c, err := p.Configure("SgxEnclave")
+	c, err := p.Configure("SgxEnclave", policy.Budget{})
 	if err != nil {
 		t.Fatal(err)
 	}

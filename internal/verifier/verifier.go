@@ -43,13 +43,15 @@ type Config struct {
 
 // Verifier appraises evidence for one provider. It is safe for concurrent use.
 type Verifier struct {
-	cfg    Config
-	seats  chan struct{} // one is taken for each policy that is being evaluated
-	drafts *lru.Cache[string, *policy.Policy]
+	cfg        Config
+	seats      chan struct{} // one is taken for each work on a policy of the provider
+	draftSeats chan struct{} // one is taken for each work on a draft, and for each explanation
+	drafts     *lru.Cache[string, *policy.Policy]
 }
 
-// seatsPerCore bounds how many policies are evaluated at a time. One written to be large takes a hundred megabytes and
-// half a second; a usual one takes microseconds and does not notice.
+// seatsPerCore bounds how many policies of the provider are evaluated at a time. One written to be large takes 400 megabytes
+// and three seconds; a usual one takes microseconds and does not notice. Drafts are anybody's, and so have seats of
+// their own, for half of the cores at most: whoever fills them stops no request under the provider's policy.
 const seatsPerCore = 2
 
 // New makes a verifier.
@@ -58,7 +60,8 @@ func New(cfg Config) *Verifier {
 	if err != nil {
 		panic("verifier: " + err.Error()) // of a size below one only
 	}
-	return &Verifier{cfg, make(chan struct{}, seatsPerCore*runtime.GOMAXPROCS(0)), drafts}
+	cores := runtime.GOMAXPROCS(0)
+	return &Verifier{cfg, make(chan struct{}, seatsPerCore*cores), make(chan struct{}, max(1, cores/2)), drafts}
 }
 
 // Request is evidence to appraise, with what the client wants bound to it.
@@ -116,12 +119,13 @@ func (v *Verifier) Rehearse(ctx context.Context, r Request, draft []byte) (*Rehe
 	if !v.cfg.Baseline.AllowDraftPolicy || v.cfg.Baseline.Strict {
 		return nil, ErrNoDrafts
 	}
+	if r.Record == nil {
+		r.Record = &explain.Record{}
+	}
+	r.Record.Draft = true
 	p, err := v.draft(ctx, draft, string(r.Type))
 	if err != nil {
 		return nil, err
-	}
-	if r.Record != nil {
-		r.Record.Draft = true
 	}
 	claims, err := v.appraise(ctx, r, p)
 	if err != nil {
@@ -137,9 +141,8 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (c
 	}
 	r.Record.Policy = p
 	defer func() { note(&r.Record.Checks, err) }()
-	configuration, err := p.Configure(string(r.Type))
+	configuration, err := v.configure(ctx, r, p)
 	if err != nil {
-		r.Record.Judged = true
 		return nil, err
 	}
 	baseline := configuration.TCBBaseline()
@@ -157,7 +160,7 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (c
 	r.Record.Checks.Pass(evidence.TCBBaseline, string(verified.Status))
 	service := serviceClaims(verified, bound, baseline, p)
 	r.Record.Claims, r.Record.Judged = incoming(service, verified), true
-	outcome, err := v.evaluate(ctx, p, r.Record.Claims)
+	outcome, err := v.evaluate(ctx, r, p)
 	if err != nil {
 		return nil, err
 	}
@@ -178,38 +181,52 @@ func note(j *evidence.Journal, err error) {
 // DefaultPolicyTime is the limit policy_time: how long one evaluation of a policy may take.
 const DefaultPolicyTime = 5 * time.Second
 
-// evaluate evaluates the policy when there is a seat for it.
-func (v *Verifier) evaluate(ctx context.Context, p *policy.Policy, claims []policy.Claim) (outcome *policy.Outcome, err error) {
-	seated := v.seat(ctx, func() {
-		ctx, cancel := context.WithTimeout(ctx, cmp.Or(v.cfg.PolicyTime, DefaultPolicyTime))
-		defer cancel()
-		outcome, err = p.Evaluate(claims, policy.Budget{Done: ctx.Done()})
+// configure runs the configuration rules, before the evidence is looked at. A fault of the policy is its verdict.
+func (v *Verifier) configure(ctx context.Context, r Request, p *policy.Policy) (c *policy.Configuration, err error) {
+	seated := v.seat(ctx, r.Record.Draft, func(ctx context.Context) {
+		c, err = p.Configure(string(r.Type), policy.Budget{Done: ctx.Done()})
+		r.Record.Judged = err != nil && ctx.Err() == nil
+	})
+	return c, cmp.Or(seated, err)
+}
+
+// evaluate evaluates the policy over the claims of the record.
+func (v *Verifier) evaluate(ctx context.Context, r Request, p *policy.Policy) (outcome *policy.Outcome, err error) {
+	seated := v.seat(ctx, r.Record.Draft, func(ctx context.Context) {
+		outcome, err = p.Evaluate(r.Record.Claims, policy.Budget{Done: ctx.Done()})
 	})
 	return outcome, cmp.Or(seated, err)
 }
 
-// seat runs work on a policy when there is a seat for it.
-func (v *Verifier) seat(ctx context.Context, work func()) error {
-	select {
-	case v.seats <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	defer func() { <-v.seats }()
-	work()
-	return nil
-}
-
-// Explain works out the explanation of a record, as the evaluation of its policy was bounded.
+// Explain works out the explanation of a record, as the evaluation of its policy was bounded. It waits with the drafts.
 func (v *Verifier) Explain(ctx context.Context, r *explain.Record) (e *explain.Explanation, err error) {
-	err = v.seat(ctx, func() { e = r.Explain(policy.Budget{Done: ctx.Done()}) })
+	err = v.seat(ctx, true, func(ctx context.Context) { e = r.Explain(policy.Budget{Done: ctx.Done()}) })
 	return e, err
 }
 
-// How many draft policies are remembered compiled, and up to which size of their text.
+// seat runs work on a policy when there is a seat for it. The context of the work ends when its time is over.
+func (v *Verifier) seat(ctx context.Context, draft bool, work func(context.Context)) error {
+	seats := v.seats
+	if draft {
+		seats = v.draftSeats
+	}
+	select {
+	case seats <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-seats }()
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(v.cfg.PolicyTime, DefaultPolicyTime))
+	defer cancel()
+	work(ctx)
+	return nil
+}
+
+// How many draft policies are remembered compiled, and up to which size of their text, of which each byte may take 150
+// when it is compiled.
 const (
 	rememberedDrafts    = 64
-	rememberedDraftText = 64 << 10
+	rememberedDraftText = 8 << 10
 )
 
 // draft compiles a draft policy, or finds it compiled: clients try one draft with many requests.
@@ -217,7 +234,7 @@ func (v *Verifier) draft(ctx context.Context, text []byte, attestationType strin
 	key := policy.Hash(text)
 	p, known := v.drafts.Get(key)
 	if !known {
-		seated := v.seat(ctx, func() { p, err = policy.Parse(text) })
+		seated := v.seat(ctx, true, func(context.Context) { p, err = policy.Parse(text) })
 		if err := cmp.Or(seated, err); err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -188,5 +189,51 @@ func TestRehearsalUsesTheDraft(t *testing.T) {
 	b.cfg.Baseline.Strict = true
 	if _, err := b.Rehearse(t.Context(), b.request, []byte(permits)); !errors.Is(err, ErrNoDrafts) {
 		t.Errorf("under strict: %v, want %v", err, ErrNoDrafts)
+	}
+}
+
+// TestDraftsTakeNoSeatsFromTheProvidersPolicy has drafts wait for seats that are all taken.
+func TestDraftsTakeNoSeatsFromTheProvidersPolicy(t *testing.T) {
+	b := newBench(t, permits)
+	for range cap(b.draftSeats) {
+		b.draftSeats <- struct{}{}
+	}
+	if _, err := b.Appraise(t.Context(), b.request); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := b.Rehearse(ctx, b.request, []byte(permits)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a draft got a seat that is taken: %v", err)
+	}
+	if _, err := b.Explain(ctx, &explain.Record{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("an explanation got a seat that is taken: %v", err)
+	}
+}
+
+// TestPolicyTimeBoundsAllWork: configuration rules, evaluation and explanation all end when the time is over.
+func TestPolicyTimeBoundsAllWork(t *testing.T) {
+	const over = "the evaluation was stopped: its time is over"
+	for _, text := range []string{names17, permits} {
+		b := newBench(t, text)
+		b.cfg.PolicyTime = time.Nanosecond
+		b.request.Record = &explain.Record{Type: evidence.SgxEnclave}
+		_, err := b.Appraise(t.Context(), b.request)
+		if _, ok := errors.AsType[*policy.EvaluationError](err); !ok || !strings.Contains(err.Error(), over) {
+			t.Errorf("%s: got %v", text, err)
+		}
+		if judged := text == permits; b.request.Record.Judged != judged {
+			t.Errorf("%s: judged %v, want %v: what the time stopped may end in another way", text, !judged, judged)
+		}
+	}
+	b := newBench(t, permits)
+	b.cfg.PolicyTime = time.Nanosecond
+	p, err := policy.Parse([]byte(permits))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := b.Explain(t.Context(), &explain.Record{Type: evidence.SgxEnclave, Policy: p, Judged: true})
+	if err != nil || e.Verdict != policy.Failed || !strings.Contains(e.Policy.Message, over) {
+		t.Errorf("got %+v, %v", e, err)
 	}
 }
