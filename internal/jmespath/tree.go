@@ -37,11 +37,10 @@ func identity() parsing.ASTNode { return parsing.ASTNode{NodeType: parsing.ASTId
 
 // node rewrites a tree, children first.
 func (b *builder) node(n parsing.ASTNode) parsing.ASTNode {
-	out := parsing.ASTNode{NodeType: n.NodeType, Value: n.Value, Children: make([]parsing.ASTNode, len(n.Children))}
-	for i, child := range n.Children {
-		out.Children[i] = b.node(child)
-	}
+	out := b.inside(n)
 	switch n.NodeType {
+	case parsing.ASTBinding: // the library's parser takes it anywhere, its interpreter in let only
+		b.fail("the query is not JMESPath: = compares nothing, == does")
 	case parsing.ASTComparator, parsing.ASTArithmeticExpression:
 		return hook(operator(n.Value), out.Children...)
 	case parsing.ASTArithmeticUnaryExpression:
@@ -57,6 +56,19 @@ func (b *builder) node(n parsing.ASTNode) parsing.ASTNode {
 	case parsing.ASTVariable:
 		if v, ok := b.literals[n.Value.(string)]; ok {
 			return parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: v}
+		}
+	}
+	return out
+}
+
+// inside rewrites the trees below a node.
+func (b *builder) inside(n parsing.ASTNode) parsing.ASTNode {
+	out := parsing.ASTNode{NodeType: n.NodeType, Value: n.Value, Children: make([]parsing.ASTNode, len(n.Children))}
+	for i, child := range n.Children {
+		if n.NodeType == parsing.ASTBindings && child.NodeType == parsing.ASTBinding {
+			out.Children[i] = b.inside(child)
+		} else {
+			out.Children[i] = b.node(child)
 		}
 	}
 	return out
