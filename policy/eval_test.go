@@ -263,7 +263,7 @@ func TestUndocumentedCorners(t *testing.T) {
 // configuration is what a policy sets for SGX.
 func configuration(t *testing.T, p *policy.Policy) string {
 	t.Helper()
-	c, err := p.Configure("SgxEnclave")
+	c, err := p.Configure("SgxEnclave", policy.Budget{})
 	if err != nil {
 		t.Fatal(err)
 	}

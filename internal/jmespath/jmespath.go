@@ -40,6 +40,7 @@ func Compile(query string) (q *Query, err error) {
 		return nil, syntaxError(query, text, err)
 	}
 	b := builder{literals: literals, variables: countVariables(tree)}
+	b.noBinding(tree)
 	run, once := b.node(tree)
 	if b.err != nil {
 		return nil, b.err

@@ -60,6 +60,9 @@ func (b *builder) node(n parsing.ASTNode) (parsing.ASTNode, weight) {
 	out := parsing.ASTNode{NodeType: n.NodeType, Value: n.Value, Children: make([]parsing.ASTNode, len(n.Children))}
 	weights, w := make([]weight, len(n.Children)), b.weigh(n)
 	for i, child := range n.Children {
+		if n.NodeType != parsing.ASTBindings {
+			b.noBinding(child)
+		}
 		out.Children[i], weights[i] = b.node(child)
 		w = w.plus(weights[i])
 	}
@@ -86,6 +89,13 @@ func (b *builder) node(n parsing.ASTNode) (parsing.ASTNode, weight) {
 		}
 	}
 	return out, w
+}
+
+// noBinding refuses a binding outside of let, which the parser takes anywhere.
+func (b *builder) noBinding(n parsing.ASTNode) {
+	if n.NodeType == parsing.ASTBinding {
+		b.fail("the query is not JMESPath: = compares nothing, == does")
+	}
 }
 
 // weigh says what a node costs without its children.

@@ -39,10 +39,11 @@ func (d *document) complete(offset int) []completionItem {
 		return items
 	}
 	c := d.completerAt(offset)
+	at := d.span(c.from, c.to)
 	for i, p := range c.proposals() {
 		items = append(items, completionItem{
 			Label: p.text, Kind: p.kind, Detail: p.detail, Documentation: p.about, Deprecated: p.deprecated,
-			SortText: fmt.Sprintf("%04d", i), FilterText: p.text, TextEdit: textEdit{d.span(c.from, c.to), p.text + c.closing},
+			SortText: fmt.Sprintf("%04d", i), FilterText: p.text, TextEdit: textEdit{at, p.text + c.closing},
 		})
 	}
 	return items
