@@ -122,6 +122,9 @@ func (m *machine) jsonToClaimValue(json, out *operand) error {
 		if err != nil {
 			return err
 		}
+		if err := m.meter.Write(len(value.text)); err != nil {
+			return err
+		}
 		m.hold(out, value)
 	}
 	return m.meter.Err()

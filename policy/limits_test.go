@@ -150,6 +150,27 @@ func TestValueLimitHoldsAtItsEdge(t *testing.T) {
 	}
 }
 
+func TestStringLimitHoldsAtItsEdge(t *testing.T) { // function_string_bytes
+	for _, tt := range []struct {
+		name, expression string
+		bytes            int
+	}{
+		{"strings joined", `AppendString("abc", AppendString("d", "e"))`, 5 + 2},
+		{"texts of results", `JmesPath("{\"a\":[1,\"b\"]}", "a")`, len(`[1,"b"]`)},
+		{"strings that queries make", `JmesPath("\"ab\"", "upper(@)")`, 2 + 4},
+		{"strings of JSON", `JsonToClaimValue("[\"ab\",\"c\",1]")`, 3},
+	} {
+		p := mustParse(t, issuance12(`=> add(type="r", value=`+tt.expression+`);`))
+		if _, err := p.Evaluate(nil, policy.Budget{Strings: tt.bytes}); err != nil {
+			t.Errorf("%s: %v with %d bytes", tt.name, err, tt.bytes)
+		}
+		_, err := p.Evaluate(nil, policy.Budget{Strings: tt.bytes - 1})
+		if _, ok := errors.AsType[*policy.EvaluationError](err); !ok || !strings.Contains(err.Error(), "(function_string_bytes)") {
+			t.Errorf("%s: %v with %d bytes, want an *EvaluationError", tt.name, err, tt.bytes-1)
+		}
+	}
+}
+
 // TestPublishedPoliciesFitTheLimits evaluates all rules of the published policies of version 1.2 together over the longest
 // list of measurements (ima_entries) and the longest log (tcg_log_records).
 func TestPublishedPoliciesFitTheLimits(t *testing.T) {

@@ -21,6 +21,9 @@ func FuzzJmesPath(f *testing.F) {
 	}
 	f.Add(`[9007199254740993,-0,1e-9,1e21,{"b":1,"a":null}]`, "[sort(keys([4])),[0]==`9007199254740993`,to_string(@),*.a,[::-1],let]")
 	f.Add(`{"a":[3,1,2]}`, "a|sort_by(@,&@)|[?@>`1`]|map(&[@,to_string(@)],@)|group_by(@,&[1])|items(@)")
+	f.Add(`{"a":["x","y"],"b":"x,y"}`, "let $v = b, $w = a in [$w, split($v, ','), zip($w, $w), from_items(zip($w, $w)), items(@)]")
+	f.Add(`"aXbX"`, "[replace(@, 'X', ''), pad_left(@, `9`, '-'), trim(@, 'a'), upper(@), find_last(@, 'X', `1`), reverse(@)]")
+	f.Add(`[{"k":"a","v":1},{"k":"b","v":2}]`, "[group_by(@, &k), map(&v, @) | sum(@) / `2`, merge([0], [1]), join(k, [*].k), -$[0].v // `2`]")
 	f.Fuzz(func(t *testing.T, document, query string) {
 		first, again := small(), small()
 		found, err := searchValue(document, query, first)
@@ -36,7 +39,7 @@ func FuzzJmesPath(f *testing.F) {
 }
 
 // small is a meter for inputs of a fuzzer.
-func small() *Meter { return &Meter{Steps: 200_000, Strings: 1 << 20} }
+func small() *Meter { return &Meter{Steps: 200_000, Strings: 1 << 20, Values: 4 << 20} }
 
 func searchValue(document, query string, m *Meter) (any, error) {
 	v, err := Parse(document, m)
@@ -53,7 +56,7 @@ func searchValue(document, query string, m *Meter) (any, error) {
 // compareText compares the texts of two results, and one result with what its text reads back as.
 func compareText(t *testing.T, found, found2 any) {
 	t.Helper()
-	m := &Meter{Steps: 1 << 40, Strings: 1 << 30}
+	m := &Meter{Steps: 1 << 40, Strings: 1 << 30, Values: 1 << 40}
 	text, err := Text(found, m)
 	text2, err2 := Text(found2, m)
 	if text != text2 || (err == nil) != (err2 == nil) {
