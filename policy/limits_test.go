@@ -150,7 +150,7 @@ func TestValueLimitHoldsAtItsEdge(t *testing.T) {
 	}
 }
 
-func TestStringLimitHoldsAtItsEdge(t *testing.T) { // function_string_bytes
+func TestEveryStringThatFunctionsMakeCounts(t *testing.T) { // function_string_bytes
 	for _, tt := range []struct {
 		name, expression string
 		bytes            int
