@@ -42,14 +42,26 @@ func number(t *testing.T, text string) *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
+// point makes a key of the coordinates that a JWK has.
+func point(t *testing.T, c elliptic.Curve, x, y string) *ecdsa.PublicKey {
+	t.Helper()
+	size := (c.Params().BitSize + 7) / 8
+	b := append([]byte{4}, number(t, x).FillBytes(make([]byte, size))...)
+	key, err := ecdsa.ParseUncompressedPublicKey(c, append(b, number(t, y).FillBytes(make([]byte, size))...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
 func TestExamplesOfRFC7515Verify(t *testing.T) {
 	for _, tt := range []struct {
 		name, input, signature string
 		key                    crypto.PublicKey
 	}{
 		{"RS256", "eyJhbGciOiJSUzI1NiJ9" + rfcInput, rfcRS256, &rsa.PublicKey{N: number(t, rfcModulus), E: 65537}},
-		{"ES256", "eyJhbGciOiJFUzI1NiJ9" + rfcInput, rfcES256, &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(t, rfcP256X), Y: number(t, rfcP256Y)}},
-		{"ES512", rfcES512Data, rfcES512, &ecdsa.PublicKey{Curve: elliptic.P521(), X: number(t, rfcP521X), Y: number(t, rfcP521Y)}},
+		{"ES256", "eyJhbGciOiJFUzI1NiJ9" + rfcInput, rfcES256, point(t, elliptic.P256(), rfcP256X, rfcP256Y)},
+		{"ES512", rfcES512Data, rfcES512, point(t, elliptic.P521(), rfcP521X, rfcP521Y)},
 	} {
 		a, ok := Find(tt.name)
 		signature, err := b64.DecodeURL(tt.signature)

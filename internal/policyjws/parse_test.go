@@ -87,9 +87,11 @@ func fullJWK(t *testing.T, a *authority) string {
 	if k.Type == "RSA" {
 		return fmt.Sprintf(`{"kty":"RSA","alg":"RS256","use":"sig","n":"%s","e":"AQAB","x5c":%s}`, k.Modulus, x5c(a))
 	}
-	pub := a.cert.PublicKey.(*ecdsa.PublicKey)
-	x, y := pub.X.FillBytes(make([]byte, 32)), pub.Y.FillBytes(make([]byte, 32))
-	return fmt.Sprintf(`{"kty":"EC","crv":"P-256","x":"%s","y":"%s","x5c":%s}`, b64.URL(x), b64.URL(y), x5c(a))
+	point, err := a.cert.PublicKey.(*ecdsa.PublicKey).Bytes() // 4, x, y
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`{"kty":"EC","crv":"P-256","x":"%s","y":"%s","x5c":%s}`, b64.URL(point[1:33]), b64.URL(point[33:]), x5c(a))
 }
 
 func TestWhatIsNoJWSIsRefused(t *testing.T) {
