@@ -116,6 +116,7 @@ func TestHabitsOfOtherLanguages(t *testing.T) {
 		{"pattern", auth(`[type ‸like "x%", value==1] => permit();`), []string{`'like' expecting {'==' … whole values only`}},
 		{"value first", auth(`[‸"a" == type] => permit();`), []string{`'"a"' expecting {'type', 'value', 'valueType', 'issuer'}`}},
 		{"label on the left", auth(`c:[type=="a"] && [‸c.value == 1] => permit();`), []string{`'c' expecting {'type', 'value', 'valueType', 'issuer'}: a test begins with a property`}},
+		{"label without brackets", auth(`c:[type=="a"] && c‸.value == 1 => permit(); => ‸x();`), []string{`'.' expecting ':': a label is written as in c:[type=="a"]`, `'x' expecting`}},
 		{"negation inside the bracket", auth12(`[‸!type=="a"] => permit();`), []string{`'!' expecting {'type' … '!' stands before the bracket`}},
 		{"null", auth(`[type=="a", value!=‸null] => permit();`), []string{`'null' expecting {String, Integer, 'true', 'false', Ident}: there is no null`}},
 		{"boolean as a call", auth(`[type=="a", value==True‸()] => permit();`), []string{`'(' expecting {',', ']'}: 'True' is a value and has no parentheses`}},

@@ -81,9 +81,11 @@ func (p *parser) conditionLabel(c *conditionNode, first bool) bool {
 		p.mismatchAt(label, callAdvice(label), p.conditionStarts(first)...)
 		return false
 	}
+	if _, ok := p.expectWhy(`a label is written as in c:[type=="a"]`, ":"); !ok && !p.is("[") {
+		return false // perhaps it is none
+	}
 	c.label = &label
-	_, ok := p.expectWhy(`a label is written as in c:[type=="a"]`, ":")
-	return ok || p.is("[")
+	return true
 }
 
 // open takes the bracket that opens a condition's tests.
