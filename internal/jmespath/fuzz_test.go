@@ -21,25 +21,25 @@ func FuzzSearch(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, document, query string) {
-		once := func() (any, error, Meter) {
+		once := func() (any, Meter, error) {
 			m := Meter{Steps: 500_000, Strings: 1 << 20, Values: 4 << 20}
 			v, err := Parse(document, &m)
 			if err != nil {
-				return nil, err, m
+				return nil, m, err
 			}
 			q, err := Compile(query)
 			if err != nil {
-				return nil, err, m
+				return nil, m, err
 			}
 			found, err := q.Search(v, &m)
-			return found, err, m
+			return found, m, err
 		}
 		start := time.Now()
-		found, err, left := once()
+		found, left, err := once()
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("%q over %q took %v and left %+v", query, document, took, left)
 		}
-		again, errAgain, leftAgain := once()
+		again, leftAgain, errAgain := once()
 		if (err == nil) != (errAgain == nil) || err != nil && err.Error() != errAgain.Error() || left != leftAgain {
 			t.Fatalf("%q over %q: %v, %+v, then %v, %+v", query, document, err, left, errAgain, leftAgain)
 		}
