@@ -210,7 +210,7 @@ func wideSign(rest string) (token, bool) {
 	narrow := ""
 	for at := 0; len(narrow) < 2; {
 		r, size := utf8.DecodeRuneInString(rest[at:])
-		if r < '！' || r > '～' || strings.IndexRune(signs+"&", r-'！'+'!') < 0 {
+		if r < '！' || r > '～' || !strings.ContainsRune(signs+"&", r-'！'+'!') {
 			break
 		}
 		narrow += string(r - '！' + '!')
