@@ -81,11 +81,12 @@ func (p *parser) conditionLabel(c *conditionNode, first bool) bool {
 		p.mismatchAt(label, callAdvice(label), p.conditionStarts(first)...)
 		return false
 	}
-	if _, ok := p.expectWhy(`a label is written as in c:[type=="a"]`, ":"); !ok && !p.is("[") {
+	_, ok := p.expectWhy(`a label is written as in c:[type=="a"]`, ":")
+	if !ok && !p.is("[") && p.ahead().name != "[" {
 		return false // perhaps it is none
 	}
 	c.label = &label
-	return true
+	return ok || p.is("[")
 }
 
 // open takes the bracket that opens a condition's tests.
