@@ -163,7 +163,7 @@ func printIndex(w io.Writer, group []string) {
 		}
 	}
 	fmt.Fprint(w, `
-Every command takes --json for output with stable member names, and --help.
+Every command but policy lsp takes --json for output with stable member names; all take --help.
 
 Exit status: 0 it holds; 1 it does not hold; 2 the call is wrong or a file cannot be read;
 3 collateral or a key set is not there; 4 the service failed or could not be reached.

@@ -29,12 +29,16 @@ const (
 	codeNotFound           = "NotFound"
 	codeMethodNotAllowed   = "MethodNotAllowed"
 	codeBodyTooLarge       = "RequestBodyTooLarge"
+	codeTooMany            = "TooManyRequests"
 	codeInternal           = "InternalError"
 	codeCollateral         = "CollateralUnavailable"
 )
 
 // defaultRetry is told to clients when nobody knows better when a fault of ours or of an upstream will have passed.
 const defaultRetry = 30 * time.Second
+
+// busyRetry is told to clients when all seats are taken: an evaluation takes no longer.
+const busyRetry = 5 * time.Second
 
 // maxMessage bounds the message of an answer. The errors of a policy that is wrong all over stay below it.
 const maxMessage = 16 << 10
@@ -46,7 +50,7 @@ type problem struct {
 	inner   string // code of the inner error, if more exact
 	message string
 	bare    string        // the message without anything of the policy; "" where it has nothing of it
-	retry   time.Duration // for 5xx
+	retry   time.Duration // for 429 and 5xx
 }
 
 // Error gives code and message.
@@ -93,6 +97,8 @@ func problemOf(err error) *problem {
 		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: "The claims do not fit into a token: " + err.Error()}
 	case errors.Is(err, verifier.ErrNoDrafts):
 		return &problem{status: http.StatusBadRequest, code: codeInvalidOperation, message: err.Error()}
+	case errors.Is(err, verifier.ErrBusy):
+		return &problem{status: http.StatusTooManyRequests, code: codeTooMany, message: "Too many policies are being evaluated, retry after 5 seconds.", retry: busyRetry}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return unavailable("the collateral was not there in time", defaultRetry)
 	}

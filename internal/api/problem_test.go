@@ -48,6 +48,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{"policy text", policy.Errors{{Failure: "x"}}, 400, "PolicyParsingError", "", ""},
 		{"policy denies", &policy.Denied{}, 400, "PolicyEvaluationError", "", ""},
 		{"policy fails", &policy.EvaluationError{Err: errors.New("x")}, 400, "PolicyEvaluationError", "", ""},
+		{"no seat for a policy", verifier.ErrBusy, 429, "TooManyRequests", "", "5"},
 		{"no drafts", verifier.ErrNoDrafts, 400, "InvalidOperation", "", ""},
 		{"token too large", fmt.Errorf("x: %w", result.ErrTooLarge), 400, "InvalidParameter", "", ""},
 		{"fault of ours", errors.New("secret"), 500, "InternalError", "", "30"},

@@ -17,6 +17,9 @@ import (
 // ErrNoDrafts says that the provider takes no draft policies.
 var ErrNoDrafts = errors.New("draft policies are not allowed here (allow_draft_policy)")
 
+// ErrBusy says that too many policies are being evaluated.
+var ErrBusy = errors.New("too many policies are being evaluated")
+
 // Baseline is what a provider demands of a platform before its policy is asked (README.md section 6 of the
 // specification, sgx-tdx.md section 9.1). The zero value but for AllowDraftPolicy is the default.
 type Baseline struct {

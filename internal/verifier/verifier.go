@@ -210,16 +210,29 @@ func (v *Verifier) seat(ctx context.Context, draft bool, work func(context.Conte
 	if draft {
 		seats = v.draftSeats
 	}
-	select {
-	case seats <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if !take(ctx, seats) {
+		return ErrBusy
 	}
 	defer func() { <-seats }()
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(v.cfg.PolicyTime, DefaultPolicyTime))
 	defer cancel()
 	work(ctx)
 	return nil
+}
+
+// waitForSeat is how long a request waits before it is told to come back; meanwhile it holds its body.
+const waitForSeat = 10 * time.Second
+
+// take waits for a seat, and reports whether it got one.
+func take(ctx context.Context, seats chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(ctx, waitForSeat)
+	defer cancel()
+	select {
+	case seats <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // How many draft policies are remembered compiled, and up to which size of their text, of which each byte may take 150
