@@ -86,7 +86,7 @@ func TestWorkDoesNotGrowWithTheExcess(t *testing.T) {
 		half := policy.MaxText / 2 / len(tt.unit) * 9 / 10
 		few, many := []byte(tt.text(strings.Repeat(tt.unit, half))), []byte(tt.text(strings.Repeat(tt.unit, 2*half)))
 		count, size := cost(t, few, tt.failure)
-		if count2, size2 := cost(t, many, tt.failure); count2 > count+count/8+8 || size2 > size+16<<10 {
+		if count2, size2 := cost(t, many, tt.failure); count2 > count+count/2+8 || size2 > size+size/2+16<<10 {
 			t.Errorf("%s: %d allocations of %d bytes, for twice the text %d of %d", tt.name, count, size, count2, size2)
 		}
 	}
