@@ -6,6 +6,8 @@ package evidence
 import (
 	"fmt"
 	"strings"
+
+	"github.com/assay-attestation/assay/internal/reason"
 )
 
 // Type names a kind of evidence as the service's URLs do (api.md section 3).
@@ -129,24 +131,9 @@ func (r *Refusal) Because(err error) *Refusal {
 	return r
 }
 
-// maxCause is how many characters of a cause a refusal quotes. It may quote the evidence in its turn, which says what
-// its sender likes at any length.
-const maxCause = 500
-
 // Error gives the check and one or two sentences on one line.
 func (r *Refusal) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", r.Check, r.Problem)
-	if r.Err != nil {
-		fmt.Fprintf(&b, ": %.*s", maxCause, strings.ReplaceAll(r.Err.Error(), "\n", "; "))
-	}
-	if r.Expected != "" || r.Found != "" {
-		fmt.Fprintf(&b, " (expected %s, found %s)", r.Expected, r.Found)
-	}
-	if r.Remedy != "" {
-		fmt.Fprintf(&b, "; %s", r.Remedy)
-	}
-	return b.String()
+	return reason.Reason{Problem: r.Problem, Err: r.Err, Expected: r.Expected, Found: r.Found, Remedy: r.Remedy}.After(string(r.Check))
 }
 
 // Code is the error code of the service's API for the check: "InvalidQuote", "InvalidParameter" or, where the collateral

@@ -93,7 +93,7 @@ func (r *reporter) err() error {
 
 func tooLong(size int) error {
 	return Errors{{Line: 1, Column: 1, Symbol: endOfText, Rule: "policy",
-		Failure: fmt.Sprintf("the policy has %d bytes, at most %d are allowed", size, MaxText)}}
+		Failure: fmt.Sprintf("the policy has %d bytes, at most %d are allowed (policy_text)", size, MaxText)}}
 }
 
 func symbol(t token) string {

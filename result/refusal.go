@@ -2,7 +2,8 @@ package result
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/assay-attestation/assay/internal/reason"
 )
 
 // Reason says in one word why a token was refused. The words are a closed list that tests and scripts rely on.
@@ -32,18 +33,7 @@ type Refusal struct {
 
 // Error gives the reason and one or two sentences.
 func (r *Refusal) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", r.Reason, r.Problem)
-	if r.Err != nil {
-		fmt.Fprintf(&b, ": %v", r.Err)
-	}
-	if r.Expected != "" || r.Found != "" {
-		fmt.Fprintf(&b, " (expected %s, found %s)", r.Expected, r.Found)
-	}
-	if r.Remedy != "" {
-		fmt.Fprintf(&b, "; %s", r.Remedy)
-	}
-	return b.String()
+	return reason.Reason{Problem: r.Problem, Err: r.Err, Expected: r.Expected, Found: r.Found, Remedy: r.Remedy}.After(string(r.Reason))
 }
 
 // Unwrap returns the cause.

@@ -1,12 +1,7 @@
 package collateral
 
 import (
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence/dcap"
@@ -56,42 +51,6 @@ func (s *Set) anchor(v *dcap.Verifier) dcap.Anchor {
 		return dcap.Anchor{}
 	}
 	return t.Anchor()
-}
-
-// CacheStatus verifies the copies that a [Cache] left in the folder dir, like [Set.Status].
-func CacheStatus(dir string, v *dcap.Verifier) ([]Status, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("cached collateral: %w", err)
-	}
-	var list []Status
-	for _, e := range entries {
-		kind, key, ok := copyOf(e.Name())
-		if !ok {
-			continue
-		}
-		r, err := readCopy(filepath.Join(dir, e.Name()))
-		status := Status{Err: err}
-		if err == nil {
-			var anchor dcap.Anchor
-			hex.Decode(anchor[:], []byte(key[:min(len(key), 2*len(anchor))])) // what is no anchor is not a trusted one
-			status = inspect(v, kind, r, anchor)
-		}
-		status.Where, status.Kind = e.Name(), kind
-		list = append(list, status)
-	}
-	return list, nil
-}
-
-// copyOf takes the name of a copy apart.
-func copyOf(name string) (kind Kind, key string, ok bool) {
-	name, ok = strings.CutSuffix(name, copyExt)
-	for prefix, kind := range map[string]Kind{tcbInfoCopy: TCBInfo, qeIdentityCopy: QEIdentity, pckCRLCopy: PCKCRL, rootCRLCopy: RootCRL} {
-		if key, found := strings.CutPrefix(name, prefix); found && ok {
-			return kind, key, true
-		}
-	}
-	return "", "", false
 }
 
 // inspect verifies a document; a root CRL as that of anchor.

@@ -64,7 +64,8 @@ func Parse(b []byte, opts Options) (*Parsed, error) {
 	}
 	parts := strings.SplitN(jws, ".", 4)
 	if len(parts) != 3 {
-		return nil, malformed("not a compact JWS").want("three parts divided by dots", fmt.Sprint(strings.Count(jws, ".")+1))
+		return nil, malformed("not a compact JWS").want("three parts divided by dots", fmt.Sprintf("%d parts", strings.Count(jws, ".")+1)).
+			do("give the JWS as it was made by assay policy sign; a policy text is none yet")
 	}
 	p := &Parsed{content: content{jws: jws}}
 	if err := p.readHeader(parts[0]); err != nil {

@@ -2,7 +2,8 @@ package policyjws
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/assay-attestation/assay/internal/reason"
 )
 
 // Reason says in one word why a JWS was refused. The words are a closed list that tests and scripts rely on.
@@ -55,18 +56,7 @@ func (r *Refusal) because(err error) *Refusal {
 
 // Error gives the reason and one or two sentences.
 func (r *Refusal) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "policy JWS: %s: %s", r.Reason, r.Problem)
-	if r.Err != nil {
-		fmt.Fprintf(&b, ": %v", r.Err)
-	}
-	if r.Expected != "" || r.Found != "" {
-		fmt.Fprintf(&b, " (expected %s, found %s)", r.Expected, r.Found)
-	}
-	if r.Remedy != "" {
-		fmt.Fprintf(&b, "; %s", r.Remedy)
-	}
-	return b.String()
+	return reason.Reason{Problem: r.Problem, Err: r.Err, Expected: r.Expected, Found: r.Found, Remedy: r.Remedy}.After("policy JWS: " + string(r.Reason))
 }
 
 // Unwrap returns the cause.

@@ -65,7 +65,7 @@ func Folded(b []byte, v any) error {
 func Elements(b []byte, read func(element []byte) error) error {
 	d := jsontext.NewDecoder(bytes.NewReader(b))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '[' {
-		return &TypeError{Expected: "an array", Found: "something else"}
+		return notArray(t, err)
 	}
 	for d.PeekKind() != ']' {
 		element, err := d.ReadValue()
@@ -80,6 +80,17 @@ func Elements(b []byte, read func(element []byte) error) error {
 		return syntax(err)
 	}
 	return end(d)
+}
+
+// notArray says what stands at the beginning of a document in place of an array.
+func notArray(t jsontext.Token, err error) error {
+	switch {
+	case err == io.EOF:
+		return errors.New("JSON: the document is empty")
+	case err != nil:
+		return syntax(err)
+	}
+	return &TypeError{Expected: "an array", Found: kindName(t.Kind())}
 }
 
 // Check reports whether b is one JSON document within the package's limits, without reading it into anything.
