@@ -61,7 +61,7 @@ func (s *service) explain(t evidence.Type) func(context.Context, *request) (any,
 		}
 		if err := s.appraise(ctx, to, draft); err != nil {
 			p := problemOf(err)
-			if p.status >= http.StatusInternalServerError {
+			if p.undecided() {
 				return nil, err
 			}
 			to.Record.Code, to.Record.Error = p.code, p.message

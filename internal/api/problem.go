@@ -53,6 +53,9 @@ type problem struct {
 	retry   time.Duration // for 429 and 5xx
 }
 
+// undecided says that it is no verdict on the request, which may be made again as it is.
+func (p *problem) undecided() bool { return p.retry > 0 }
+
 // Error gives code and message.
 func (p *problem) Error() string { return p.code + ": " + p.message }
 

@@ -72,6 +72,9 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		if w.Code != tt.status || e.Code != tt.code || e.Innererror.Code != tt.inner || h.Get("Retry-After") != tt.retry || h.Get("x-ms-error-code") != tt.code {
 			t.Errorf("%s: got %d %s, Retry-After %q; want %d %s/%s, %q", tt.name, w.Code, w.Body, h.Get("Retry-After"), tt.status, tt.code, tt.inner, tt.retry)
 		}
+		if undecided := tt.status == 429 || tt.status >= 500; problemOf(tt.err).undecided() != undecided {
+			t.Errorf("%s: decided %t, want %t", tt.name, undecided, !undecided)
+		}
 		if code, message := Describe(tt.err); code != e.Code || message != e.Message {
 			t.Errorf("%s: described as %s, %q, sent as %s, %q", tt.name, code, message, e.Code, e.Message)
 		}

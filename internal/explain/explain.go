@@ -83,7 +83,7 @@ func (r *Record) Explain(budget policy.Budget) *Explanation {
 // verdict of an error that did not come from the policy.
 func (r *Record) verdict() policy.Verdict {
 	switch r.Code {
-	case "CollateralUnavailable", "InternalError":
+	case "CollateralUnavailable", "InternalError", "TooManyRequests":
 		return Unavailable
 	}
 	return Refused
@@ -91,7 +91,7 @@ func (r *Record) verdict() policy.Verdict {
 
 func (e *Explanation) judged(t *policy.Trace) {
 	e.Policy = t
-	if e.Error == nil || t.Verdict != policy.Permitted {
+	if e.Error == nil || t.Verdict != policy.Permitted && e.Verdict != Unavailable {
 		e.Verdict = t.Verdict
 	}
 	for to, groups := range map[*map[string]any][]policy.Group{&e.Issued: t.Issued, &e.Properties: t.Properties, &e.Configuration: t.Configuration} {

@@ -59,11 +59,19 @@ func TestTextOfRefusedEvidence(t *testing.T) {
 
 func TestFaultsOfOursAreNoVerdict(t *testing.T) {
 	for code, want := range map[string]policy.Verdict{
-		"": policy.Permitted, "InvalidQuote": Refused, "CollateralUnavailable": Unavailable, "InternalError": Unavailable,
+		"": policy.Permitted, "InvalidQuote": Refused, "CollateralUnavailable": Unavailable, "InternalError": Unavailable, "TooManyRequests": Unavailable,
 	} {
 		if got := (&Record{Code: code}).Explain(policy.Budget{}).Verdict; got != want {
 			t.Errorf("%q: %s, want %s", code, got, want)
 		}
+	}
+}
+
+// TestWhatWasNotDecidedIsNoDeny: a policy that had no seat denied nobody, whatever it would have said.
+func TestWhatWasNotDecidedIsNoDeny(t *testing.T) {
+	r := &Record{Type: evidence.SgxEnclave, Judged: true, Code: "TooManyRequests", Policy: mustParse(t, "version=1.0; authorizationrules { => deny(); };")}
+	if e := r.Explain(policy.Budget{}); e.Verdict != Unavailable || e.Policy.Verdict != policy.DeniedByRule {
+		t.Errorf("got %s, the policy %s", e.Verdict, e.Policy.Verdict)
 	}
 }
 
