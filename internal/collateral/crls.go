@@ -20,7 +20,7 @@ type crls struct {
 // addTo returns docs with the two revocation lists.
 func (l crls) addTo(ctx context.Context, docs dcap.Collateral, o *dcap.Origin) (_ dcap.Collateral, err error) {
 	l.begin(o)
-	brief, cancel := context.WithTimeout(ctx, l.patience(o))
+	brief, cancel := context.WithTimeout(ctx, crlPatience)
 	defer cancel()
 	if docs.PCKCRL, err = l.get(ctx, brief, wantPCKCRL(o)); err != nil {
 		return dcap.Collateral{}, err
@@ -41,16 +41,17 @@ func (l crls) begin(o *dcap.Origin) {
 	}
 }
 
-// patience is how long to wait for live lists that need not be there: not at all for a source that failed the last time.
-func (l crls) patience(o *dcap.Origin) time.Duration {
-	if l.live != nil && (l.live.failing(wantPCKCRL(o)) || l.live.failing(wantRootCRL(o))) {
+// patience is how long to wait for a live list that need not be there.
+func (l crls) patience(w want) time.Duration {
+	if l.live.failing(w) {
 		return 0
 	}
 	return crlPatience
 }
 
 // get returns the list that w asks for: of the live and the stored one, as far as they may be used, the one issued later.
-// A live one that need not be there is waited for no longer than brief.
+// A live one that need not be there is waited for no longer than brief, and not at all if it could not be had the last
+// time. That the other list failed says nothing of this one.
 func (l crls) get(ctx, brief context.Context, w want) (*dcap.CRL, error) {
 	best, err := (*dcap.CRL)(nil), error(nil)
 	if l.stored != nil {
@@ -58,7 +59,9 @@ func (l crls) get(ctx, brief context.Context, w want) (*dcap.CRL, error) {
 	}
 	if l.live != nil {
 		if best != nil || l.optional {
-			ctx = brief
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(brief, l.patience(w))
+			defer cancel()
 		}
 		live, liveErr := get[*dcap.CRL](ctx, l.live, w)
 		if best == nil || live != nil && !best.ThisUpdate().After(live.ThisUpdate()) {

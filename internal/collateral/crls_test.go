@@ -102,8 +102,11 @@ func TestCRLsThatAreNotRequiredMayBeMissing(t *testing.T) {
 	for _, without := range []bool{false, true} {
 		source := serve(issue(t, in.Scenario(now)))
 		source.before = func(_ context.Context, kind Kind) error {
-			if kind == PCKCRL {
+			switch kind {
+			case PCKCRL:
 				return ErrAbsent
+			case RootCRL: // comes when it is known that the other list does not
+				time.Sleep(50 * time.Millisecond)
 			}
 			return nil
 		}
