@@ -6,7 +6,7 @@ import (
 
 // certs answers the set of signing keys (api.md section 10.1).
 func (s *service) certs(context.Context, *request) (any, error) {
-	return s.Keys.Certs(), nil
+	return s.Keys.Certs(s.Clock()), nil
 }
 
 // openIDConfiguration is the metadata document (api.md section 10.2).
