@@ -26,6 +26,10 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		{"internal/api/...", []string{module + "internal/config"}},
 		{"internal/collateral/...", []string{module + "policy", module + "result", module + "internal/verifier"}},
 		{"internal/lsp/...", []string{"net", "net/http", "os/exec", module + "evidence", module + "result"}},
+		{"internal/seal/...", []string{"net/http", "database/sql", "os/exec"}},
+		{"internal/keyring/...", []string{module + "internal/api", module + "internal/config"}},
+		{"internal/audit/...", []string{"net/http", module + "policy", module + "evidence", module + "internal/api"}},
+		{"internal/issuer/...", []string{"database/sql", module + "internal/api"}},
 		{"internal/verifier/...", []string{"database/sql", module + "internal/api", module + "internal/issuer"}},
 	} {
 		deps := list(t, "-deps", module+rule.packages)
