@@ -15,8 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/evidence/dcap"
-	"github.com/assay-attestation/assay/internal/verifier"
+	"github.com/assay-attestation/assay/internal/provider"
 )
 
 // DefaultListen is where the service listens unless told otherwise: this machine only.
@@ -62,7 +61,7 @@ type Config struct {
 	// Explanations bounds what is kept to explain the decisions of the service.
 	Explanations Explanations `yaml:"explanations"`
 	// Settings are the provider's switches.
-	Settings Settings `yaml:"settings"`
+	Settings provider.Settings `yaml:"settings"`
 }
 
 // Explanations bounds the explanations that are kept for GET /assay/v1/explanations (native.md section 3). Nothing is kept
@@ -72,34 +71,6 @@ type Explanations struct {
 	Entries int `yaml:"entries"`
 	// Age is for how long; default 24h.
 	Age time.Duration `yaml:"age"`
-}
-
-// Settings are the switches of a provider that concern SGX evidence, under the names of the specification (README.md
-// section 6).
-type Settings struct {
-	// Strict puts every switch at its strict value.
-	Strict bool `yaml:"strict"`
-	// AllowDraftPolicy is on by default.
-	AllowDraftPolicy *bool `yaml:"allow_draft_policy"`
-	// RefuseDebuggable refuses debuggable enclaves before the policy runs.
-	RefuseDebuggable bool `yaml:"refuse_debuggable"`
-	// HidePolicyReasons keeps the text of the policy, and the claims it met, out of the messages of its refusals.
-	HidePolicyReasons bool `yaml:"hide_policy_reasons"`
-	// RequireZeroReportDataTail demands a zero upper half of the report data when runtime data is given.
-	RequireZeroReportDataTail bool `yaml:"require_zero_report_data_tail"`
-	// RequireCRLs is on by default.
-	RequireCRLs *bool `yaml:"require_crls"`
-	// CollateralExpiry is enforce or pinned; empty: enforce for live baselines, pinned for stored ones.
-	CollateralExpiry string `yaml:"collateral_expiry"`
-	// CollateralGrace is how long past nextUpdate collateral is still used.
-	CollateralGrace time.Duration `yaml:"collateral_grace"`
-	// TCBAcceptedStatuses are the statuses that earn a token, each with the date (2026-01-31) on which its waiver
-	// ends, or with an empty string. Default: UpToDate and SWHardeningNeeded.
-	TCBAcceptedStatuses map[string]string `yaml:"tcb_accepted_statuses"`
-	// TCBMinEvaluationNumber, TCBMinDate and TCBRefusedAdvisories are further conditions of the baseline.
-	TCBMinEvaluationNumber uint32   `yaml:"tcb_min_evaluation_number"`
-	TCBMinDate             string   `yaml:"tcb_min_date"`
-	TCBRefusedAdvisories   []string `yaml:"tcb_refused_advisories"`
 }
 
 // Read reads a configuration file.
@@ -174,68 +145,6 @@ func (c *Config) PlainHTTP() bool { return c.InsecureHTTP && c.TLSCert == "" }
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// Baseline turns the settings into the verifier's terms.
-func (s *Settings) Baseline() (verifier.Baseline, error) {
-	b := verifier.Baseline{
-		Strict:              s.Strict,
-		AllowDraftPolicy:    s.AllowDraftPolicy == nil || *s.AllowDraftPolicy,
-		RefuseDebuggable:    s.RefuseDebuggable,
-		ZeroReportDataTail:  s.RequireZeroReportDataTail,
-		WithoutCRLs:         s.RequireCRLs != nil && !*s.RequireCRLs,
-		CollateralGrace:     s.CollateralGrace,
-		MinEvaluationNumber: s.TCBMinEvaluationNumber,
-		RefusedAdvisories:   s.TCBRefusedAdvisories,
-	}
-	if s.CollateralGrace < 0 {
-		return b, fmt.Errorf("collateral_grace: expected a duration such as 24h, found %v", s.CollateralGrace)
-	}
-	var err error
-	if b.Expiry, err = s.expiry(); err != nil {
-		return b, err
-	}
-	if s.TCBMinDate != "" {
-		if b.MinDate, err = date("tcb_min_date", s.TCBMinDate); err != nil {
-			return b, err
-		}
-	}
-	for status, until := range s.TCBAcceptedStatuses {
-		if b.AcceptedStatuses == nil {
-			b.AcceptedStatuses = map[dcap.Status]time.Time{}
-		}
-		var end time.Time
-		if until != "" {
-			if end, err = date("tcb_accepted_statuses", until); err != nil {
-				return b, err
-			}
-		}
-		b.AcceptedStatuses[dcap.Status(status)] = end
-	}
-	return b, b.Check()
-}
-
-// expiry is nil where the baseline itself decides.
-func (s *Settings) expiry() (*dcap.Expiry, error) {
-	e := dcap.Enforce
-	switch s.CollateralExpiry {
-	case "":
-		return nil, nil
-	case "enforce":
-		return &e, nil
-	case "pinned":
-		e = dcap.Pinned
-		return &e, nil
-	}
-	return nil, fmt.Errorf("collateral_expiry: expected enforce or pinned, found %q", s.CollateralExpiry)
-}
-
-func date(key, s string) (time.Time, error) {
-	t, err := time.Parse(time.DateOnly, s)
-	if err != nil {
-		return t, fmt.Errorf("%s: expected a date such as 2026-01-31, found %q", key, s)
-	}
-	return t, nil
 }
 
 // SetPolicy names the file of the policy for an attestation type, in the place of any other.
