@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/provider"
 )
 
@@ -48,8 +49,48 @@ type Config struct {
 	// CollateralSource is where collateral is fetched: the URL of Intel's service, of a PCCS or of an Azure cache.
 	// Default: Intel's service if Collateral is empty, else none.
 	CollateralSource string `yaml:"collateral_source"`
-	// Policies are files (text, or JWS around it) by attestation type, in force from the start: {SgxEnclave: FILE}.
+	// Policies are files (text, or JWS around it) by attestation type: the default policies of the default provider, in force
+	// until its owner sets others: {SgxEnclave: FILE}.
 	Policies map[string]string `yaml:"policies"`
+	// PolicySigners are PEM files of certificates. With any, the default provider is isolated from the day it is created, and
+	// these are its first policy management certificates, in this order; later they are changed by way of the API only.
+	PolicySigners []string `yaml:"policy_signers"`
+	// Shared makes the default provider one for everybody: its policies can be read without a token and not be changed.
+	Shared bool `yaml:"shared"`
+	// Location is the region that ARM shows for the default provider, and for new ones that name none; default local.
+	Location string `yaml:"location"`
+	// ProviderURL is the external URL of a new provider, with {name} and perhaps {location} in its host name:
+	// https://{name}.attest.example. They are all served by the listener of the service and told apart by the Host header.
+	ProviderURL string `yaml:"provider_url"`
+	// ProviderListen are the addresses of listeners for new providers, a range of ports: 127.0.0.1:9000-9099. With it each
+	// new provider has a port of its own, and its URL is that of the default provider with this port. In development mode the
+	// default is any free port.
+	ProviderListen string `yaml:"provider_listen"`
+	// Store is where state is kept: a PostgreSQL URL, or the name of an SQLite file; default assay.db in Data.
+	Store string `yaml:"store"`
+	// StoreFile is a file that holds the value of Store, which may have a password in it.
+	StoreFile string `yaml:"store_file"`
+	// SealKey is the file with the key under which signing keys are encrypted in the store; default seal.key in Data, which is
+	// made when the store is a file in Data too.
+	SealKey string `yaml:"seal_key"`
+	// Keys are the times of signing keys.
+	Keys Keys `yaml:"keys"`
+	// Auth says whom to believe and what they may do. Without it nobody may do what needs a permission.
+	Auth auth.Config `yaml:"auth"`
+	// ClientCA has the roots, in PEM, of client certificates (mTLS); the rules for them are in Auth.
+	ClientCA string `yaml:"client_ca"`
+	// Limits are the rates at which callers are served.
+	Limits Limits `yaml:"rate_limits"`
+	// Audit says what else the audit trail does beside being kept in the store.
+	Audit Audit `yaml:"audit"`
+	// OpsListen is the address for operators: /livez, /readyz and /metrics, plain HTTP; default none.
+	OpsListen string `yaml:"ops_listen"`
+	// Preview2018 is the switch api_2018_preview, on by default.
+	Preview2018 *bool `yaml:"api_2018_preview"`
+	// ARMFacade is the switch arm_facade, off by default: serve the routes of the Azure Resource Manager.
+	ARMFacade bool `yaml:"arm_facade"`
+	// PolicyBody is the limit policy_body in bytes; default 2 MiB.
+	PolicyBody int64 `yaml:"policy_body"`
 	// Dev is development mode: simulated vendors are trusted beside the real ones, and everything says so.
 	Dev bool `yaml:"dev"`
 	// At is a fixed time for evidence and collateral, in development mode only; never for a token's own times.
@@ -64,8 +105,46 @@ type Config struct {
 	Settings provider.Settings `yaml:"settings"`
 }
 
-// Explanations bounds the explanations that are kept for GET /assay/v1/explanations (native.md section 3). Nothing is kept
-// outside development mode until there is a way to say who may read them.
+// Keys are the times of signing keys (tokens.md section 3.2). Zero means the default.
+type Keys struct {
+	// PublishLead is the limit key_publish_lead: how long a key is listed before it signs; default 24h.
+	PublishLead time.Duration `yaml:"publish_lead"`
+	// RotateEvery is how long a key signs until the next one does; default 2160h, 90 days. Never with RotateNever.
+	RotateEvery time.Duration `yaml:"rotate_every"`
+	// RotateNever leaves rotation to the operator's command.
+	RotateNever bool `yaml:"rotate_never"`
+	// Retain is how long a key stays listed after the next one took over; default and least 24h5m, the life of the longest-lived
+	// tokens.
+	Retain time.Duration `yaml:"retain"`
+}
+
+// Limits are rates in requests per second, and how many may come at once. Zero means the default, a negative rate none.
+type Limits struct {
+	// Address bounds all requests of one address (one /64 of IPv6); default none.
+	Address Rate `yaml:"address"`
+	// Denied bounds the refused requests for management of one address, each of which costs a row of the audit trail; default 5, 100.
+	Denied Rate `yaml:"denied"`
+	// Management bounds the operations of one caller that need a permission; default 200, 1000.
+	Management Rate `yaml:"management"`
+}
+
+// Rate is a rate and a burst.
+type Rate struct {
+	PerSecond float64 `yaml:"per_second"`
+	Burst     int     `yaml:"burst"`
+}
+
+// Audit says where the audit trail goes beside the store, and what is in it.
+type Audit struct {
+	// File is a file of JSON lines.
+	File string `yaml:"file"`
+	// Stdout writes it to standard output.
+	Stdout bool `yaml:"stdout"`
+	// Attest puts every decision about evidence into it.
+	Attest bool `yaml:"attest"`
+}
+
+// Explanations bounds the explanations that are kept for GET /assay/v1/explanations (native.md section 3).
 type Explanations struct {
 	// Entries is how many requests are remembered; default 10,000.
 	Entries int `yaml:"entries"`
@@ -115,6 +194,12 @@ func (c *Config) Complete() error {
 	if c.Data == "" {
 		c.Data = "assay-data"
 	}
+	if c.Location == "" {
+		c.Location = "local"
+	}
+	if c.Dev && c.ProviderURL == "" && c.ProviderListen == "" {
+		c.ProviderListen = "127.0.0.1:0"
+	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	switch {
 	case err != nil:
@@ -133,11 +218,22 @@ func (c *Config) Complete() error {
 		return errors.New("url must not end in a slash")
 	case c.AttestBody < 0:
 		return fmt.Errorf("attest_body: expected a number of bytes, found %d", c.AttestBody)
+	case c.PolicyBody < 0:
+		return fmt.Errorf("policy_body: expected a number of bytes, found %d", c.PolicyBody)
+	case c.Store != "" && c.StoreFile != "":
+		return errors.New("store and store_file exclude each other")
+	case c.ProviderURL != "" && c.ProviderListen != "":
+		return errors.New("provider_url and provider_listen exclude each other")
+	case c.ProviderURL != "" && !strings.Contains(c.ProviderURL, "{name}"):
+		return fmt.Errorf("provider_url: expected a URL with {name} in its host name, found %q", c.ProviderURL)
 	case c.PolicyTime < 0:
 		return fmt.Errorf("policy_time: expected a duration such as 5s, found %v", c.PolicyTime)
 	}
 	return nil
 }
+
+// Preview reports the switch api_2018_preview.
+func (c *Config) Preview() bool { return c.Preview2018 == nil || *c.Preview2018 }
 
 // PlainHTTP reports whether the listener speaks HTTP without TLS.
 func (c *Config) PlainHTTP() bool { return c.InsecureHTTP && c.TLSCert == "" }

@@ -79,7 +79,11 @@ func (tx *Tx) Versions() (map[string]int64, error) {
 		id      string
 		version int64
 	}
-	rows, err := all(tx, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.id, &r.version) }, "SELECT id, version FROM providers")
+	scan := func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.id, &r.version)
+		return r, err
+	}
+	rows, err := all(tx, scan, "SELECT id, version FROM providers")
 	versions := make(map[string]int64, len(rows))
 	for _, r := range rows {
 		versions[r.id] = r.version
