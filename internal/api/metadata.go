@@ -14,7 +14,7 @@ import (
 
 // certs answers the set of signing keys (api.md section 10.1).
 func (s *Service) certs(_ context.Context, r *request) (any, error) {
-	return r.at.Keys.Certs(), nil
+	return r.at.Keys.Certs(s.Clock()), nil
 }
 
 // openIDConfiguration is the metadata document (api.md section 10.2).
