@@ -8,13 +8,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/assay-attestation/assay/internal/wholefile"
 	"github.com/assay-attestation/assay/result"
 )
 
@@ -38,7 +38,7 @@ const newKeyBits = 2048
 // maxKeyFile bounds a key file; the largest RSA key in use takes 13 KB.
 const maxKeyFile = 64 << 10
 
-// forbidden are the permissions that nobody but the owner may have on a key or its folder.
+// forbidden are the permissions that nobody but the owner may have on the folder of the keys.
 const forbidden os.FileMode = 0o077
 
 func makeFolder(dir string) error {
@@ -86,7 +86,7 @@ func loadKey(path string) (storedKey, error) {
 	if err != nil {
 		return storedKey{}, fmt.Errorf("key file %s: the name does not begin with a time like %s", path, keyTimeLayout)
 	}
-	b, err := readPrivate(path)
+	b, err := wholefile.ReadPrivate(path, maxKeyFile)
 	if err != nil {
 		return storedKey{}, err
 	}
@@ -95,29 +95,6 @@ func loadKey(path string) (storedKey, error) {
 		return storedKey{}, fmt.Errorf("key file %s: %w", path, err)
 	}
 	return storedKey{from: from, key: key}, nil
-}
-
-// readPrivate reads a file that only its owner can reach. Permissions are those of the opened file, which nobody can
-// swap between the check and the reading.
-func readPrivate(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("key file %s is not a regular file", path)
-	case info.Mode().Perm()&forbidden != 0:
-		return nil, fmt.Errorf("key file %s has permissions %04o, expected 0600: if others may have read it, replace the key; else chmod 600 it",
-			path, info.Mode().Perm())
-	case info.Size() > maxKeyFile:
-		return nil, fmt.Errorf("key file %s has %d bytes, at most %d are read", path, info.Size(), maxKeyFile)
-	}
-	return io.ReadAll(io.LimitReader(f, maxKeyFile))
 }
 
 func parseKey(b []byte) (*rsa.PrivateKey, error) {
