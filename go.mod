@@ -10,6 +10,7 @@ require (
 	github.com/jmespath-community/go-jmespath v1.1.1
 	golang.org/x/crypto v0.59.0
 	modernc.org/sqlite v1.62.0
+	golang.org/x/time v0.16.0
 )
 
 require (
