@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"strconv"
 	"strings"
 
@@ -48,7 +47,7 @@ func macSize(seq int64) int {
 	return sha256.Size
 }
 
-// Chain makes and checks the MACs that chain the entries of a trail. It may be used concurrently.
+// Chain makes and checks the MACs that chain the entries of a trail, wherever they are kept. It may be used concurrently.
 type Chain struct{ key []byte }
 
 // NewChain makes the chain of the trail that belongs to a sealing key.
@@ -66,29 +65,6 @@ func (c *Chain) mac(before Head, record []byte) []byte {
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(before.Seq+1)))
 	h.Write(record)
 	return h.Sum(nil)
-}
-
-// Append adds a record to the trail in the transaction of what it is about, so that one is there exactly if the other is.
-// It follows the mark of the store, not the last row: where rows were taken away, the gap stays. It returns the new head.
-func (c *Chain) Append(tx *store.Tx, r Record) (Head, error) {
-	record, err := r.Marshal()
-	if err != nil {
-		return Head{}, err
-	}
-	before, err := mark(tx)
-	if err != nil {
-		return Head{}, err
-	}
-	e := store.AuditEntry{Seq: before.Seq + 1, Record: record, MAC: c.mac(before, record)}
-	if err := tx.AppendAudit(e); err != nil {
-		return Head{}, fmt.Errorf("writing the audit trail: %w", err)
-	}
-	return Head{e.Seq, e.MAC}, nil
-}
-
-func mark(tx *store.Tx) (h Head, err error) {
-	h.Seq, h.MAC, err = tx.AuditMark()
-	return h, err
 }
 
 // Problem says what is wrong with a trail.
@@ -175,58 +151,4 @@ func misplaced(found, wanted int64, next func() (store.AuditEntry, error, bool))
 			return &Broken{wanted, Missing}
 		}
 	}
-}
-
-// pageRows is how many rows are read at a time.
-const pageRows = 500
-
-// VerifyStore checks the trail in the store from its beginning, that it reaches the mark which is kept beside it, and that
-// it goes through the head expected, which may be the zero value. It returns the last good head. Meanwhile entries may be
-// added.
-func (c *Chain) VerifyStore(ctx context.Context, s *store.Store, expected Head) (Head, error) {
-	var kept Head
-	err := s.Read(ctx, func(tx *store.Tx) (err error) {
-		kept, err = mark(tx)
-		return err
-	})
-	if err != nil {
-		return Head{}, err
-	}
-	return c.Verify(ctx, Rows(ctx, s, math.MinInt64), Head{}, kept, expected)
-}
-
-// Rows gives the entries of the store from a sequence number on, page by page. Where a page cannot be read, it gives the
-// rows before the one to blame.
-func Rows(ctx context.Context, s *store.Store, from int64) iter.Seq2[store.AuditEntry, error] {
-	return func(yield func(store.AuditEntry, error) bool) {
-		limit := pageRows
-		for {
-			page, err := rows(ctx, s, from, limit)
-			if err != nil && limit > 1 && ctx.Err() == nil {
-				limit = 1
-				continue
-			}
-			if err != nil {
-				yield(store.AuditEntry{}, err)
-				return
-			}
-			for _, e := range page {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if len(page) < limit || page[limit-1].Seq == math.MaxInt64 {
-				return
-			}
-			from = page[limit-1].Seq + 1
-		}
-	}
-}
-
-func rows(ctx context.Context, s *store.Store, from int64, limit int) (page []store.AuditEntry, err error) {
-	err = s.Read(ctx, func(tx *store.Tx) (err error) {
-		page, err = tx.Audit(from, limit)
-		return err
-	})
-	return page, err
 }

@@ -21,7 +21,7 @@ import (
 
 // bench is a store with a trail.
 type bench struct {
-	*Chain
+	*Trail
 	t    *testing.T
 	s    *store.Store
 	file string
@@ -35,7 +35,6 @@ func newBench(t *testing.T, records int) *bench {
 	if b.key, err = seal.Create(filepath.Join(t.TempDir(), "seal.key")); err != nil {
 		t.Fatal(err)
 	}
-	b.Chain = NewChain(b.key)
 	if b.s, err = store.Open(t.Context(), b.file); err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +42,7 @@ func newBench(t *testing.T, records int) *bench {
 	if err := b.s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	b.Trail = NewTrail(b.s, b.key)
 	b.append(records)
 	return b
 }
@@ -54,11 +54,12 @@ func (b *bench) append(n int) (head Head) {
 	err := b.s.Write(b.t.Context(), func(tx *store.Tx) (err error) {
 		for i := range n {
 			r.Properties.RequestID = fmt.Sprint(i)
-			if head, err = b.Append(tx, r); err != nil {
+			if err := b.Append(tx, r); err != nil {
 				return err
 			}
 		}
-		return nil
+		head, err = mark(tx)
+		return err
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -143,7 +144,7 @@ func TestVerifyNamesTheRow(t *testing.T) {
 		{"the last two removed", func(e []store.AuditEntry) []store.AuditEntry { return e[:7] }, &Broken{8, CutOff}},
 		{"all removed", func([]store.AuditEntry) []store.AuditEntry { return nil }, &Broken{1, CutOff}},
 	} {
-		last, err := b.Verify(t.Context(), each(tt.change(slices.Clone(sound))), Head{}, head)
+		last, err := b.chain.Verify(t.Context(), each(tt.change(slices.Clone(sound))), Head{}, head)
 		if fmt.Sprint(err) != fmt.Sprint(tt.want) || err == nil && last.String() != head.String() {
 			t.Errorf("%s: got %v after row %d, want %v", tt.name, err, last.Seq, tt.want)
 		}
@@ -170,7 +171,7 @@ func TestVerifyComparesHeads(t *testing.T) {
 		"rows beyond the head":        {sound, Head{}, []Head{{}}, nil},
 		"heads, of which one is more": {sound, Head{}, []Head{{5, sound[4].MAC}, {6, other.MAC}}, &Broken{6, CutOff}},
 	} {
-		if _, err := b.Verify(t.Context(), each(tt.entries), tt.begin, tt.expected...); fmt.Sprint(err) != fmt.Sprint(tt.want) {
+		if _, err := b.chain.Verify(t.Context(), each(tt.entries), tt.begin, tt.expected...); fmt.Sprint(err) != fmt.Sprint(tt.want) {
 			t.Errorf("%s: got %v, want %v", name, err, tt.want)
 		}
 	}
@@ -178,14 +179,14 @@ func TestVerifyComparesHeads(t *testing.T) {
 
 func TestAnotherSealingKeyVerifiesNothing(t *testing.T) {
 	b, other := newBench(t, 2), newBench(t, 0)
-	_, err := other.Verify(t.Context(), each(b.all()), Head{})
+	_, err := other.chain.Verify(t.Context(), each(b.all()), Head{})
 	if broken, ok := errors.AsType[*Broken](err); !ok || *broken != (Broken{1, Changed}) {
 		t.Errorf("got %v, want row 1", err)
 	}
 }
 
-// TestVerifyStoreNamesTheRow changes the database itself, past the service.
-func TestVerifyStoreNamesTheRow(t *testing.T) {
+// TestVerifyOfTheStoreNamesTheRow changes the database itself, past the service.
+func TestVerifyOfTheStoreNamesTheRow(t *testing.T) {
 	for _, tt := range []struct{ sql, want string }{
 		{"SELECT 1", "<nil>"},
 		{"UPDATE audit SET record = replace(record, 'ann', 'bob') WHERE seq = 502", "audit trail: row 502: changed"},
@@ -199,7 +200,7 @@ func TestVerifyStoreNamesTheRow(t *testing.T) {
 	} {
 		b := newBench(t, 600)
 		b.sql(tt.sql)
-		if _, err := b.VerifyStore(t.Context(), b.s, Head{}); !strings.HasPrefix(fmt.Sprint(err), tt.want) {
+		if _, err := b.Verify(t.Context(), Head{}); !strings.HasPrefix(fmt.Sprint(err), tt.want) {
 			t.Errorf("%s: got %v, want %s", tt.sql, err, tt.want)
 		}
 	}
@@ -224,10 +225,10 @@ func TestOldDatabaseIsToldByAHeadKeptElsewhere(t *testing.T) {
 	kept := b.append(1)
 	b.sql("DELETE FROM audit WHERE seq > 4")
 	b.sql("UPDATE state SET audit_seq = 4, audit_mac = (SELECT mac FROM audit WHERE seq = 4)")
-	if last, err := b.VerifyStore(t.Context(), b.s, Head{}); err != nil || last.Seq != 4 {
+	if last, err := b.Verify(t.Context(), Head{}); err != nil || last.Seq != 4 {
 		t.Fatalf("by itself: row %d, %v", last.Seq, err)
 	}
-	if _, err := b.VerifyStore(t.Context(), b.s, kept); fmt.Sprint(err) != "audit trail: row 5: cut-off" {
+	if _, err := b.Verify(t.Context(), kept); fmt.Sprint(err) != "audit trail: row 5: cut-off" {
 		t.Errorf("with the head %s: %v, want row 5", kept, err)
 	}
 }
@@ -236,7 +237,7 @@ func TestGapStaysWhenMoreIsWritten(t *testing.T) {
 	b := newBench(t, 5)
 	b.sql("DELETE FROM audit WHERE seq = 5")
 	b.append(3)
-	if _, err := b.VerifyStore(t.Context(), b.s, Head{}); fmt.Sprint(err) != "audit trail: row 5: missing" {
+	if _, err := b.Verify(t.Context(), Head{}); fmt.Sprint(err) != "audit trail: row 5: missing" {
 		t.Errorf("got %v, want row 5", err)
 	}
 }
@@ -247,29 +248,22 @@ func TestManyThatAppendAtOnceMakeOneTrail(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 5 {
-				err := b.s.Write(context.Background(), func(tx *store.Tx) error {
-					_, err := b.Append(tx, sample(t))
-					return err
-				})
-				if err != nil {
+				if err := b.Write(context.Background(), sample(t)); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if last, err := b.VerifyStore(t.Context(), b.s, Head{}); err != nil || last.Seq != 40 {
+	if last, err := b.Verify(t.Context(), Head{}); err != nil || last.Seq != 40 {
 		t.Errorf("row %d, %v, want 40 sound ones", last.Seq, err)
 	}
 }
 
 func TestRecordThatCannotBeWrittenStopsTheTransaction(t *testing.T) {
 	b := newBench(t, 1)
-	err := b.s.Write(t.Context(), func(tx *store.Tx) error {
-		_, err := b.Append(tx, Record{})
-		return err
-	})
-	if last, verr := b.VerifyStore(t.Context(), b.s, Head{}); err == nil || verr != nil || last.Seq != 1 {
+	err := b.Write(t.Context(), Record{})
+	if last, verr := b.Verify(t.Context(), Head{}); err == nil || verr != nil || last.Seq != 1 {
 		t.Errorf("got %v, then row %d, %v", err, last.Seq, verr)
 	}
 }
@@ -278,7 +272,7 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 	b := newBench(t, 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := b.Verify(ctx, each(b.all()), Head{}); !errors.Is(err, context.Canceled) {
+	if _, err := b.chain.Verify(ctx, each(b.all()), Head{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -4,7 +4,6 @@
 package audit
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/url"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
-	"github.com/assay-attestation/assay/internal/b64"
 )
 
 // MaxRecord is the largest record in bytes. The bounds of its texts keep it below.
@@ -60,8 +57,8 @@ type Properties struct {
 	Provider  string // its name
 	Check     string // of refused evidence, policies and tokens: the word for the check that failed (native.md section 1.3)
 	Code      string // the error code of the answer
-	Before    Hash   // of the policy's JWS, of the signer set, or of the provider, before the change
-	After     Hash   // and after it
+	Before    string // the hash of the policy's JWS, of the signer set, or of the provider, or the id of a key, before the change
+	After     string // and after it
 }
 
 // Received describes the request without its content.
@@ -72,24 +69,6 @@ type Received struct {
 	ContentLength int64
 	CookieCount   int
 	TraceParent   string
-}
-
-// Hash is a SHA-256. The zero value stands for nothing: no policy was set before.
-type Hash [sha256.Size]byte
-
-// HashOf is the hash of what is not in the record itself; the zero value if there is nothing.
-func HashOf(b []byte) Hash {
-	if len(b) == 0 {
-		return Hash{}
-	}
-	return sha256.Sum256(b)
-}
-
-func (h Hash) text() string {
-	if h == (Hash{}) {
-		return ""
-	}
-	return b64.URL(h[:])
 }
 
 // timeLayout has the seven decimals of recorded ones.
@@ -216,7 +195,7 @@ func (r Record) properties() propertiesJSON {
 			ContentLength: in.ContentLength, CookieCount: in.CookieCount, TraceParent: bounded(in.TraceParent, maxWord),
 		},
 		RequestID: bounded(p.RequestID, maxWord), Provider: bounded(p.Provider, maxWord), Check: bounded(p.Check, maxWord),
-		Code: bounded(p.Code, maxWord), Before: p.Before.text(), After: p.After.text(),
+		Code: bounded(p.Code, maxWord), Before: bounded(p.Before, maxWord), After: bounded(p.After, maxWord),
 	}
 	if r.failed() {
 		out.FailureResourceID = bounded(r.ResourceID, maxName)

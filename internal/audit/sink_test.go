@@ -44,7 +44,7 @@ func read(t *testing.T, name string) string {
 
 // verifyLines checks a file by itself.
 func (b *bench) verifyLines(text string, expected ...Head) (Head, error) {
-	return b.Verify(b.t.Context(), Lines(strings.NewReader(text)), Head{}, expected...)
+	return b.chain.Verify(b.t.Context(), Lines(strings.NewReader(text)), Head{}, expected...)
 }
 
 func TestFileHasTheTrailAndGoesOnAfterARestart(t *testing.T) {
