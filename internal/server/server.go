@@ -20,7 +20,6 @@ import (
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/explain"
-	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/verifier"
 	"github.com/assay-attestation/assay/policy"
@@ -57,8 +56,9 @@ func New(cfg config.Config, opt Options) (*Server, error) {
 		return nil, errors.New("simulated vendors and development mode go together")
 	}
 	s := &Server{}
-	keys, err := issuer.Open(issuer.Config{Dir: filepath.Join(cfg.Data, "keys"), Issuer: cfg.URL, Development: cfg.Dev}, opt.Clock())
+	keys, err := s.keys(context.Background(), cfg, opt.Clock)
 	if err != nil {
+		s.Close()
 		return nil, err
 	}
 	v, judgedAt, err := s.verifier(cfg, opt)

@@ -1,0 +1,151 @@
+// Package store keeps what the service must not forget: providers, the versions of their policies, their sealed signing
+// keys, and the audit trail. One SQL implementation works on SQLite (a file, one machine) and on PostgreSQL (several
+// replicas). It takes no decision of trust: what it gives back is checked by whoever relies on it.
+//
+// Writes are serial over all processes: each transaction that writes first takes the one row of the table state. So what
+// a transaction has read stays true until it ends, and no update can be lost. The same row counts the changes, by which
+// replicas learn that there is something new.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	_ "modernc.org/sqlite"             // the driver "sqlite"
+)
+
+// Bounds of the database connections.
+const (
+	maxConnections = 16
+	busyTime       = 10 * time.Second // how long a write waits for another one
+)
+
+// Store is an open database. It is safe for concurrent use.
+type Store struct {
+	write    *sql.DB
+	read     *sql.DB
+	postgres bool
+}
+
+// IsPostgres tells a PostgreSQL URL from the name of an SQLite file.
+func IsPostgres(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
+}
+
+// Open opens the database that dsn names: a PostgreSQL URL, or the name of an SQLite file, which is made (0600) if it is
+// not there. The schema is left as it is, see [Store.Migrate].
+func Open(ctx context.Context, dsn string) (*Store, error) {
+	s := &Store{postgres: IsPostgres(dsn)}
+	var err error
+	if s.postgres {
+		err = s.openPostgres(dsn)
+	} else {
+		err = s.openSQLite(dsn)
+	}
+	if err == nil {
+		err = s.write.PingContext(ctx)
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Store) openPostgres(dsn string) (err error) {
+	if s.write, err = sql.Open("pgx", dsn); err != nil {
+		return errors.New("the PostgreSQL URL cannot be read") // the error would quote it, with its password
+	}
+	s.write.SetMaxOpenConns(maxConnections)
+	s.read = s.write
+	return nil
+}
+
+// openSQLite opens the file twice: transactions that write take their lock at once, by which they wait for each other
+// instead of failing; those that read never wait.
+func (s *Store) openSQLite(name string) (err error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	dsn := fmt.Sprintf("file:%s?_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)", escape(name), busyTime.Milliseconds())
+	if s.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
+		return err
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.read, err = sql.Open("sqlite", dsn); err != nil {
+		return err
+	}
+	s.read.SetMaxOpenConns(maxConnections)
+	return nil
+}
+
+// escape writes a file name as part of an SQLite URI.
+func escape(name string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(name)
+}
+
+// Close closes the connections.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.write, s.read} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Changes counts the writes so far, in all processes. It grows when there is something new to read.
+func (s *Store) Changes(ctx context.Context) (n int64, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT changes FROM state").Scan(&n)
+	return n, wrap("counting the changes", err)
+}
+
+// Read runs fn in a transaction that sees one state of the store.
+func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error {
+	opt := &sql.TxOptions{ReadOnly: true}
+	if s.postgres {
+		opt.Isolation = sql.LevelRepeatableRead
+	}
+	return s.run(ctx, s.read, opt, fn)
+}
+
+// Write runs fn in a transaction that can write, alone among those of all processes. If fn fails, or the commit does,
+// nothing is written. fn may be slow only if everybody else may wait.
+func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
+	return s.run(ctx, s.write, nil, func(tx *Tx) error {
+		if err := tx.exec("UPDATE state SET changes = changes + 1"); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+func (s *Store) run(ctx context.Context, db *sql.DB, opt *sql.TxOptions, fn func(*Tx) error) error {
+	tx, err := db.BeginTx(ctx, opt)
+	if err != nil {
+		return wrap("beginning a transaction", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // in vain once it is committed
+	if err := fn(&Tx{ctx, tx}); err != nil {
+		return err
+	}
+	return wrap("committing", tx.Commit())
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("store: %s: %w", doing, err)
+}
