@@ -110,8 +110,8 @@ func Defaults(given map[string]string) (map[string]string, error) {
 	return defaults, nil
 }
 
-// verified gives the policies for which there is evidence that the verifier knows.
-func (i *Instance) verified() map[evidence.Type]verifier.Policy {
+// Verifiable gives the policies for those attestation types whose evidence the verifier knows.
+func (i *Instance) Verifiable() map[evidence.Type]verifier.Policy {
 	policies := map[evidence.Type]verifier.Policy{}
 	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
 		if p := i.policies[string(t)]; p != nil && p.Policy != nil {

@@ -33,8 +33,8 @@ type Local struct {
 type Ground struct {
 	Store *store.Store
 	Keys  *keyring.Ring
-	// Verify makes the verifier of a provider from what is its own.
-	Verify func(Settings, map[string]*InForce) (*verifier.Verifier, error)
+	// Verify makes the verifier of a provider from its settings and policies.
+	Verify func(*Instance) (*verifier.Verifier, error)
 	// CheckBaseline reports a TCB baseline that does not exist.
 	CheckBaseline func(name string) error
 	Seats         *verifier.Seats
@@ -187,7 +187,7 @@ func (r *Registry) instance(tx *store.Tx, id string, before *Instance) (*Instanc
 	if err := r.policies(tx, i, before, local.Policies); err != nil {
 		return nil, err
 	}
-	i.Verifier, err = r.Verify(i.Settings, i.policies)
+	i.Verifier, err = r.Verify(i)
 	return i, err
 }
 
