@@ -17,6 +17,7 @@ const NotBeforeLeeway = 5 * time.Minute
 // Authenticator tells who makes a request. It is safe for concurrent use.
 type Authenticator struct {
 	clock   func() time.Time
+	uri     string             // where callers get their tokens
 	issuers map[string]*issuer // by iss
 	certs   []certRule
 
@@ -42,7 +43,7 @@ func New(cfg Config, clock func() time.Time) (*Authenticator, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	a := &Authenticator{clock: clock, issuers: map[string]*issuer{}}
+	a := &Authenticator{clock: clock, uri: cfg.authorizationURI(), issuers: map[string]*issuer{}}
 	for _, i := range cfg.Issuers {
 		keys, err := newRemoteKeys(i, clock)
 		if err != nil {
@@ -65,6 +66,11 @@ func New(cfg Config, clock func() time.Time) (*Authenticator, error) {
 	}
 	return a, nil
 }
+
+// AuthorizationURI is where callers get their tokens, for the header WWW-Authenticate: the authority of the first issuer
+// configured, which clients take the tenant from (api.md section 5). Without one it is the built-in issuer, if that is
+// accepted, or else empty.
+func (a *Authenticator) AuthorizationURI() string { return a.uri }
 
 // Caller says who makes the request: the bearer of its token, which must be for the side of the service given, or else
 // the holder of its verified client certificate. Without either it is nil, the anonymous caller. A token that does not

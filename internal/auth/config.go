@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // Config says whom to believe and what they may do. The zero value believes nobody: all callers are anonymous, and tokens
@@ -148,6 +149,17 @@ func (i *Issuer) discovery() string {
 		return i.Discovery
 	}
 	return i.URL
+}
+
+// authorizationURI is that of the Authenticator. The authority of Entra is without the version of its tokens.
+func (c *Config) authorizationURI() string {
+	switch {
+	case len(c.Issuers) > 0:
+		return strings.TrimSuffix(strings.TrimSuffix(c.Issuers[0].discovery(), "/"), "/v2.0")
+	case c.Development != nil:
+		return devIssuer
+	}
+	return ""
 }
 
 // audiences are the values of aud for each side.

@@ -106,3 +106,24 @@ client_certs:
 		t.Errorf("got %+v", cfg)
 	}
 }
+
+func TestAuthorizationURIEndsInTheTenant(t *testing.T) {
+	const tenant = "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad"
+	v1 := auth.Issuer{URL: "https://sts.windows.net/9188040d-6c67-4c5b-b112-36a304b66dad/", Discovery: tenant}
+	v2 := auth.Issuer{URL: tenant + "/v2.0"}
+	for _, tt := range []struct {
+		cfg  auth.Config
+		want string
+	}{
+		{auth.Config{Issuers: []auth.Issuer{v1, v2}}, tenant},
+		{auth.Config{Issuers: []auth.Issuer{v2, v1}}, tenant},
+		{auth.Config{Issuers: []auth.Issuer{{URL: "https://login.example/realms/attest/"}}}, "https://login.example/realms/attest"},
+		{auth.Config{Issuers: []auth.Issuer{v1}, Development: devKey(t, t.TempDir())}, tenant},
+		{auth.Config{Development: devKey(t, t.TempDir())}, "urn:assay:development"},
+		{auth.Config{}, ""},
+	} {
+		if got := authenticator(t, tt.cfg, (&clock{now: start}).Now).AuthorizationURI(); got != tt.want {
+			t.Errorf("%+v: got %q, want %q", tt.cfg.Issuers, got, tt.want)
+		}
+	}
+}
