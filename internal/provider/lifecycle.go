@@ -79,7 +79,7 @@ func CheckName(name string) error {
 // of that name.
 func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Author) error {
 	record := store.Provider{
-		ID: NewID(), Name: strings.ToLower(spec.Name), URL: strings.TrimSuffix(spec.URL, "/"), Subscription: spec.Subscription,
+		ID: NewID(), Name: strings.ToLower(spec.Name), Subscription: spec.Subscription,
 		ResourceGroup: spec.ResourceGroup, Location: spec.Location, Isolated: len(spec.Signers) > 0, Shared: spec.Shared,
 		Signers: spec.Signers, Created: by.stamp(), Modified: by.stamp(),
 	}
@@ -94,14 +94,12 @@ func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Au
 		return err
 	}
 	err = r.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		if record.URL == "" {
-			all, err := tx.Providers()
-			if err != nil {
-				return err
-			}
-			if record.URL, record.Listen, err = address(record.Name, record.Location, all); err != nil {
-				return err
-			}
+		all, err := tx.Providers()
+		if err != nil {
+			return err
+		}
+		if record.URL, record.Listen, err = address(record.Name, record.Location, all); err != nil {
+			return err
 		}
 		if err := issuer.CheckURL(record.URL); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
