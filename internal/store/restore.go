@@ -165,8 +165,10 @@ func newBackupReader(r io.Reader) *backupReader {
 	b := &backupReader{sum: sha256.New(), scan: bufio.NewScanner(r)}
 	b.scan.Buffer(nil, maxLine+1)
 	b.scan.Split(func(data []byte, _ bool) (int, []byte, error) {
-		n := bytes.IndexByte(data, '\n') + 1
-		return n, data[:n:n], nil // a last line without its end is none
+		if n := bytes.IndexByte(data, '\n') + 1; n > 0 {
+			return n, data[:n], nil
+		}
+		return 0, nil, nil // a last line without its end is none
 	})
 	return b
 }
