@@ -7,7 +7,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"time"
 
@@ -19,13 +18,12 @@ import (
 // startService stands in for an attestation service: it publishes its keys and gives a token about an enclave.
 func startService() (service *httptest.Server, token string) {
 	var keys *issuer.Keys
-	service = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(keys.Certs()) }))
-	dir, err := os.MkdirTemp("", "assay-example")
+	service = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(keys.Certs(time.Now())) }))
+	key, err := issuer.Generate(time.Now())
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	if keys, err = issuer.Open(issuer.Config{Dir: dir, Issuer: service.URL}, time.Now()); err != nil {
+	if keys, err = issuer.New(issuer.Config{Issuer: service.URL}, []issuer.Key{key}); err != nil {
 		log.Fatal(err)
 	}
 	token, err = keys.SignResult(result.Claims{

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,19 +19,18 @@ const issuerURL = "https://attest.example.com"
 
 // signers are two sets of keys of one issuer, made once since that takes long.
 var signers = sync.OnceValues(func() (first, second *issuer.Keys) {
-	dir, err := os.MkdirTemp("", "assay")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	open := func(sub string) *issuer.Keys {
-		k, err := issuer.Open(issuer.Config{Dir: dir + sub, Issuer: issuerURL}, time.Unix(0, 0))
+	made := func() *issuer.Keys {
+		key, err := issuer.Generate(time.Unix(0, 0))
+		if err != nil {
+			panic(err)
+		}
+		k, err := issuer.New(issuer.Config{Issuer: issuerURL}, []issuer.Key{key})
 		if err != nil {
 			panic(err)
 		}
 		return k
 	}
-	return open("/first"), open("/second")
+	return made(), made()
 })
 
 // fakeIssuer stands in for the network: it answers requests with handler and counts them.

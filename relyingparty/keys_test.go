@@ -23,7 +23,7 @@ func TestKeysAreFetchedOnceAndKept(t *testing.T) {
 			if r.URL.String() != issuerURL+"/certs" || r.Method != http.MethodGet {
 				t.Errorf("request %s %s", r.Method, r.URL)
 			}
-			w.Write(first.Certs())
+			w.Write(first.Certs(time.Now()))
 		}}
 		v := verifier(t, f, nil)
 		for range 3 {
@@ -42,7 +42,7 @@ func TestManyCallersShareOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeIssuer{handler: func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(time.Second)
-			w.Write(first.Certs())
+			w.Write(first.Certs(time.Now()))
 		}}
 		v, token := verifier(t, f, nil), sign(t, first, nil)
 		var wg sync.WaitGroup
@@ -63,7 +63,7 @@ func TestManyCallersShareOneRequest(t *testing.T) {
 func TestUnknownKeyRefreshesAtMostOnceAMinute(t *testing.T) {
 	first, second := signers()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeIssuer{handler: serve(first.Certs())}
+		f := &fakeIssuer{handler: serve(first.Certs(time.Now()))}
 		v := verifier(t, f, nil)
 		step := func(name, token, want string, requests int32) {
 			t.Helper()
@@ -77,7 +77,7 @@ func TestUnknownKeyRefreshesAtMostOnceAMinute(t *testing.T) {
 		step("unknown key within the minute", sign(t, second, nil), "unknown-key", 1)
 		time.Sleep(time.Second)
 		step("unknown key after it", sign(t, second, nil), "unknown-key", 2)
-		f.handler = serve(second.Certs())
+		f.handler = serve(second.Certs(time.Now()))
 		step("new key within the next minute", sign(t, second, nil), "unknown-key", 2)
 		time.Sleep(time.Minute)
 		step("new key after it", sign(t, second, nil), "", 3)
@@ -87,7 +87,7 @@ func TestUnknownKeyRefreshesAtMostOnceAMinute(t *testing.T) {
 
 func TestWorthlessTokensCauseNoRequest(t *testing.T) {
 	first, _ := signers()
-	f := &fakeIssuer{handler: serve(first.Certs())}
+	f := &fakeIssuer{handler: serve(first.Certs(time.Now()))}
 	v := verifier(t, f, nil)
 	_, payload, _ := strings.Cut(sign(t, first, nil), ".")
 	payload, _, _ = strings.Cut(payload, ".")
@@ -102,7 +102,7 @@ func TestWorthlessTokensCauseNoRequest(t *testing.T) {
 // TestForeignTokensCauseNoRequest has tokens that name another issuer, with keys that nobody knows.
 func TestForeignTokensCauseNoRequest(t *testing.T) {
 	first, second := signers()
-	f := &fakeIssuer{handler: serve(first.Certs())}
+	f := &fakeIssuer{handler: serve(first.Certs(time.Now()))}
 	header, _, _ := strings.Cut(sign(t, second, nil), ".")
 	with := func(payload string) string {
 		return header + "." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".AAAA"
@@ -139,7 +139,7 @@ func TestPinnedKeysDecideBeforeTheIssuer(t *testing.T) {
 func TestKeysAgeAndExpire(t *testing.T) {
 	first, second := signers()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeIssuer{handler: serve(first.Certs())}
+		f := &fakeIssuer{handler: serve(first.Certs(time.Now()))}
 		v := verifier(t, f, nil)
 		step := func(name, want string, requests int32) {
 			t.Helper()
@@ -160,11 +160,11 @@ func TestKeysAgeAndExpire(t *testing.T) {
 		step("on the last day's last second", "", 3)
 		time.Sleep(5 * time.Second)
 		step("too old", "unavailable", 4)
-		f.handler = serve(first.Certs())
+		f.handler = serve(first.Certs(time.Now()))
 		step("within 5 seconds of a failure", "unavailable", 4)
 		time.Sleep(5 * time.Second)
 		step("the issuer is back", "", 5)
-		f.handler = serve(second.Certs())
+		f.handler = serve(second.Certs(time.Now()))
 		time.Sleep(time.Hour + 1)
 		step("withdrawn key, while the fetch is under way", "", 6)
 		step("withdrawn key, after it", "unknown-key", 6)
@@ -173,7 +173,7 @@ func TestKeysAgeAndExpire(t *testing.T) {
 
 func TestUnreachableKeysAreNoVerdict(t *testing.T) {
 	first, second := signers()
-	huge := append(bytes.Clone(first.Certs()), bytes.Repeat([]byte(" "), result.MaxKeySetSize)...)
+	huge := append(bytes.Clone(first.Certs(time.Now())), bytes.Repeat([]byte(" "), result.MaxKeySetSize)...)
 	to := func(url string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, url, http.StatusFound) }
 	}
@@ -182,7 +182,7 @@ func TestUnreachableKeysAreNoVerdict(t *testing.T) {
 		fault   string
 	}{
 		"404":           {http.NotFound, "found 404"},
-		"201":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); w.Write(first.Certs()) }, "found 201"},
+		"201":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); w.Write(first.Certs(time.Now())) }, "found 201"},
 		"too large":     {serve(huge), "at most 1048576"},
 		"no key set":    {serve([]byte("<html>")), "key set"},
 		"another host":  {to("https://evil.example/certs"), "another host"},
@@ -201,7 +201,7 @@ func TestUnreachableKeysAreNoVerdict(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeIssuer{handler: serve(first.Certs())}
+		f := &fakeIssuer{handler: serve(first.Certs(time.Now()))}
 		v := verifier(t, f, nil)
 		verify(t, v, sign(t, first, nil))
 		f.handler = http.NotFound
@@ -222,7 +222,7 @@ func TestRedirectOnTheSameHostIsFollowed(t *testing.T) {
 			http.Redirect(w, r, "/certs/", http.StatusMovedPermanently)
 			return
 		}
-		w.Write(first.Certs())
+		w.Write(first.Certs(time.Now()))
 	}}
 	if got := verify(t, verifier(t, f, nil), sign(t, first, nil)); got != "" {
 		t.Errorf("got %s", got)
@@ -234,7 +234,7 @@ func TestCallerMayGiveUpWithoutEndingTheFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeIssuer{handler: func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(2 * time.Second)
-			w.Write(first.Certs())
+			w.Write(first.Certs(time.Now()))
 		}}
 		v, token := verifier(t, f, nil), sign(t, first, nil)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

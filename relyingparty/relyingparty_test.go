@@ -65,7 +65,7 @@ func TestVerifyAppliesItsConfiguration(t *testing.T) {
 		{"pinned keys", sign(t, first, nil), func(c *relyingparty.Config) { c.Keys = first.KeySet() }, ""},
 		{"pinned keys without this one", sign(t, first, nil), func(c *relyingparty.Config) { c.Keys = new(result.KeySet) }, "unknown-key"},
 	} {
-		f := &fakeIssuer{handler: serve(first.Certs())}
+		f := &fakeIssuer{handler: serve(first.Certs(time.Now()))}
 		if got := verify(t, verifier(t, f, tt.change), tt.token); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
@@ -230,7 +230,7 @@ func TestMiddleware(t *testing.T) {
 		{"requirement missed", []string{"Bearer " + sign(t, first, sgxClaims(result.Claims{"x-ms-sgx-svn": int64(2)}))}, 403, "", "requirement", false},
 		{"keys absent", []string{"Bearer " + good}, 503, "", "not available", true},
 	} {
-		f := &fakeIssuer{handler: serve(first.Certs())}
+		f := &fakeIssuer{handler: serve(first.Certs(time.Now()))}
 		if tt.keysAbsent {
 			f.handler = http.NotFound
 		}

@@ -1,6 +1,6 @@
-// Package api is the data plane's HTTP surface: it finds the operation, bounds and decodes the request, calls the
-// verifier and the issuer, and encodes the answer or the refusal. It takes no decision about evidence. Specification:
-// api.md, clients.md section 1.
+// Package api is the service's HTTP surface: it finds the provider and the operation, lets in who may, bounds and decodes the
+// request, calls the verifier, the issuer and the control plane, and encodes the answer or the refusal. It takes no decision
+// about evidence. Specification: api.md, management.md, native.md, clients.md section 1.
 package api
 
 import (
@@ -8,8 +8,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,146 +17,166 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/audit"
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/explain"
-	"github.com/assay-attestation/assay/internal/issuer"
-	"github.com/assay-attestation/assay/internal/strictjson"
+	"github.com/assay-attestation/assay/internal/keyring"
+	"github.com/assay-attestation/assay/internal/provider"
+	"github.com/assay-attestation/assay/internal/ratelimit"
 	"github.com/assay-attestation/assay/internal/verifier"
 )
 
-// DefaultAttestBody is the limit attest_body: how many bytes the body of an attest request may have.
-const DefaultAttestBody = 4 << 20
+// The limits attest_body and policy_body: how many bytes the body of a request may have.
+const (
+	DefaultAttestBody = 4 << 20
+	DefaultPolicyBody = 2 << 20
+)
 
 // Config is what the service needs.
 type Config struct {
-	URL         string // external URL of the provider without trailing slash: the issuer of its tokens
 	Version     string // of the service, for its header
-	Verifier    *verifier.Verifier
-	Keys        *issuer.Keys
+	Providers   *provider.Registry
+	Address     provider.Address // of new providers; nil: none can be created
+	Keys        *keyring.Ring
+	Seats       *verifier.Seats
+	Baselines   func() []Baseline // the TCB baselines that there are, newest first
+	Auth        *auth.Authenticator
+	Trail       *audit.Trail
 	Clock       func() time.Time // for the tokens' own times
 	JudgedAt    func() time.Time // for evidence and collateral; differs from Clock in development mode only
+	Ready       func(context.Context) error
+	Observe     func(operation string, status int, took time.Duration) // told of every request
 	Development bool
 	AttestBody  int64 // limit attest_body; 0 means DefaultAttestBody
+	PolicyBody  int64 // limit policy_body; 0 means DefaultPolicyBody
 	Logger      *slog.Logger
-	// Explanations keeps why requests were decided as they were, and opens the routes that say it; nil: none of that.
+	// Explanations keeps why requests were decided as they were.
 	Explanations *explain.Store
-	// HidePolicyReasons is the switch hide_policy_reasons.
-	HidePolicyReasons bool
+	// AuditAttest puts every decision about evidence into the audit trail.
+	AuditAttest bool
+	// Preview and ARM are the switches api_2018_preview and arm_facade.
+	Preview, ARM bool
+	Limits       Limits
 }
 
-// service holds what the operations share.
-type service struct {
+// Limits are the rates at which callers are served; nil: as fast as they come.
+type Limits struct {
+	Address    *ratelimit.Limiter // requests by address
+	Denied     *ratelimit.Limiter // refused credentials by address; each costs an entry of the audit trail
+	Management *ratelimit.Limiter // operations that need permission, by caller
+}
+
+// Service answers requests.
+type Service struct {
 	Config
-	operations map[string]map[string]operation // by lower-case path, then by method
-}
-
-// operation is one row of the API: its name in the log, whether it needs an api-version, and what it does. do returns
-// the body of the answer as a value to be written as JSON, or as ready bytes.
-type operation struct {
-	name      string
-	versioned bool
-	do        func(ctx context.Context, r *request) (any, error)
+	operations table
 }
 
 // request is what an operation is given.
 type request struct {
-	id   string // of this request, which the answer carries too
-	name string // the last part of a path that ends in a name
-	body []byte
+	*http.Request
+	id     string             // of this request, which the answer carries too
+	op     *operation         // that is done
+	at     *provider.Instance // the provider that it is for
+	caller *auth.Caller       // nil: nobody said who
+	params params             // of the path
+	body   []byte
 }
 
-// New makes the handler of the data plane.
-func New(cfg Config) http.Handler {
+// reply is an answer that is not simply 200.
+type reply struct {
+	status int
+	header map[string]string
+	body   any // nil: none
+}
+
+// New makes the service.
+func New(cfg Config) *Service {
 	if cfg.AttestBody == 0 {
 		cfg.AttestBody = DefaultAttestBody
 	}
-	s := &service{Config: cfg}
-	s.operations = s.routes()
+	if cfg.PolicyBody == 0 {
+		cfg.PolicyBody = DefaultPolicyBody
+	}
+	s := &Service{Config: cfg}
+	s.operations = newTable(s.routes())
 	return s
 }
 
-// routes lists every operation. Paths are matched without regard to case, as real clients need it.
-func (s *service) routes() map[string]map[string]operation {
-	certs := operation{"GetSigningKeys", false, s.certs}
-	routes := s.explainRoutes()
-	maps.Copy(routes, map[string]map[string]operation{
-		"/certs":                            {http.MethodGet: certs},
-		"/certs/":                           {http.MethodGet: certs},
-		"/.well-known/openid-configuration": {http.MethodGet: operation{"GetOpenIdConfiguration", false, s.openID}},
+// ServeHTTP answers a request for the provider that its Host header names.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	at, _ := s.Providers.At(r.Host)
+	s.serve(w, r, at)
+}
+
+// For answers requests for one provider, whatever their Host header: those of its own listener.
+func (s *Service) For(providerID string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, _ := s.Providers.ByID(providerID)
+		s.serve(w, r, at)
 	})
-	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
-		routes["/attest/"+strings.ToLower(string(t))] = map[string]operation{
-			http.MethodPost: {"Attest" + string(t), true, s.attest(t)},
-		}
-	}
-	routes["/attest/tpm"] = map[string]operation{http.MethodPost: {"AttestTpm", true, noTPMPolicy}}
-	for _, t := range []string{"SevSnpVm", "TdxVm", "AzureGuest", "KeyGuard", "MdepTz", "Pluton"} {
-		routes["/attest/"+strings.ToLower(t)] = map[string]operation{
-			http.MethodPost: {"Attest" + t, true, unsupported(t)},
-		}
-	}
-	return routes
 }
 
-// versions are the api-versions that are served, each on every route (api.md section 2).
-func versions() []string {
-	return []string{"2020-10-01", "2022-08-01", "2022-09-01-preview", "2023-04-01-preview", "2025-06-01", "2026-03-11-preview"}
-}
-
-// ServeHTTP answers one request and writes one event about it.
-func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e := newEvent(r)
+// serve answers one request and writes one event about it. at is nil if there is no such provider.
+func (s *Service) serve(w http.ResponseWriter, r *http.Request, at *provider.Instance) {
+	e := newEvent(r, at)
 	defer e.write(r.Context(), s.Logger)
 	h := w.Header()
 	h.Set("Server", "Assay")
 	h.Set("x-ms-request-id", e.requestID)
 	h.Set("x-ms-maa-service-version", s.Version)
-	answer, err := s.call(r, w, e)
+	q := &request{Request: r, id: e.requestID, at: at}
+	answer, err := s.call(q, w, e)
 	if err != nil {
-		p := s.problemOf(err)
+		p := s.problemFor(q, err)
 		e.refused(p, err)
-		p.write(w)
-		return
+		s.deny(q, e, p)
+		p.write(w, q.op.errors())
+	} else {
+		e.status = write(w, answer)
 	}
-	e.status = http.StatusOK
-	writeJSON(w, http.StatusOK, answer)
+	if s.Observe != nil {
+		s.Observe(e.operation, e.status, time.Since(e.start))
+	}
 }
 
-// call finds the operation, reads the body and does it. A panic below is a fault of ours and answered as one.
-func (s *service) call(r *http.Request, w http.ResponseWriter, e *event) (answer any, err error) {
+// call finds the operation, lets the caller in, reads the body and does it. A panic below is a fault of ours and answered as
+// one.
+func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = panicked(fault)
 		}
 	}()
-	op, name, err := s.find(r, w.Header())
-	if err != nil {
+	if retry, ok := s.Limits.Address.Allow(ratelimit.AddressKey(r.RemoteAddr), s.Clock()); !ok {
+		return nil, tooMany(retry)
+	}
+	if r.at == nil {
+		return nil, refuse(http.StatusNotFound, codeNotFound, "No provider answers at %s: use the URL that the provider was given.", shorten(r.Host, maxQuoted))
+	}
+	if r.op, r.params, err = s.find(r.Request, w.Header()); err != nil {
 		return nil, err
 	}
-	e.operation = op.name
-	if op.versioned {
-		if err := checkVersion(r); err != nil {
-			return nil, err
-		}
-	}
-	body, err := readBody(w, r, s.AttestBody)
-	if err != nil {
+	e.operation = r.op.name
+	if err := s.version(r); err != nil {
 		return nil, err
 	}
-	return op.do(r.Context(), &request{e.requestID, name, body})
+	e.operation = r.op.name
+	if err := s.admit(r, w.Header()); err != nil {
+		return nil, err
+	}
+	e.as = r.caller
+	if r.body, err = s.readBody(w, r); err != nil {
+		return nil, err
+	}
+	return r.op.do(r.Context(), r)
 }
 
-// find looks the operation up by path and method, and gives the name in which the path ends where it does.
-func (s *service) find(r *http.Request, h http.Header) (operation, string, error) {
-	path, name := strictjson.LowerASCII(r.URL.EscapedPath()), ""
-	methods, ok := s.operations[path]
+// find looks the operation up by path and method.
+func (s *Service) find(r *http.Request, h http.Header) (*operation, params, error) {
+	methods, params, ok := s.operations.find(r.URL.EscapedPath())
 	if !ok {
-		cut := strings.LastIndexByte(path, '/') + 1
-		path, name = path[:cut]+named, path[cut:]
-		methods, ok = s.operations[path]
-	}
-	if !ok {
-		return operation{}, "", refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
+		return nil, nil, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
 	}
 	method := r.Method
 	if method == http.MethodHead {
@@ -165,55 +185,90 @@ func (s *service) find(r *http.Request, h http.Header) (operation, string, error
 	op, ok := methods[method]
 	if !ok {
 		h.Set("Allow", allowed(methods))
-		return op, "", refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", shorten(r.Method, maxQuoted), r.URL.Path)
+		return nil, nil, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", shorten(r.Method, maxQuoted), shorten(r.URL.Path, maxQuoted))
 	}
-	return op, name, nil
+	return op, params, nil
 }
 
-// named stands in the table of operations for a last part of the path that is a name.
-const named = "{name}"
-
-// allowed lists methods for the header Allow; what can be read can be asked about by HEAD.
-func allowed(methods map[string]operation) string {
-	names := slices.Sorted(maps.Keys(methods))
-	if slices.Contains(names, http.MethodGet) {
-		names = append(names, http.MethodHead)
+// version checks the api-version, and turns to what the operation is in 2018-09-01-preview if that is the version.
+func (s *Service) version(r *request) error {
+	known := r.op.versions
+	if known == nil {
+		return nil
 	}
-	return strings.Join(names, ", ")
-}
-
-func checkVersion(r *http.Request) error {
-	version := r.URL.Query().Get("api-version")
+	if !s.Preview {
+		known = slices.DeleteFunc(slices.Clone(known), func(v string) bool { return v == preview2018 })
+	}
+	version := strings.ToLower(r.URL.Query().Get("api-version"))
 	if version == "" {
-		return refuse(http.StatusBadRequest, codeInvalidParameter, "The query parameter api-version is missing; send one of %s.", strings.Join(versions(), ", "))
+		return bad("The query parameter api-version is missing; send one of %s.", strings.Join(known, ", "))
 	}
-	if !slices.Contains(versions(), strings.ToLower(version)) {
-		return refuse(http.StatusBadRequest, codeUnsupportedVersion, "The api-version %s is not supported; send one of %s.", shorten(version, maxQuoted), strings.Join(versions(), ", "))
+	if !slices.Contains(known, version) {
+		hint := ""
+		if version == preview2018 {
+			hint = " (api_2018_preview is off)"
+		}
+		return refuse(http.StatusBadRequest, codeUnsupportedVersion, "The api-version %s is not supported%s; send one of %s.", shorten(version, maxQuoted), hint, strings.Join(known, ", "))
+	}
+	if version == preview2018 && r.op.preview != nil {
+		r.op = r.op.preview
 	}
 	return nil
 }
 
-// readBody reads the body up to the limit attest_body.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// readBody reads the body up to the limit of the operation.
+func (s *Service) readBody(w http.ResponseWriter, r *request) ([]byte, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, bad("The body has Content-Encoding %q; send it as it is, without encoding.", shorten(encoding, maxQuoted))
 	}
+	name, limit := "attest_body", s.AttestBody
+	if r.op.policyBody {
+		name, limit = "policy_body", s.PolicyBody
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, refuse(http.StatusRequestEntityTooLarge, codeBodyTooLarge, "The request body exceeds attest_body (%d bytes).", limit)
+		return nil, refuse(http.StatusRequestEntityTooLarge, codeBodyTooLarge, "The request body exceeds %s (%d bytes).", name, limit)
 	}
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, codeInvalidParameter, "The request body could not be read to its end.")
+		return nil, bad("The request body could not be read to its end.")
 	}
 	return body, nil
 }
 
-// writeJSON writes an answer; ready bytes go out as they are.
+// query gives a parameter of the query whose name is matched without regard to case.
+func (r *request) query(name string) string {
+	for key, values := range r.URL.Query() {
+		if strings.EqualFold(key, name) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// write writes an answer and gives its status.
+func write(w http.ResponseWriter, answer any) int {
+	r, ok := answer.(reply)
+	if !ok {
+		writeJSON(w, http.StatusOK, answer)
+		return http.StatusOK
+	}
+	for name, value := range r.header {
+		w.Header().Set(name, value)
+	}
+	if r.body == nil {
+		w.WriteHeader(r.status)
+	} else {
+		writeJSON(w, r.status, r.body)
+	}
+	return r.status
+}
+
+// writeJSON writes a value as JSON; ready bytes go out as they are.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	b, ready := v.([]byte)
 	if !ready {
 		var err error
-		if b, err = json.Marshal(v); err != nil {
+		if b, err = json.Marshal(v, json.Deterministic(true)); err != nil {
 			panic("api: an answer that cannot be marshalled: " + err.Error())
 		}
 	}
@@ -221,4 +276,12 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // the client may be gone; there is nobody to tell
+}
+
+// pathText undoes the escapes of a part of a path; what is wrongly escaped stays as it is.
+func pathText(s string) string {
+	if text, err := url.PathUnescape(s); err == nil {
+		return text
+	}
+	return s
 }

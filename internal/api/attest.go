@@ -32,26 +32,22 @@ type dataBody struct {
 	DataType *string `json:"datatype"`
 }
 
-type attestAnswer struct {
-	Token string `json:"token"`
-}
-
 // attest serves /attest/SgxEnclave and /attest/OpenEnclave.
-func (s *service) attest(t evidence.Type) func(context.Context, *request) (any, error) {
+func (s *Service) attest(t evidence.Type) func(context.Context, *request) (any, error) {
 	return func(ctx context.Context, r *request) (any, error) {
 		to, draft, err := s.readAttest(t, r)
 		if err != nil {
 			return nil, err
 		}
-		token, err := s.answer(ctx, to, draft)
-		s.keep(r.id, to.Record, err)
-		return attestAnswer{token}, err
+		token, err := s.answer(ctx, r, to, draft)
+		s.keep(r, to.Record, err)
+		return tokenAnswer{token}, err
 	}
 }
 
 // readAttest reads the body of an attest request into what the verifier takes, and the text of its draft policy, nil
 // if it has none.
-func (s *service) readAttest(t evidence.Type, r *request) (verifier.Request, []byte, error) {
+func (s *Service) readAttest(t evidence.Type, r *request) (verifier.Request, []byte, error) {
 	var b attestBody
 	if err := strictjson.Folded(r.body, &b); err != nil {
 		return verifier.Request{}, nil, bad("The request body cannot be read (expected one JSON object): %v.", err)
@@ -73,19 +69,19 @@ func (s *service) readAttest(t evidence.Type, r *request) (verifier.Request, []b
 }
 
 // answer makes the token that the evidence earns; with a draft policy an unsigned one (policy.md section 11).
-func (s *service) answer(ctx context.Context, to verifier.Request, draft []byte) (string, error) {
+func (s *Service) answer(ctx context.Context, r *request, to verifier.Request, draft []byte) (string, error) {
 	if draft != nil {
-		rehearsal, err := s.Verifier.Rehearse(ctx, to, draft)
+		rehearsal, err := r.at.Verifier.Rehearse(ctx, to, draft)
 		if err != nil {
 			return "", err
 		}
-		return s.Keys.MintDraft(rehearsal, s.Clock())
+		return r.at.Keys.MintDraft(rehearsal, s.Clock())
 	}
-	permit, err := s.Verifier.Appraise(ctx, to)
+	permit, err := r.at.Verifier.Appraise(ctx, to)
 	if err != nil {
 		return "", err
 	}
-	return s.Keys.Mint(permit, s.Clock())
+	return r.at.Keys.Mint(permit, s.Clock())
 }
 
 // request turns the body into a request for the verifier.
@@ -173,8 +169,11 @@ func shorten(s string, most int) string {
 	return s[:most] + "…"
 }
 
-// noTPMPolicy answers as a provider does that has no policy for TPMs, which no provider here can have yet.
-func noTPMPolicy(context.Context, *request) (any, error) {
+// attestTPM answers as a provider does that has no policy for TPMs. One that has a policy cannot judge a TPM yet either.
+func attestTPM(_ context.Context, r *request) (any, error) {
+	if r.at.Policy("Tpm").Policy != nil {
+		return nil, bad("The attestation type Tpm is not supported by this service; its policy is kept.")
+	}
 	return nil, refuse(http.StatusBadRequest, codeNoTPMPolicy, "A VBS attestation policy has not been set on the attestation provider.")
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/auth"
+	"github.com/assay-attestation/assay/internal/provider"
 )
 
 // event is the one line that a request leaves in the log. It holds names and outcomes, never evidence, tokens, policy
@@ -20,7 +22,9 @@ type event struct {
 	requestID string
 	method    string
 	path      string
-	caller    string
+	caller    string // address
+	as        *auth.Caller
+	provider  string
 	operation string
 	status    int
 	code      string
@@ -31,12 +35,16 @@ type event struct {
 // maxLoggedPath bounds what a caller can write into the log.
 const maxLoggedPath = 128
 
-func newEvent(r *http.Request) *event {
+func newEvent(r *http.Request, at *provider.Instance) *event {
 	path := r.URL.Path
-	return &event{
+	e := &event{
 		start: time.Now(), requestID: requestID(r.Header.Get("traceparent")), method: shorten(r.Method, maxQuoted),
 		path: path[:min(len(path), maxLoggedPath)], caller: r.RemoteAddr, operation: "Unknown",
 	}
+	if at != nil {
+		e.provider = at.Name
+	}
+	return e
 }
 
 // requestID has the layout of a W3C trace context: the caller's trace if it sent one, a span of our own.
@@ -75,7 +83,7 @@ func (e *event) write(ctx context.Context, log *slog.Logger) {
 		slog.String("path", e.path), slog.String("caller", e.caller), slog.Int("status", e.status),
 		slog.Float64("durationMs", float64(time.Since(e.start).Microseconds())/1000),
 	}
-	for _, a := range []slog.Attr{slog.String("code", e.code), slog.String("check", e.check), slog.String("cause", e.cause)} {
+	for _, a := range []slog.Attr{slog.String("provider", e.provider), slog.String("identity", e.as.String()), slog.String("code", e.code), slog.String("check", e.check), slog.String("cause", e.cause)} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
 		}

@@ -2,11 +2,19 @@ package api
 
 import (
 	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/policy"
 )
 
 // certs answers the set of signing keys (api.md section 10.1).
-func (s *service) certs(context.Context, *request) (any, error) {
-	return s.Keys.Certs(), nil
+func (s *Service) certs(_ context.Context, r *request) (any, error) {
+	return r.at.Keys.Certs(s.Clock()), nil
 }
 
 // openIDConfiguration is the metadata document (api.md section 10.2).
@@ -21,13 +29,13 @@ type openIDConfiguration struct {
 }
 
 // openID answers the metadata document, which says so loudly when the service runs in development mode.
-func (s *service) openID(context.Context, *request) (any, error) {
+func (s *Service) openID(_ context.Context, r *request) (any, error) {
 	return openIDConfiguration{
 		ResponseTypes: []string{"token", "none"},
 		Algorithms:    []string{"RS256"},
-		Revocation:    s.URL + "/revoke",
-		Issuer:        s.URL,
-		KeySetURL:     s.URL + "/certs",
+		Revocation:    r.at.URL + "/revoke",
+		Issuer:        r.at.URL,
+		KeySetURL:     r.at.URL + "/certs",
 		Claims: []string{
 			"cnf", "nonce", "x-ms-ver", "x-ms-attestation-type", "x-ms-policy-hash", "x-ms-policy-signer",
 			"x-ms-sgx-is-debuggable", "x-ms-sgx-mrenclave", "x-ms-sgx-mrsigner", "x-ms-sgx-svn", "x-ms-sgx-ehd",
@@ -35,4 +43,66 @@ func (s *service) openID(context.Context, *request) (any, error) {
 		},
 		Development: s.Development,
 	}, nil
+}
+
+// health answers 204 if the service can verify and sign now (api.md section 12).
+func (s *Service) health(ctx context.Context, _ *request) (any, error) {
+	if err := s.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return reply{status: http.StatusNoContent}, nil
+}
+
+// Baseline is a TCB baseline for SGX that policies can select.
+type Baseline struct {
+	Number      uint32 // TCB evaluation data number
+	Released    time.Time
+	PSWLinux    string // least version of Intel's platform software; empty where nobody says
+	PSWWindows  string
+	IsOfDefault bool // azuredefault stands for it
+}
+
+// baselineBody is a baseline on the wire (api.md section 11).
+type baselineBody struct {
+	Identifier string `json:"tcbIdentifier"`
+	Number     uint32 `json:"tcbEvaluationDataNumber"`
+	Released   string `json:"tcbReleaseDate"` // without a zone, as in the published example
+	PSWLinux   string `json:"minimumPswLinuxVersion"`
+	PSWWindows string `json:"minimumPswWindowsVersion"`
+	Selected   bool   `json:"isSelectedTcb"`
+}
+
+// tcbBaselines answers the baselines that a policy can select, and which of them the current one does.
+func (s *Service) tcbBaselines(_ context.Context, r *request) (any, error) {
+	t, err := policyType(r.params["type"])
+	if err != nil {
+		return nil, err
+	}
+	if t != "SgxEnclave" && t != "OpenEnclave" {
+		return nil, bad("There are no TCB baselines for the attestation type %s, only for SgxEnclave and OpenEnclave.", t)
+	}
+	selected, err := selectedBaseline(r, t)
+	if err != nil {
+		return nil, err
+	}
+	onlySelected := strings.EqualFold(r.query("provideCurrentTcbInPolicy"), "true")
+	list := []baselineBody{}
+	for _, b := range s.Baselines() {
+		id := strconv.FormatUint(uint64(b.Number), 10)
+		is := id == selected || selected == collateral.DefaultBaseline && b.IsOfDefault
+		if is || !onlySelected {
+			list = append(list, baselineBody{id, b.Number, b.Released.UTC().Format("2006-01-02T15:04:05"), b.PSWLinux, b.PSWWindows, is})
+		}
+	}
+	return map[string][]baselineBody{"tcbBaselines": slices.Clip(list)}, nil
+}
+
+// selectedBaseline gives the baseline that the policy in force selects.
+func selectedBaseline(r *request, attestationType string) (string, error) {
+	p := r.at.Policy(attestationType).Policy
+	c, err := p.Configure(attestationType, policy.Budget{})
+	if err != nil {
+		return "", err
+	}
+	return c.TCBBaseline(), nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,12 @@ import (
 	"time"
 
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/keyring"
+	"github.com/assay-attestation/assay/internal/policyjws"
+	"github.com/assay-attestation/assay/internal/provider"
+	"github.com/assay-attestation/assay/internal/store"
 	"github.com/assay-attestation/assay/internal/verifier"
 	"github.com/assay-attestation/assay/policy"
 	"github.com/assay-attestation/assay/result"
@@ -32,6 +38,10 @@ const (
 	codeTooMany            = "TooManyRequests"
 	codeInternal           = "InternalError"
 	codeCollateral         = "CollateralUnavailable"
+	codeUnauthorized       = "Unauthorized"
+	codeForbidden          = "Forbidden"
+	codeConflict           = "Conflict"
+	codeUnavailable        = "ServiceUnavailable"
 )
 
 // defaultRetry is told to clients when nobody knows better when a fault of ours or of an upstream will have passed.
@@ -93,6 +103,9 @@ func problemOf(err error) *problem {
 	if p := policyProblem(err); p != nil {
 		return p
 	}
+	if p := changeProblem(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, collateral.ErrUnknownBaseline):
 		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: err.Error()}
@@ -149,13 +162,43 @@ func policyProblem(err error) *problem {
 	return nil
 }
 
+// changeProblem maps the refusals of callers and of changes, or gives nil.
+func changeProblem(err error) *problem {
+	if refused, ok := errors.AsType[*auth.Refused](err); ok {
+		return &problem{status: http.StatusUnauthorized, code: codeUnauthorized, message: refused.Error()}
+	}
+	if u, ok := errors.AsType[*auth.Unavailable](err); ok {
+		return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, message: "The issuer of the token cannot be asked for its keys.", retry: cmp.Or(u.RetryAfter, defaultRetry)}
+	}
+	if jws, ok := errors.AsType[*policyjws.Refusal](err); ok {
+		return &problem{status: http.StatusBadRequest, code: jws.Code(), message: jws.Error()}
+	}
+	for _, known := range []error{provider.ErrNotIsolated, provider.ErrShared, provider.ErrLastSigner, provider.ErrTooManySigners, provider.ErrConfigured, provider.ErrFixed, provider.ErrNoURL} {
+		if errors.Is(err, known) {
+			return &problem{status: http.StatusBadRequest, code: codeInvalidOperation, message: err.Error() + "."}
+		}
+	}
+	if coming, ok := errors.AsType[*keyring.ComingError](err); ok {
+		return &problem{status: http.StatusConflict, code: codeConflict, message: coming.Error() + "."}
+	}
+	switch {
+	case errors.Is(err, provider.ErrInvalid), errors.Is(err, provider.ErrBaseline):
+		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: err.Error() + "."}
+	case errors.Is(err, provider.ErrNoSuchVersion):
+		return &problem{status: http.StatusNotFound, code: codeNotFound, message: err.Error() + "."}
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrTaken):
+		return &problem{status: http.StatusConflict, code: codeConflict, message: err.Error() + "."}
+	}
+	return nil
+}
+
 // bareFailure is all that is said of a failed evaluation where hide_policy_reasons is on.
 const bareFailure = "Policy Engine Exception: The policy could not be evaluated over the claims of the evidence."
 
-// problemOf maps an error, and leaves out what the provider does not want said.
-func (s *service) problemOf(err error) *problem {
+// problemFor maps an error, and leaves out what the provider does not want said to this caller.
+func (s *Service) problemFor(r *request, err error) *problem {
 	p := problemOf(err)
-	if p.bare != "" && s.HidePolicyReasons {
+	if p.bare != "" && r.at.Settings.HidePolicyReasons && !s.may(r, auth.Read) {
 		p.message = p.bare + " The provider does not say why (hide_policy_reasons); its operator can find out by the request id."
 	}
 	return p
@@ -163,9 +206,9 @@ func (s *service) problemOf(err error) *problem {
 
 type errorBody struct {
 	Error struct {
-		Code    string     `json:"code"`
-		Message string     `json:"message"`
-		Inner   innerError `json:"innererror"`
+		Code    string      `json:"code"`
+		Message string      `json:"message"`
+		Inner   *innerError `json:"innererror,omitzero"`
 	} `json:"error"`
 }
 
@@ -177,18 +220,38 @@ type innerError struct {
 // text is the message as it is sent: it may quote what the caller sent.
 func (p *problem) text() string { return strings.ToValidUTF8(shorten(p.message, maxMessage), "\uFFFD") }
 
-// write answers with the problem in the shape that all clients read.
-func (p *problem) write(w http.ResponseWriter) {
+// errorForm is how an operation writes its refusals.
+type errorForm int
+
+const (
+	usualErrors   errorForm = iota
+	armErrors               // without the inner error (management.md section 3)
+	previewErrors           // of 2018-09-01-preview: 401 is a string (api.md section 5)
+)
+
+// errors gives the form of the operation, the usual one before an operation was found.
+func (op *operation) errors() errorForm {
+	if op == nil {
+		return usualErrors
+	}
+	return op.form
+}
+
+// write answers with the problem in the shape that the clients of the operation read.
+func (p *problem) write(w http.ResponseWriter, form errorForm) {
 	var b errorBody
 	b.Error.Code, b.Error.Message = p.code, p.text()
-	b.Error.Inner = innerError{p.code, b.Error.Message}
-	if p.inner != "" {
-		b.Error.Inner.Code = p.inner
+	if form != armErrors {
+		b.Error.Inner = &innerError{cmp.Or(p.inner, p.code), b.Error.Message}
 	}
 	w.Header().Set("x-ms-error-code", p.code)
 	if p.retry > 0 {
 		seconds := int64((p.retry + time.Second - 1) / time.Second)
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	if form == previewErrors && p.status == http.StatusUnauthorized {
+		writeJSON(w, p.status, b.Error.Message)
+		return
 	}
 	writeJSON(w, p.status, b)
 }

@@ -105,6 +105,17 @@ func (b *Baselines) Check(id string) error {
 	return unknownBaseline(id, "expected %q or a TCB evaluation data number (stored: %s)", DefaultBaseline, stored)
 }
 
+// Stored gives the TCB info of the stored sets, in their order; the first of a platform is its default baseline.
+func (b *Baselines) Stored() (all []*dcap.TCBInfo) {
+	for _, s := range b.stored {
+		all = append(all, s.tcbInfo)
+	}
+	return all
+}
+
+// IsLive reports whether baselines that are not stored can be had.
+func (b *Baselines) IsLive() bool { return b.live != nil }
+
 // numbers are the evaluation numbers of the stored sets.
 func (b *Baselines) numbers() []string {
 	numbers := map[uint32]bool{}

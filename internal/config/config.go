@@ -15,8 +15,8 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/evidence/dcap"
-	"github.com/assay-attestation/assay/internal/verifier"
+	"github.com/assay-attestation/assay/internal/auth"
+	"github.com/assay-attestation/assay/internal/provider"
 )
 
 // DefaultListen is where the service listens unless told otherwise: this machine only.
@@ -49,8 +49,48 @@ type Config struct {
 	// CollateralSource is where collateral is fetched: the URL of Intel's service, of a PCCS or of an Azure cache.
 	// Default: Intel's service if Collateral is empty, else none.
 	CollateralSource string `yaml:"collateral_source"`
-	// Policies are files (text, or JWS around it) by attestation type, in force from the start: {SgxEnclave: FILE}.
+	// Policies are files (text, or JWS around it) by attestation type: the default policies of the default provider, in force
+	// until its owner sets others: {SgxEnclave: FILE}.
 	Policies map[string]string `yaml:"policies"`
+	// PolicySigners are PEM files of certificates. With any, the default provider is isolated from the day it is created, and
+	// these are its first policy management certificates, in this order; later they are changed by way of the API only.
+	PolicySigners []string `yaml:"policy_signers"`
+	// Shared makes the default provider one for everybody: its policies can be read without a token and not be changed.
+	Shared bool `yaml:"shared"`
+	// Location is the region that ARM shows for the default provider, and for new ones that name none; default local.
+	Location string `yaml:"location"`
+	// ProviderURL is the external URL of a new provider, with {name} and perhaps {location} in its host name:
+	// https://{name}.attest.example. They are all served by the listener of the service and told apart by the Host header.
+	ProviderURL string `yaml:"provider_url"`
+	// ProviderListen are the addresses of listeners for new providers, a range of ports: 127.0.0.1:9000-9099. With it each
+	// new provider has a port of its own, and its URL is that of the default provider with this port. In development mode the
+	// default is any free port.
+	ProviderListen string `yaml:"provider_listen"`
+	// Store is where state is kept: a PostgreSQL URL, or the name of an SQLite file; default assay.db in Data.
+	Store string `yaml:"store"`
+	// StoreFile is a file that holds the value of Store, which may have a password in it.
+	StoreFile string `yaml:"store_file"`
+	// SealKey is the file with the key under which signing keys are encrypted in the store; default seal.key in Data, which is
+	// made when the store is a file in Data too.
+	SealKey string `yaml:"seal_key"`
+	// Keys are the times of signing keys.
+	Keys Keys `yaml:"keys"`
+	// Auth says whom to believe and what they may do. Without it nobody may do what needs a permission.
+	Auth auth.Config `yaml:"auth"`
+	// ClientCA has the roots, in PEM, of client certificates (mTLS); the rules for them are in Auth.
+	ClientCA string `yaml:"client_ca"`
+	// Limits are the rates at which callers are served.
+	Limits Limits `yaml:"rate_limits"`
+	// Audit says what else the audit trail does beside being kept in the store.
+	Audit Audit `yaml:"audit"`
+	// OpsListen is the address for operators: /livez, /readyz and /metrics, plain HTTP; default none.
+	OpsListen string `yaml:"ops_listen"`
+	// Preview2018 is the switch api_2018_preview, on by default.
+	Preview2018 *bool `yaml:"api_2018_preview"`
+	// ARMFacade is the switch arm_facade, off by default: serve the routes of the Azure Resource Manager.
+	ARMFacade bool `yaml:"arm_facade"`
+	// PolicyBody is the limit policy_body in bytes; default 2 MiB.
+	PolicyBody int64 `yaml:"policy_body"`
 	// Dev is development mode: simulated vendors are trusted beside the real ones, and everything says so.
 	Dev bool `yaml:"dev"`
 	// At is a fixed time for evidence and collateral, in development mode only; never for a token's own times.
@@ -62,44 +102,54 @@ type Config struct {
 	// Explanations bounds what is kept to explain the decisions of the service.
 	Explanations Explanations `yaml:"explanations"`
 	// Settings are the provider's switches.
-	Settings Settings `yaml:"settings"`
+	Settings provider.Settings `yaml:"settings"`
 }
 
-// Explanations bounds the explanations that are kept for GET /assay/v1/explanations (native.md section 3). Nothing is kept
-// outside development mode until there is a way to say who may read them.
+// Keys are the times of signing keys (tokens.md section 3.2). Zero means the default.
+type Keys struct {
+	// PublishLead is the limit key_publish_lead: how long a key is listed before it signs; default 24h.
+	PublishLead time.Duration `yaml:"publish_lead"`
+	// RotateEvery is how long a key signs until the next one does; default 2160h, 90 days. Never with RotateNever.
+	RotateEvery time.Duration `yaml:"rotate_every"`
+	// RotateNever leaves rotation to the operator's command.
+	RotateNever bool `yaml:"rotate_never"`
+	// Retain is how long a key stays listed after the next one took over; default and least 24h5m, the life of the longest-lived
+	// tokens.
+	Retain time.Duration `yaml:"retain"`
+}
+
+// Limits are rates in requests per second, and how many may come at once. Zero means the default, a negative rate none.
+type Limits struct {
+	// Address bounds all requests of one address (one /64 of IPv6); default none.
+	Address Rate `yaml:"address"`
+	// Denied bounds the refused requests for management of one address, each of which costs a row of the audit trail; default 5, 100.
+	Denied Rate `yaml:"denied"`
+	// Management bounds the operations of one caller that need a permission; default 200, 1000.
+	Management Rate `yaml:"management"`
+}
+
+// Rate is a rate and a burst.
+type Rate struct {
+	PerSecond float64 `yaml:"per_second"`
+	Burst     int     `yaml:"burst"`
+}
+
+// Audit says where the audit trail goes beside the store, and what is in it.
+type Audit struct {
+	// File is a file of JSON lines.
+	File string `yaml:"file"`
+	// Stdout writes it to standard output.
+	Stdout bool `yaml:"stdout"`
+	// Attest puts every decision about evidence into it.
+	Attest bool `yaml:"attest"`
+}
+
+// Explanations bounds the explanations that are kept for GET /assay/v1/explanations (native.md section 3).
 type Explanations struct {
 	// Entries is how many requests are remembered; default 10,000.
 	Entries int `yaml:"entries"`
 	// Age is for how long; default 24h.
 	Age time.Duration `yaml:"age"`
-}
-
-// Settings are the switches of a provider that concern SGX evidence, under the names of the specification (README.md
-// section 6).
-type Settings struct {
-	// Strict puts every switch at its strict value.
-	Strict bool `yaml:"strict"`
-	// AllowDraftPolicy is on by default.
-	AllowDraftPolicy *bool `yaml:"allow_draft_policy"`
-	// RefuseDebuggable refuses debuggable enclaves before the policy runs.
-	RefuseDebuggable bool `yaml:"refuse_debuggable"`
-	// HidePolicyReasons keeps the text of the policy, and the claims it met, out of the messages of its refusals.
-	HidePolicyReasons bool `yaml:"hide_policy_reasons"`
-	// RequireZeroReportDataTail demands a zero upper half of the report data when runtime data is given.
-	RequireZeroReportDataTail bool `yaml:"require_zero_report_data_tail"`
-	// RequireCRLs is on by default.
-	RequireCRLs *bool `yaml:"require_crls"`
-	// CollateralExpiry is enforce or pinned; empty: enforce for live baselines, pinned for stored ones.
-	CollateralExpiry string `yaml:"collateral_expiry"`
-	// CollateralGrace is how long past nextUpdate collateral is still used.
-	CollateralGrace time.Duration `yaml:"collateral_grace"`
-	// TCBAcceptedStatuses are the statuses that earn a token, each with the date (2026-01-31) on which its waiver
-	// ends, or with an empty string. Default: UpToDate and SWHardeningNeeded.
-	TCBAcceptedStatuses map[string]string `yaml:"tcb_accepted_statuses"`
-	// TCBMinEvaluationNumber, TCBMinDate and TCBRefusedAdvisories are further conditions of the baseline.
-	TCBMinEvaluationNumber uint32   `yaml:"tcb_min_evaluation_number"`
-	TCBMinDate             string   `yaml:"tcb_min_date"`
-	TCBRefusedAdvisories   []string `yaml:"tcb_refused_advisories"`
 }
 
 // Read reads a configuration file.
@@ -144,6 +194,12 @@ func (c *Config) Complete() error {
 	if c.Data == "" {
 		c.Data = "assay-data"
 	}
+	if c.Location == "" {
+		c.Location = "local"
+	}
+	if c.Dev && c.ProviderURL == "" && c.ProviderListen == "" {
+		c.ProviderListen = "127.0.0.1:0"
+	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	switch {
 	case err != nil:
@@ -162,11 +218,22 @@ func (c *Config) Complete() error {
 		return errors.New("url must not end in a slash")
 	case c.AttestBody < 0:
 		return fmt.Errorf("attest_body: expected a number of bytes, found %d", c.AttestBody)
+	case c.PolicyBody < 0:
+		return fmt.Errorf("policy_body: expected a number of bytes, found %d", c.PolicyBody)
+	case c.Store != "" && c.StoreFile != "":
+		return errors.New("store and store_file exclude each other")
+	case c.ProviderURL != "" && c.ProviderListen != "":
+		return errors.New("provider_url and provider_listen exclude each other")
+	case c.ProviderURL != "" && !strings.Contains(c.ProviderURL, "{name}"):
+		return fmt.Errorf("provider_url: expected a URL with {name} in its host name, found %q", c.ProviderURL)
 	case c.PolicyTime < 0:
 		return fmt.Errorf("policy_time: expected a duration such as 5s, found %v", c.PolicyTime)
 	}
 	return nil
 }
+
+// Preview reports the switch api_2018_preview.
+func (c *Config) Preview() bool { return c.Preview2018 == nil || *c.Preview2018 }
 
 // PlainHTTP reports whether the listener speaks HTTP without TLS.
 func (c *Config) PlainHTTP() bool { return c.InsecureHTTP && c.TLSCert == "" }
@@ -174,68 +241,6 @@ func (c *Config) PlainHTTP() bool { return c.InsecureHTTP && c.TLSCert == "" }
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// Baseline turns the settings into the verifier's terms.
-func (s *Settings) Baseline() (verifier.Baseline, error) {
-	b := verifier.Baseline{
-		Strict:              s.Strict,
-		AllowDraftPolicy:    s.AllowDraftPolicy == nil || *s.AllowDraftPolicy,
-		RefuseDebuggable:    s.RefuseDebuggable,
-		ZeroReportDataTail:  s.RequireZeroReportDataTail,
-		WithoutCRLs:         s.RequireCRLs != nil && !*s.RequireCRLs,
-		CollateralGrace:     s.CollateralGrace,
-		MinEvaluationNumber: s.TCBMinEvaluationNumber,
-		RefusedAdvisories:   s.TCBRefusedAdvisories,
-	}
-	if s.CollateralGrace < 0 {
-		return b, fmt.Errorf("collateral_grace: expected a duration such as 24h, found %v", s.CollateralGrace)
-	}
-	var err error
-	if b.Expiry, err = s.expiry(); err != nil {
-		return b, err
-	}
-	if s.TCBMinDate != "" {
-		if b.MinDate, err = date("tcb_min_date", s.TCBMinDate); err != nil {
-			return b, err
-		}
-	}
-	for status, until := range s.TCBAcceptedStatuses {
-		if b.AcceptedStatuses == nil {
-			b.AcceptedStatuses = map[dcap.Status]time.Time{}
-		}
-		var end time.Time
-		if until != "" {
-			if end, err = date("tcb_accepted_statuses", until); err != nil {
-				return b, err
-			}
-		}
-		b.AcceptedStatuses[dcap.Status(status)] = end
-	}
-	return b, b.Check()
-}
-
-// expiry is nil where the baseline itself decides.
-func (s *Settings) expiry() (*dcap.Expiry, error) {
-	e := dcap.Enforce
-	switch s.CollateralExpiry {
-	case "":
-		return nil, nil
-	case "enforce":
-		return &e, nil
-	case "pinned":
-		e = dcap.Pinned
-		return &e, nil
-	}
-	return nil, fmt.Errorf("collateral_expiry: expected enforce or pinned, found %q", s.CollateralExpiry)
-}
-
-func date(key, s string) (time.Time, error) {
-	t, err := time.Parse(time.DateOnly, s)
-	if err != nil {
-		return t, fmt.Errorf("%s: expected a date such as 2026-01-31, found %q", key, s)
-	}
-	return t, nil
 }
 
 // SetPolicy names the file of the policy for an attestation type, in the place of any other.

@@ -16,15 +16,15 @@ import (
 //
 // Its validity is the one recorded (tokens.md section 3.1) and says nothing about the key's age: relying parties take
 // the certificate as a container for the key and trust it for where they fetched it. With a fixed window and a
-// signature by RSASSA-PKCS1-v1_5, key and URL give the same certificate every time.
-func certify(key *rsa.PrivateKey, issuer string) (result.PublishedKey, error) {
+// signature by RSASSA-PKCS1-v1_5, key and URL give the same certificate every time. It returns the end of the validity too.
+func certify(key *rsa.PrivateKey, issuer string) (result.PublishedKey, time.Time, error) {
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
-		return result.PublishedKey{}, err
+		return result.PublishedKey{}, time.Time{}, err
 	}
 	name, err := commonName(issuer)
 	if err != nil {
-		return result.PublishedKey{}, err
+		return result.PublishedKey{}, time.Time{}, err
 	}
 	digest := sha256.Sum256(spki)
 	keyID := digest[:20] // any value that is the key's own will do (RFC 5280 section 4.2.1.2)
@@ -40,9 +40,9 @@ func certify(key *rsa.PrivateKey, issuer string) (result.PublishedKey, error) {
 	}
 	der, err := x509.CreateCertificate(nil, template, template, key.Public(), key)
 	if err != nil {
-		return result.PublishedKey{}, err
+		return result.PublishedKey{}, time.Time{}, err
 	}
-	return result.PublishedKey{KeyID: result.KeyID(spki), Chain: [][]byte{der}}, nil
+	return result.PublishedKey{KeyID: result.KeyID(spki), Chain: [][]byte{der}}, template.NotAfter, nil
 }
 
 // commonName is the DER of a name with the one attribute commonName, as UTF8String like the recorded ones. Package

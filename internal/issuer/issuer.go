@@ -1,74 +1,124 @@
-// Package issuer holds the signing keys of one attestation provider and issues its tokens: it keeps the keys on disk,
-// publishes them as instance certificates, adds the registered claims and signs (tokens.md sections 2 to 4). What a
-// token says is decided elsewhere; the form of tokens and key sets is package result.
+// Package issuer has the signing keys of one attestation provider and issues its tokens: it publishes the keys as
+// instance certificates, adds the registered claims and signs (tokens.md sections 2 to 4). What a token says is decided
+// elsewhere; the form of tokens and key sets is package result. Where keys are kept is not known here.
 package issuer
 
 import (
-	"crypto/rsa"
-	"errors"
+	"cmp"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/assay-attestation/assay/result"
 )
 
-// Config says whose keys to open. Both Dir and Issuer are needed.
+// MaxKeys is how many keys a provider can have at a time, those to come and those retired included.
+const MaxKeys = 32
+
+// Config says whose keys they are.
 type Config struct {
-	// Dir is the folder that holds the provider's keys and nothing else. It is made with mode 0700 if it is not there.
-	Dir string
 	// Issuer is the provider's external URL without a trailing slash: the iss of its tokens.
 	Issuer string
 	// Development puts the mark of development mode into every token (native.md section 2).
 	Development bool
 }
 
-// Keys are a provider's signing keys. They do not change while the service runs and may be used concurrently.
+// Keys are a provider's signing keys. They do not change and may be used concurrently.
 type Keys struct {
 	issuer      string
 	development bool
-	keys        []signingKey // by the time from which they sign
-	certs       []byte
+	keys        []signingKey // in the order in which they sign
 	set         *result.KeySet
 }
 
 // signingKey is a key that signs from a time on, until a later one takes over.
 type signingKey struct {
-	from   time.Time
-	signer result.Signer
+	from     time.Time
+	notAfter time.Time // of its certificate
+	signer   result.Signer
+	certs    []byte // the body of /certs while this key signs
 }
 
-// Open reads the keys in cfg.Dir, after making the first one, which signs from now on, if there is none. Certificates
-// are not kept: they follow from key and URL, so that a new URL gets new ones and a restart the same.
+// Published says of a listed key since when and until when it signs.
+type Published struct {
+	KeyID    string
+	From     time.Time
+	Until    time.Time // zero if no other key is to take over
+	NotAfter time.Time // of its certificate
+}
+
+// New makes the keys of a provider, in any order, ready to sign. Certificates are not kept: they follow from key and URL,
+// so that a new URL gets new ones and a restart the same.
 //
-// It refuses a folder or key file that others than its owner can reach, and keys under 2048 bits.
-func Open(cfg Config, now time.Time) (*Keys, error) {
+// It refuses an issuer that clients cannot use, no keys, more than MaxKeys, the same key twice, and keys that
+// [ParseKey] would refuse.
+func New(cfg Config, keys []Key) (*Keys, error) {
 	if err := checkIssuer(cfg.Issuer); err != nil {
 		return nil, err
 	}
-	stored, err := loadOrCreate(cfg.Dir, now)
-	if err != nil {
-		return nil, fmt.Errorf("opening the signing keys: %w", err)
+	if err := checkKeys(keys); err != nil {
+		return nil, fmt.Errorf("signing keys of %s: %w", cfg.Issuer, err)
 	}
 	k := &Keys{issuer: cfg.Issuer, development: cfg.Development}
 	var published []result.PublishedKey
-	for _, s := range stored {
-		p, err := certify(s.key, cfg.Issuer)
+	for _, key := range slices.SortedFunc(slices.Values(keys), compare) {
+		p, notAfter, err := certify(key.Private, cfg.Issuer)
 		if err != nil {
 			return nil, fmt.Errorf("certifying a signing key for %s: %w", cfg.Issuer, err)
 		}
 		published = append(published, p)
-		k.keys = append(k.keys, signingKey{from: s.from, signer: result.Signer{Key: s.key, KeyID: p.KeyID, KeySetURL: cfg.Issuer + "/certs"}})
+		signer := result.Signer{Key: key.Private, KeyID: p.KeyID, KeySetURL: cfg.Issuer + "/certs"}
+		k.keys = append(k.keys, signingKey{from: key.From, notAfter: notAfter, signer: signer})
 	}
-	if k.certs, err = result.MarshalKeySet(published); err != nil {
+	if err := k.publish(published); err != nil {
 		return nil, err
 	}
-	// What the service checks its tokens against is what a relying party will read.
-	if k.set, err = result.ParseKeySet(k.certs); err != nil {
-		return nil, fmt.Errorf("reading the own key set: %w", err)
-	}
 	return k, nil
+}
+
+// compare puts keys into the order in which they sign, the same in every replica.
+func compare(a, b Key) int {
+	return cmp.Or(a.From.Compare(b.From), strings.Compare(a.ID, b.ID))
+}
+
+func checkKeys(keys []Key) error {
+	if len(keys) == 0 || len(keys) > MaxKeys {
+		return fmt.Errorf("expected 1 to %d, found %d", MaxKeys, len(keys))
+	}
+	seen := map[string]bool{}
+	for _, key := range keys {
+		if err := key.check(); err != nil {
+			return err
+		}
+		if seen[key.ID] {
+			return fmt.Errorf("the key %s is there twice", key.ID)
+		}
+		seen[key.ID] = true
+	}
+	return nil
+}
+
+// publish writes the key set for the time of each key, and reads it.
+func (k *Keys) publish(published []result.PublishedKey) (err error) {
+	for i := range k.keys {
+		if k.keys[i].certs, err = result.MarshalKeySet(inOrder(published, i)); err != nil {
+			return err
+		}
+	}
+	// What the service checks its tokens against is what a relying party will read.
+	if k.set, err = result.ParseKeySet(k.keys[0].certs); err != nil {
+		return fmt.Errorf("reading the own key set: %w", err)
+	}
+	return nil
+}
+
+// inOrder puts the key in use first, as recorded key sets have it, then those to come, then the retired, latest first.
+func inOrder(keys []result.PublishedKey, inUse int) []result.PublishedKey {
+	retired := slices.Clone(keys[:inUse])
+	slices.Reverse(retired)
+	return append(slices.Clone(keys[inUse:]), retired...)
 }
 
 // checkIssuer holds the URL to what clients can use: they compare iss as text, append paths, and drop a path of its
@@ -90,46 +140,37 @@ func checkIssuer(issuer string) error {
 // Issuer returns the iss of the provider's tokens.
 func (k *Keys) Issuer() string { return k.issuer }
 
-// Certs returns the body of /certs (api.md section 10.1): JSON that lists every key, in use, to come, or retired. It is
-// made once; callers must not change it.
-func (k *Keys) Certs() []byte { return k.certs }
+// Certs returns the body of /certs at a time (api.md section 10.1): JSON that lists every key, the one in use first, then
+// those to come, then the retired. It is made once; callers must not change it.
+func (k *Keys) Certs(at time.Time) []byte { return k.inUse(at).certs }
 
 // KeySet returns the same keys as a relying party reads them.
 func (k *Keys) KeySet() *result.KeySet { return k.set }
 
 // KeyID returns the kid of the key that signs at a time.
-func (k *Keys) KeyID(at time.Time) string { return k.signer(at).KeyID }
+func (k *Keys) KeyID(at time.Time) string { return k.inUse(at).signer.KeyID }
 
-// signer is the newest key whose time has come. With a clock before all of them it is the oldest key, the one that
+// Published returns all keys in the order in which they sign.
+func (k *Keys) Published() []Published {
+	var all []Published
+	for i, key := range k.keys {
+		p := Published{KeyID: key.signer.KeyID, From: key.from, NotAfter: key.notAfter}
+		if i+1 < len(k.keys) {
+			p.Until = k.keys[i+1].from
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// inUse is the newest key whose time has come. With a clock before all of them it is the oldest key, the one that
 // relying parties are most likely to know.
-func (k *Keys) signer(at time.Time) result.Signer {
+func (k *Keys) inUse(at time.Time) signingKey {
 	chosen := k.keys[0]
 	for _, key := range k.keys[1:] {
 		if !key.from.After(at) {
 			chosen = key
 		}
 	}
-	return chosen.signer
-}
-
-// storedKey is a key as kept in the folder.
-type storedKey struct {
-	from time.Time
-	key  *rsa.PrivateKey
-}
-
-var errNoKeys = errors.New("the folder has no signing key")
-
-func loadOrCreate(dir string, now time.Time) ([]storedKey, error) {
-	if err := makeFolder(dir); err != nil {
-		return nil, err
-	}
-	keys, err := load(dir)
-	if !errors.Is(err, errNoKeys) {
-		return keys, err
-	}
-	if err := create(dir, now); err != nil {
-		return nil, err
-	}
-	return load(dir)
+	return chosen
 }

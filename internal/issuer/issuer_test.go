@@ -10,8 +10,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,32 +22,44 @@ const testIssuer = "https://demo.local.attest.example"
 
 var start = time.Date(2030, 3, 17, 17, 46, 40, 0, time.UTC)
 
-func open(t testing.TB, dir string) *Keys {
+// generate is a new key.
+func generate(t testing.TB, from time.Time) Key {
 	t.Helper()
-	k, err := Open(Config{Dir: dir, Issuer: testIssuer}, start)
+	key, err := Generate(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// open is the provider with one new key, or with the given ones.
+func open(t testing.TB, keys ...Key) *Keys {
+	t.Helper()
+	if len(keys) == 0 {
+		keys = []Key{generate(t, start)}
+	}
+	k, err := New(Config{Issuer: testIssuer}, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
 
-func TestFirstStartMakesAKeyThatIsKept(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data", "keys")
-	first := open(t, dir)
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 || !strings.HasPrefix(entries[0].Name(), "20300317T174640Z-") {
-		t.Fatalf("folder has %v, %v, want one file named after the time", entries, err)
+func TestKeyIsWrittenAndReadWhole(t *testing.T) {
+	key := generate(t, start)
+	der, err := key.Marshal()
+	if err != nil {
+		t.Fatal(err)
 	}
-	info, _ := entries[0].Info()
-	folder, _ := os.Stat(dir)
-	if info.Mode() != 0o600 || folder.Mode().Perm() != 0o700 {
-		t.Errorf("modes %v and %v, want 0600 and 0700", info.Mode(), folder.Mode())
+	again, err := ParseKey(key.ID, start, der)
+	if err != nil || !again.Private.Equal(key.Private) || again.ID != key.ID || !again.From.Equal(start) {
+		t.Fatalf("got %s, %v, want the key %s", again.ID, err, key.ID)
 	}
-	if again := open(t, dir); !bytes.Equal(again.Certs(), first.Certs()) {
-		t.Errorf("after a restart /certs is\n%s\nbefore it was\n%s", again.Certs(), first.Certs())
-	}
-	if n := first.signer(start).Key.Public().(*rsa.PublicKey).N.BitLen(); n != 2048 {
+	if n := key.Private.N.BitLen(); n != 2048 {
 		t.Errorf("key of %d bits, want 2048", n)
+	}
+	if before, after := open(t, key).Certs(start), open(t, again).Certs(start); !bytes.Equal(before, after) {
+		t.Errorf("after a restart /certs is\n%s\nbefore it was\n%s", after, before)
 	}
 }
 
@@ -57,7 +67,7 @@ func TestFirstStartMakesAKeyThatIsKept(t *testing.T) {
 func published(t testing.TB, k *Keys) (certs []*x509.Certificate, kids []string) {
 	t.Helper()
 	var set struct{ Keys []map[string]any }
-	if err := json.Unmarshal(k.Certs(), &set); err != nil {
+	if err := json.Unmarshal(k.Certs(start), &set); err != nil {
 		t.Fatal(err)
 	}
 	for _, entry := range set.Keys {
@@ -78,7 +88,7 @@ func published(t testing.TB, k *Keys) (certs []*x509.Certificate, kids []string)
 }
 
 func TestInstanceCertificate(t *testing.T) {
-	certs, kids := published(t, open(t, t.TempDir()+"/keys"))
+	certs, kids := published(t, open(t))
 	c := certs[0]
 	// SEQUENCE { SET { SEQUENCE { OID 2.5.4.3, UTF8String } } }
 	name := append([]byte{0x30, 0x2c, 0x31, 0x2a, 0x30, 0x28, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, byte(len(testIssuer))}, testIssuer...)
@@ -102,9 +112,9 @@ func TestInstanceCertificate(t *testing.T) {
 }
 
 func TestNewURLGetsANewCertificateForTheSameKey(t *testing.T) {
-	dir := t.TempDir() + "/keys"
-	before, kids := published(t, open(t, dir))
-	moved, err := Open(Config{Dir: dir, Issuer: "https://localhost:8443"}, start)
+	key := generate(t, start)
+	before, kids := published(t, open(t, key))
+	moved, err := New(Config{Issuer: "https://localhost:8443"}, []Key{key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,19 +125,14 @@ func TestNewURLGetsANewCertificateForTheSameKey(t *testing.T) {
 }
 
 func TestAddedKeyIsListedAtOnceAndSignsFromItsTime(t *testing.T) {
-	dir := t.TempDir() + "/keys"
-	old := open(t, dir)
 	takesOver := start.Add(24 * time.Hour)
-	if err := create(dir, takesOver); err != nil {
-		t.Fatal(err)
-	}
-	k := open(t, dir)
-	if _, kids := published(t, k); len(kids) != 2 {
-		t.Fatalf("listed %v, want two keys", kids)
-	}
-	for at, isOld := range map[time.Time]bool{start.Add(-time.Hour): true, start: true, takesOver.Add(-1): true, takesOver: false} {
-		if got := k.KeyID(at); (got == old.KeyID(start)) != isOld {
-			t.Errorf("at %s signs %s, the old key is %s", at, got, old.KeyID(start))
+	old, added := generate(t, start), generate(t, takesOver)
+	k := open(t, added, old) // in any order
+	for at, want := range map[time.Time]string{
+		start.Add(-time.Hour): old.ID, start: old.ID, takesOver.Add(-1): old.ID, takesOver: added.ID, takesOver.Add(time.Hour): added.ID,
+	} {
+		if got := k.KeyID(at); got != want {
+			t.Errorf("at %s signs %s, want %s", at, got, want)
 		}
 		token, err := k.sign(Attestation, nil, at)
 		if err != nil {
@@ -139,7 +144,82 @@ func TestAddedKeyIsListedAtOnceAndSignsFromItsTime(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesUnsafeOrUnfitKeys(t *testing.T) {
+// TestKeyInUseIsListedFirst: the recorded sets have the instance certificate in first place (tokens.md section 3.1).
+func TestKeyInUseIsListedFirst(t *testing.T) {
+	var keys []Key
+	for day := range 4 {
+		keys = append(keys, generate(t, start.AddDate(0, 0, day)))
+	}
+	k := open(t, keys...)
+	for day, order := range map[int][]int{-1: {0, 1, 2, 3}, 0: {0, 1, 2, 3}, 1: {1, 2, 3, 0}, 2: {2, 3, 1, 0}, 3: {3, 2, 1, 0}, 9: {3, 2, 1, 0}} {
+		var set struct{ Keys []struct{ Kid string } }
+		if err := json.Unmarshal(k.Certs(start.AddDate(0, 0, day)), &set); err != nil || len(set.Keys) != 4 {
+			t.Fatalf("%d keys, %v", len(set.Keys), err)
+		}
+		for i, n := range order {
+			if set.Keys[i].Kid != keys[n].ID {
+				t.Errorf("day %d: entry %d is %s, want key %d, %s", day, i, set.Keys[i].Kid, n, keys[n].ID)
+			}
+		}
+	}
+}
+
+func TestPublishedTellsWhenEachKeySigns(t *testing.T) {
+	next := start.AddDate(0, 3, 0)
+	a, b := generate(t, start), generate(t, next)
+	ends := time.Date(2050, 12, 31, 23, 59, 59, 0, time.UTC) // tokens.md section 3.1
+	want := []Published{{a.ID, start, next, ends}, {b.ID, next, time.Time{}, ends}}
+	if got := open(t, b, a).Published(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestKeysOfOneSecondSignInTheSameOrderEverywhere(t *testing.T) {
+	a, b := generate(t, start), generate(t, start)
+	if one, other := open(t, a, b).KeyID(start), open(t, b, a).KeyID(start); one != other {
+		t.Errorf("one replica signs with %s, another with %s", one, other)
+	}
+}
+
+func TestNewRefusesUnfitKeys(t *testing.T) {
+	sound := generate(t, start)
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	smallID, err := keyID(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed := sound
+	renamed.ID = "another"
+	for name, tt := range map[string]struct {
+		keys []Key
+		want string
+	}{
+		"sound":             {[]Key{sound}, ""},
+		"none":              {nil, "expected 1 to 32, found 0"},
+		"one too many":      {make([]Key, MaxKeys+1), "expected 1 to 32, found 33"},
+		"as many as may be": {make([]Key, MaxKeys), "without its private key"}, // counted, then looked at
+		"the same twice":    {[]Key{sound, sound}, "twice"},
+		"RSA-1024":          {[]Key{{ID: smallID, From: start, Private: small}}, "1024 bits"},
+		"another's name":    {[]Key{renamed}, "another"},
+	} {
+		_, err := New(Config{Issuer: testIssuer}, tt.keys)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want an error with %q", name, err, tt.want)
+		}
+	}
+}
+
+func TestParseKeyRefusesUnfitKeys(t *testing.T) {
+	der := func(key any) []byte {
+		b, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -148,71 +228,37 @@ func TestOpenRefusesUnsafeOrUnfitKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sound := open(t, t.TempDir()+"/keys").keys[0].signer.Key
-	write := func(name string, content []byte, mode os.FileMode) func(string) error {
-		return func(dir string) error {
-			if err := os.WriteFile(filepath.Join(dir, name), content, mode); err != nil {
-				return err
-			}
-			return os.Chmod(filepath.Join(dir, name), mode)
-		}
-	}
-	const name = "20300101T000000Z-00000000.pem"
+	sound, other := generate(t, start), generate(t, start)
 	for _, tt := range []struct {
-		name    string
-		arrange func(dir string) error
-		want    string
+		name string
+		der  []byte
+		want string
 	}{
-		{"sound", write(name, keyPEM(t, sound), 0o600), ""},
-		{"read-only", write(name, keyPEM(t, sound), 0o400), ""},
-		{"readable by the group", write(name, keyPEM(t, sound), 0o640), "permissions 0640"},
-		{"readable by all", write(name, keyPEM(t, sound), 0o604), "permissions 0604"},
-		{"open folder", func(dir string) error { return os.Chmod(dir, 0o750) }, "permissions 0750"},
-		{"RSA-1024", write(name, keyPEM(t, small), 0o600), "1024 bits"},
-		{"EC key", write(name, keyPEM(t, ec), 0o600), "not an RSA key"},
-		{"no PEM", write(name, []byte("key"), 0o600), "PEM block"},
-		{"cut off", write(name, keyPEM(t, sound)[:900], 0o600), "PEM block"},
-		{"two keys in a file", write(name, append(keyPEM(t, sound), keyPEM(t, sound)...), 0o600), "nothing after it"},
-		{"damaged", write(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{0x30, 0}}), 0o600), "asn1"},
-		{"other PEM", write(name, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY"}), 0o600), "PEM block"},
-		{"largest file", write(name, append(keyPEM(t, sound), bytes.Repeat([]byte("\n"), maxKeyFile-len(keyPEM(t, sound)))...), 0o600), "nothing after it"},
-		{"larger file", write(name, bytes.Repeat([]byte("\n"), maxKeyFile+1), 0o600), "65537 bytes"},
-		{"name without a time", write("key.pem", keyPEM(t, sound), 0o600), "does not begin with a time"},
-		{"folder in place of a file", func(dir string) error { return os.Mkdir(filepath.Join(dir, name), 0o700) }, "regular file"},
-		{"rest of an interrupted start", write("new-123", []byte("half"), 0o600), ""},
+		{"sound", der(sound.Private), ""},
+		{"another key", der(other.Private), other.ID},
+		{"RSA-1024", der(small), "1024 bits"},
+		{"EC key", der(ec), "not an RSA key"},
+		{"nothing", nil, "asn1"},
+		{"cut off", der(sound.Private)[:900], "asn1"},
+		{"largest", make([]byte, maxKeyDER), "asn1"},
+		{"larger", make([]byte, maxKeyDER+1), "16385 bytes"},
 	} {
-		dir := t.TempDir() + "/keys"
-		if err := makeFolder(dir); err != nil {
-			t.Fatal(err)
-		}
-		if err := tt.arrange(dir); err != nil {
-			t.Fatal(err)
-		}
-		_, err := Open(Config{Dir: dir, Issuer: testIssuer}, start)
+		_, err := ParseKey(sound.ID, start, tt.der)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want an error with %q", tt.name, err, tt.want)
 		}
 	}
 }
 
-func keyPEM(t testing.TB, key any) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-}
-
-func TestOpenRefusesIssuersThatClientsCannotUse(t *testing.T) {
-	dir := t.TempDir() + "/keys"
+func TestNewRefusesIssuersThatClientsCannotUse(t *testing.T) {
+	keys := []Key{generate(t, start)}
 	for issuer, ok := range map[string]bool{
 		"https://localhost:8443": true, "http://127.0.0.1:8080": true, "https://[::1]:8443": true,
 		"": false, "localhost:8443": false, "https://": false, "ftp://a.example": false, "https://a.example/": false,
 		"https://a.example/path": false, "https://a.example?q": false, "https://a.example#f": false, "https://u@a.example": false,
 		"https://A.example": false, "https://a.example\n": false,
 	} {
-		if _, err := Open(Config{Dir: dir, Issuer: issuer}, start); (err == nil) != ok {
+		if _, err := New(Config{Issuer: issuer}, keys); (err == nil) != ok {
 			t.Errorf("issuer %q: %v, want ok %v", issuer, err, ok)
 		}
 	}

@@ -39,7 +39,7 @@ func (k Kind) lifetime() time.Duration {
 // registered claims iss, iat, nbf and exp, and jti for an attestation, replace claims of these names. An error here is
 // a fault of the service, except result.ErrTooLarge and JSON nested too deep, which come from the claims.
 func (k *Keys) sign(kind Kind, claims result.Claims, now time.Time) (string, error) {
-	token, err := k.signer(now).Sign(k.register(kind, claims, now))
+	token, err := k.inUse(now).signer.Sign(k.register(kind, claims, now))
 	if err != nil {
 		return "", fmt.Errorf("issuing a token: %w", err)
 	}
@@ -52,7 +52,7 @@ func (k *Keys) sign(kind Kind, claims result.Claims, now time.Time) (string, err
 
 // draft returns the claims as the unsigned token of a draft policy, with the same registered claims as an attestation.
 func (k *Keys) draft(claims result.Claims, now time.Time) (string, error) {
-	token, err := k.signer(now).Draft(k.register(Attestation, claims, now))
+	token, err := k.inUse(now).signer.Draft(k.register(Attestation, claims, now))
 	if err != nil {
 		return "", fmt.Errorf("making a draft token: %w", err)
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 func TestTokensHaveTheRegisteredClaimsOfTheirKind(t *testing.T) {
-	k := open(t, t.TempDir()+"/keys")
+	k := open(t)
 	for kind, want := range map[Kind]struct {
 		seconds int64
 		hasID   bool
@@ -49,7 +49,7 @@ func TestTokensHaveTheRegisteredClaimsOfTheirKind(t *testing.T) {
 }
 
 func TestRegisteredClaimsReplaceThoseOfAPolicy(t *testing.T) {
-	k := open(t, t.TempDir()+"/keys")
+	k := open(t)
 	given := result.Claims{"iss": "https://evil.example", "exp": int64(1 << 40), "nbf": "x", "iat": true, "jti": "1"}
 	token, err := k.sign(Attestation, given, start)
 	if err != nil {
@@ -71,7 +71,7 @@ func TestTokenIDsDiffer(t *testing.T) {
 }
 
 func TestDraftIsUnsignedAndOtherwiseAlike(t *testing.T) {
-	k := open(t, t.TempDir()+"/keys")
+	k := open(t)
 	draft, err := k.draft(result.Claims{"x": "y"}, start)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestDraftIsUnsignedAndOtherwiseAlike(t *testing.T) {
 }
 
 func TestDevelopmentMarksEveryToken(t *testing.T) {
-	k, err := Open(Config{Dir: t.TempDir() + "/keys", Issuer: testIssuer, Development: true}, start)
+	k, err := New(Config{Issuer: testIssuer, Development: true}, []Key{generate(t, start)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +114,8 @@ func TestDevelopmentMarksEveryToken(t *testing.T) {
 }
 
 func TestNoTokenLeavesThatARelyingPartyWouldRefuse(t *testing.T) {
-	k := open(t, t.TempDir()+"/keys")
-	other := open(t, t.TempDir()+"/keys")
+	k := open(t)
+	other := open(t)
 	k.keys[0].signer.Key = other.keys[0].signer.Key // as if memory or a module had failed
 	token, err := k.sign(Attestation, nil, start)
 	if r, ok := errors.AsType[*result.Refusal](err); token != "" || !ok || r.Reason != result.Signature {
@@ -124,7 +124,7 @@ func TestNoTokenLeavesThatARelyingPartyWouldRefuse(t *testing.T) {
 }
 
 func TestSignReportsClaimsThatFitNoToken(t *testing.T) {
-	k := open(t, t.TempDir()+"/keys")
+	k := open(t)
 	for name, value := range map[string]string{"deep": strings.Repeat("[", 32) + strings.Repeat("]", 32), "no JSON": "{"} {
 		if token, err := k.sign(Attestation, result.Claims{"x": jsontext.Value(value)}, start); token != "" || err == nil {
 			t.Errorf("%s: got %q, %v, want an error", name, token, err)
@@ -133,7 +133,7 @@ func TestSignReportsClaimsThatFitNoToken(t *testing.T) {
 }
 
 func TestSigningIsSafeForConcurrentUse(t *testing.T) {
-	k := open(t, t.TempDir()+"/keys")
+	k := open(t)
 	claims := result.Claims{"x": "y"}
 	var wg sync.WaitGroup
 	for range 8 {
@@ -148,7 +148,7 @@ func TestSigningIsSafeForConcurrentUse(t *testing.T) {
 
 // BenchmarkSign measures the issue of a token, with its own check, beside the bare RSA operations in it.
 func BenchmarkSign(b *testing.B) {
-	k := open(b, b.TempDir()+"/keys")
+	k := open(b)
 	key := k.keys[0].signer.Key
 	digest := sha256.Sum256([]byte("a token"))
 	sig, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)

@@ -121,6 +121,28 @@ func decode(what, text string) ([]byte, error) {
 	return nil, r
 }
 
+// Expect refuses, as malformed, a JWS that asks for another operation than the caller's.
+func (c *content) Expect(op Operation) error {
+	if c.operation == op {
+		return nil
+	}
+	r := malformed("the JWS is for another operation").want(expected(op), expected(c.operation))
+	if op == ChangeSigners { // the words of Microsoft's service (api.md 6.4)
+		r.Problem = `Could not find "policyCertificate" claim in policy token`
+	}
+	return r
+}
+
+func expected(op Operation) string {
+	switch op {
+	case SetPolicy:
+		return "a payload with AttestationPolicy, which sets a policy"
+	case ResetPolicy:
+		return "an empty payload, which resets a policy"
+	}
+	return "a payload with policyCertificate, which changes the signers"
+}
+
 // Operation says what the JWS asks for.
 func (c *content) Operation() Operation { return c.operation }
 

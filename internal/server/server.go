@@ -1,29 +1,27 @@
-// Package server puts the service together from its configuration: keys, policies, collateral, verifier and data plane.
-// It opens no port; whoever runs it brings the listener. Development mode reaches it only as values: the simulated
-// vendors are given by the caller or are not there.
+// Package server puts the service together from its configuration: the store, keys, providers, collateral, and the API. It opens
+// no port; whoever runs it brings the listeners. Development mode reaches it only as values: the simulated vendors are given
+// by the caller or are not there.
 package server
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"path/filepath"
+	"sync"
 	"time"
 
-	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/api"
+	"github.com/assay-attestation/assay/internal/audit"
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/explain"
-	"github.com/assay-attestation/assay/internal/issuer"
-	"github.com/assay-attestation/assay/internal/policyjws"
+	"github.com/assay-attestation/assay/internal/provider"
+	"github.com/assay-attestation/assay/internal/ratelimit"
 	"github.com/assay-attestation/assay/internal/verifier"
-	"github.com/assay-attestation/assay/policy"
 )
 
 // Version is the version of the service, told to clients in x-ms-maa-service-version.
@@ -32,11 +30,23 @@ const Version = "0.1.0"
 // endorsingTime is how long collateral for one request may take before the client is told to come back.
 const endorsingTime = 20 * time.Second
 
+// startTime is how long the store may take when the service starts.
+const startTime = time.Minute
+
 // Options are what the caller brings beside the configuration.
 type Options struct {
 	Logger    *slog.Logger
 	Clock     func() time.Time // for tokens; evidence is judged at the same time unless the configuration fixes one
 	Simulated *Simulated       // set in development mode only
+	Stdout    io.Writer        // for the audit trail, if the configuration wants it there
+	// Listen is told which listeners providers have, whenever that may have changed; nil: nobody opens any.
+	Listen func([]Listener)
+}
+
+// Listener is a listener of a provider of its own.
+type Listener struct {
+	ProviderID string
+	Address    string
 }
 
 // Simulated is a vendor that exists in software only, trusted in development mode.
@@ -47,225 +57,192 @@ type Simulated struct {
 
 // Server is a service that is ready to answer.
 type Server struct {
-	Handler http.Handler
-	closers []io.Closer
+	*state
+	api       *api.Service
+	cfg       config.Config
+	opt       Options
+	endorsing *endorsing
+	providers *provider.Registry
+	metrics   *metrics
+	sinks     []audit.Sink
+
+	stop context.CancelFunc
+	work sync.WaitGroup
 }
 
 // New makes the service. The configuration must be complete, its URL included. Close it after the last request.
-func New(cfg config.Config, opt Options) (*Server, error) {
+func New(cfg config.Config, opt Options) (s *Server, err error) {
 	if (opt.Simulated != nil) != cfg.Dev {
 		return nil, errors.New("simulated vendors and development mode go together")
 	}
-	s := &Server{}
-	keys, err := issuer.Open(issuer.Config{Dir: filepath.Join(cfg.Data, "keys"), Issuer: cfg.URL, Development: cfg.Dev}, opt.Clock())
-	if err != nil {
-		return nil, err
-	}
-	v, judgedAt, err := s.verifier(cfg, opt)
-	if err != nil {
-		s.Close()
-		return nil, err
-	}
-	explanations, err := keepExplanations(cfg)
-	if err != nil {
-		s.Close()
-		return nil, err
-	}
-	s.Handler = api.New(api.Config{
-		URL: cfg.URL, Version: Version, Verifier: v, Keys: keys, Clock: opt.Clock, JudgedAt: judgedAt,
-		Development: cfg.Dev, AttestBody: cfg.AttestBody, Logger: opt.Logger,
-		Explanations: explanations, HidePolicyReasons: cfg.Settings.HidePolicyReasons,
-	})
-	return s, nil
-}
-
-// keepExplanations makes the store of explanations, in development mode only: nobody could be allowed to read them yet.
-func keepExplanations(cfg config.Config) (*explain.Store, error) {
-	store, err := explain.NewStore(cfg.Explanations.Entries, cfg.Explanations.Age)
-	if err != nil || !cfg.Dev {
-		return nil, err
-	}
-	return store, nil
-}
-
-// Close ends the background work and waits for it.
-func (s *Server) Close() {
-	for _, c := range s.closers {
-		_ = c.Close()
-	}
-}
-
-// verifier puts trust roots, collateral, baseline and policies together.
-func (s *Server) verifier(cfg config.Config, opt Options) (*verifier.Verifier, func() time.Time, error) {
-	baseline, err := cfg.Settings.Baseline()
-	if err != nil {
-		return nil, nil, err
-	}
-	judgedAt := opt.Clock
-	if !cfg.At.IsZero() {
-		judgedAt = func() time.Time { return cfg.At }
-	}
-	roots := dcap.IntelRoots()
-	if opt.Simulated != nil {
-		simulated, err := dcap.NewRoots(opt.Simulated.Root)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	s = &Server{cfg: cfg, opt: opt, stop: func() {}, metrics: newMetrics()}
+	defer func() {
 		if err != nil {
-			return nil, nil, err
+			s.Close()
 		}
-		roots = roots.And(simulated)
-	}
-	policies, err := readPolicies(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	e := endorsing{
-		cfg: cfg, opt: opt, dcap: dcap.NewVerifier(roots), clock: judgedAt, policies: policies,
-		withoutCRLs: baseline.WithoutCRLs && !baseline.Strict,
-	}
-	endorser, err := e.endorser(s)
-	if err != nil {
-		return nil, nil, err
-	}
-	return verifier.New(verifier.Config{
-		DCAP: e.dcap, Endorser: endorser, Baseline: baseline, Policies: policies, Endorsing: endorsingTime, PolicyTime: cfg.PolicyTime,
-	}), judgedAt, nil
-}
-
-// readPolicies reads the configured policies; a type without one has the built-in default.
-func readPolicies(cfg config.Config) (map[evidence.Type]*policy.Policy, error) {
-	files, err := cfg.PolicyFiles()
-	if err != nil {
+	}()
+	if s.endorsing, err = newEndorsing(cfg, opt, s.judgedAt); err != nil {
 		return nil, err
 	}
-	policies := map[evidence.Type]*policy.Policy{}
-	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
-		text := policy.DefaultSGX()
-		if file, ok := files[t]; ok {
-			if text, err = config.ReadFile(file, config.MaxPolicyFile); err != nil {
-				return nil, fmt.Errorf("policy for %s: %w", t, err)
-			}
-		}
-		if policies[t], err = parsePolicy(text, t); err != nil {
-			return nil, fmt.Errorf("policy for %s: %w", t, err)
-		}
-	}
-	return policies, nil
-}
-
-// parsePolicy reads a policy given as text or JWS, and checks that it fits the attestation type.
-func parsePolicy(b []byte, t evidence.Type) (*policy.Policy, error) {
-	text, err := policyjws.Text(b)
-	if err != nil {
+	if s.state, err = openState(ctx, cfg, opt.Clock); err != nil {
 		return nil, err
 	}
-	p, err := policy.Parse(text)
-	if err != nil {
+	if err := s.openProviders(ctx); err != nil {
 		return nil, err
 	}
-	return p, p.CheckFor(string(t))
-}
-
-// closer makes a closer of a Close method without an error.
-type closer func()
-
-// Close calls the function.
-func (c closer) Close() error { c(); return nil }
-
-// endorsing is what the making of the endorser needs.
-type endorsing struct {
-	cfg   config.Config
-	opt   Options
-	dcap  *dcap.Verifier
-	clock func() time.Time
-
-	policies    map[evidence.Type]*policy.Policy
-	withoutCRLs bool // CRLs that are not available are done without
-}
-
-// endorser gives the collateral of the configured bundles and source; in development mode that of the simulated vendor
-// too, for evidence that ends in its root and for no other.
-func (e endorsing) endorser(s *Server) (verifier.Endorser, error) {
-	var stored []*collateral.Set
-	for _, name := range e.cfg.Collateral {
-		sets, err := collateral.ReadBundle(name)
-		if err != nil {
-			return nil, err
-		}
-		stored = append(stored, sets...)
-	}
-	live, err := e.live()
-	if err != nil {
+	if err := s.openAPI(); err != nil {
 		return nil, err
 	}
-	genuine := e.baselines(s, stored, live)
-	if e.opt.Simulated == nil {
-		return genuine, e.checkPolicies(genuine)
+	return s, s.begin()
+}
+
+func (s *Server) clock() time.Time { return s.opt.Clock() }
+
+// judgedAt is the time at which evidence and collateral are judged.
+func (s *Server) judgedAt() time.Time {
+	if !s.cfg.At.IsZero() {
+		return s.cfg.At
 	}
-	return e.withSimulated(s, genuine)
+	return s.opt.Clock()
 }
 
-// baselines makes the baselines of stored sets and a live cache, which the server closes with itself.
-func (e endorsing) baselines(s *Server, stored []*collateral.Set, live *collateral.Cache) *collateral.Baselines {
-	b := collateral.NewBaselines(collateral.BaselinesConfig{
-		Stored: stored, Live: live, Verifier: e.dcap, Clock: e.clock, Grace: e.cfg.Settings.CollateralGrace,
-		Logger: e.opt.Logger, WithoutCRLs: e.withoutCRLs,
-	})
-	s.closers = append(s.closers, closer(b.Close))
-	return b
-}
-
-// checkPolicies refuses a policy that names a baseline which does not exist (management.md section 10).
-func (e endorsing) checkPolicies(b *collateral.Baselines) error {
-	for t, p := range e.policies {
-		configuration, err := p.Configure(string(t), policy.Budget{})
-		if err == nil {
-			err = b.Check(configuration.TCBBaseline())
-		}
-		if err != nil {
-			return fmt.Errorf("policy for %s: %w", t, err)
-		}
+// openProviders puts the default provider into service, and those that the store has.
+func (s *Server) openProviders(ctx context.Context) error {
+	usual, err := s.endorsing.usual()
+	if err != nil {
+		return err
+	}
+	policies, err := readPolicies(s.cfg, usual.genuine.Check)
+	if err != nil {
+		return err
+	}
+	s.providers = provider.NewRegistry(provider.Ground{
+		Store: s.store, Keys: s.keys, Verify: s.verifier, CheckBaseline: usual.genuine.Check, Seats: verifier.NewSeats(s.cfg.PolicyTime),
+		Default: provider.Local{Settings: s.cfg.Settings, Policies: policies}, Development: s.cfg.Dev, Logger: s.opt.Logger,
+	}, s.watch)
+	if err := s.ensureDefault(ctx, s.cfg); err != nil {
+		return err
+	}
+	if err := s.maintainKeys(ctx); err != nil {
+		return err
+	}
+	if err := s.providers.Refresh(ctx); err != nil {
+		return err
+	}
+	if _, ok := s.providers.ByName(provider.Default); !ok {
+		return errors.New("the default provider could not be put into service")
 	}
 	return nil
 }
 
-// live is the cache over the network source, nil if there is none.
-func (e endorsing) live() (*collateral.Cache, error) {
-	if e.cfg.CollateralSource == "" && len(e.cfg.Collateral) > 0 {
-		return nil, nil
-	}
-	source, err := collateral.NewWeb(collateral.WebConfig{URL: cmp.Or(e.cfg.CollateralSource, collateral.IntelPCS)})
+// verifier makes the verifier of a provider.
+func (s *Server) verifier(i *provider.Instance) (*verifier.Verifier, error) {
+	baseline, err := i.Settings.Baseline()
 	if err != nil {
 		return nil, err
 	}
-	return e.cache(source, filepath.Join(e.cfg.Data, "collateral")), nil
+	endorser, err := s.endorsing.under(demandOf(i.Settings, baseline))
+	if err != nil {
+		return nil, err
+	}
+	baseline.CollateralGrace = s.cfg.Settings.CollateralGrace
+	return verifier.New(verifier.Config{
+		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline, Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats,
+	}), nil
 }
 
-func (e endorsing) cache(source collateral.Source, dir string) *collateral.Cache {
-	return collateral.New(collateral.Config{
-		Source: source, Verifier: e.dcap, Dir: dir, Clock: e.clock, Grace: e.cfg.Settings.CollateralGrace,
-		Pinned: e.cfg.Settings.CollateralExpiry == "pinned", Logger: e.opt.Logger, WithoutCRLs: e.withoutCRLs,
+// watch tells whoever opens listeners which there are to be.
+func (s *Server) watch(all []*provider.Instance) {
+	if s.opt.Listen == nil {
+		return
+	}
+	var listeners []Listener
+	for _, i := range all {
+		if i.Listen != "" {
+			listeners = append(listeners, Listener{i.ID, i.Listen})
+		}
+	}
+	s.opt.Listen(listeners)
+}
+
+// openAPI makes the HTTP surface.
+func (s *Server) openAPI() error {
+	explanations, err := explain.NewStore(s.cfg.Explanations.Entries, s.cfg.Explanations.Age)
+	if err != nil {
+		return err
+	}
+	authentication := s.cfg.Auth
+	if s.cfg.Dev {
+		if authentication.Development, err = auth.LoadOrCreateDevKey(s.cfg.Data); err != nil {
+			return err
+		}
+	}
+	callers, err := auth.New(authentication, s.opt.Clock)
+	if err != nil {
+		return err
+	}
+	limits, err := newLimits(s.cfg.Limits)
+	if err != nil {
+		return err
+	}
+	s.api = api.New(api.Config{
+		Version: Version, Providers: s.providers, Address: s.address(), Keys: s.keys, Seats: s.providers.Seats, Baselines: s.baselines, Auth: callers,
+		Trail: s.trail, Clock: s.opt.Clock, JudgedAt: s.judgedAt, Ready: s.Ready, Observe: s.metrics.observe, Development: s.cfg.Dev,
+		AttestBody: s.cfg.AttestBody, PolicyBody: s.cfg.PolicyBody, Logger: s.opt.Logger, Explanations: explanations,
+		AuditAttest: s.cfg.Audit.Attest, Preview: s.cfg.Preview(), ARM: s.cfg.ARMFacade, Limits: limits,
 	})
+	return nil
 }
 
-// withSimulated adds the simulated vendor's collateral.
-func (e endorsing) withSimulated(s *Server, genuine verifier.Endorser) (verifier.Endorser, error) {
-	simulated := e.baselines(s, nil, e.cache(e.opt.Simulated.Source, ""))
-	anchors, err := dcap.NewRoots(e.opt.Simulated.Root)
-	if err != nil {
-		return nil, err
+// newLimits makes the rate limits of a configuration.
+func newLimits(c config.Limits) (l api.Limits, err error) {
+	usual := []config.Rate{{}, {PerSecond: 5, Burst: 100}, {PerSecond: 200, Burst: 1000}}
+	for n, r := range []config.Rate{c.Address, c.Denied, c.Management} {
+		if r == (config.Rate{}) {
+			r = usual[n]
+		}
+		limits, err := ratelimit.New(max(0, r.PerSecond), cmp.Or(r.Burst, 1), 0)
+		if err != nil {
+			return l, err
+		}
+		switch n {
+		case 0:
+			l.Address = limits
+		case 1:
+			l.Denied = limits
+		case 2:
+			l.Management = limits
+		}
 	}
-	return byRoot{genuine: genuine, simulated: simulated, roots: anchors}, nil
+	return l, nil
 }
 
-// byRoot asks the simulated vendor for evidence of the simulated vendor, the genuine one for all else.
-type byRoot struct {
-	genuine, simulated verifier.Endorser
-	roots              dcap.Roots
-}
+// ServeHTTP answers a request for the provider that its Host header names.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) }
 
-// For finds the collateral, see [verifier.Endorser].
-func (b byRoot) For(ctx context.Context, baseline string, o *dcap.Origin) (collateral.Baseline, error) {
-	if b.roots.Trusts(o.Anchor()) {
-		return b.simulated.For(ctx, baseline, o)
+// For answers requests for one provider, those of its own listener.
+func (s *Server) For(providerID string) http.Handler { return s.api.For(providerID) }
+
+// Operations lists what the API offers.
+func (s *Server) Operations() []api.Operation { return s.api.Operations() }
+
+// Close ends the background work, waits for it, and closes the store.
+func (s *Server) Close() {
+	s.stop()
+	s.work.Wait()
+	if s.endorsing != nil {
+		s.endorsing.close()
 	}
-	return b.genuine.For(ctx, baseline, o)
+	for _, sink := range s.sinks {
+		if err := sink.Close(); err != nil {
+			s.opt.Logger.Error("closing an audit sink", "error", err)
+		}
+	}
+	if s.state != nil {
+		if err := s.store.Close(); err != nil {
+			s.opt.Logger.Error("closing the store", "error", err)
+		}
+	}
 }

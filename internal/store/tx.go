@@ -104,6 +104,29 @@ func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 func bytesOf(s string) ([]byte, error) { return base64.StdEncoding.DecodeString(s) }
 
+// touch counts a change of what belongs to a provider, so that others see that there is something new to read.
+func (tx *Tx) touch(providerID string) error {
+	return tx.one("UPDATE providers SET version = version + 1 WHERE id = $1", providerID)
+}
+
+// Versions gives the version of every provider by id. One grows with each change of the provider, its policies or its keys.
+func (tx *Tx) Versions() (map[string]int64, error) {
+	type row struct {
+		id      string
+		version int64
+	}
+	scan := func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.id, &r.version)
+		return r, err
+	}
+	rows, err := all(tx, scan, "SELECT id, version FROM providers")
+	versions := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		versions[r.id] = r.version
+	}
+	return versions, err
+}
+
 // The queries of providers begin so.
 const selectProvider = "SELECT id, name, url, version, doc FROM providers "
 
@@ -211,7 +234,7 @@ func (tx *Tx) PolicyHistory(providerID, attestationType string, below int64, lim
 		WHERE provider_id = $1 AND type = $2 AND version < $3 ORDER BY version DESC LIMIT $4`, providerID, attestationType, below, limit)
 }
 
-// AddPolicy adds the next version of a policy. The error is ErrConflict if p.Version does not follow the newest one.
+// AddPolicy adds the next version of a policy of a provider that is there. The error is ErrConflict if p.Version does not follow the newest one.
 func (tx *Tx) AddPolicy(p Policy) error {
 	newest, err := tx.Policy(p.ProviderID, p.Type, 0)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -224,7 +247,10 @@ func (tx *Tx) AddPolicy(p Policy) error {
 	if err != nil {
 		return err
 	}
-	return tx.exec("INSERT INTO policies VALUES ($1, $2, $3, $4, $5)", p.ProviderID, p.Type, p.Version, p.JWS, doc)
+	if err := tx.exec("INSERT INTO policies VALUES ($1, $2, $3, $4, $5)", p.ProviderID, p.Type, p.Version, p.JWS, doc); err != nil {
+		return err
+	}
+	return tx.touch(p.ProviderID)
 }
 
 const selectKey = "SELECT provider_id, id, signs_from, sealed FROM signing_keys "
@@ -245,14 +271,21 @@ func scanKey(rows *sql.Rows) (k Key, err error) {
 	return k, err
 }
 
-// AddKey adds a signing key. The error is ErrConflict if the provider has one of that id.
+// AddKey adds a signing key of a provider that is there. The error is ErrConflict if the provider has one of that id.
 func (tx *Tx) AddKey(k Key) error {
-	return tx.one("INSERT INTO signing_keys VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", k.ProviderID, k.ID, k.From.Unix(), base64Of(k.Sealed))
+	err := tx.one("INSERT INTO signing_keys VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", k.ProviderID, k.ID, k.From.Unix(), base64Of(k.Sealed))
+	if err != nil {
+		return err
+	}
+	return tx.touch(k.ProviderID)
 }
 
 // DeleteKey takes a signing key away; the error is ErrConflict if there is none.
 func (tx *Tx) DeleteKey(providerID, id string) error {
-	return tx.one("DELETE FROM signing_keys WHERE provider_id = $1 AND id = $2", providerID, id)
+	if err := tx.one("DELETE FROM signing_keys WHERE provider_id = $1 AND id = $2", providerID, id); err != nil {
+		return err
+	}
+	return tx.touch(providerID)
 }
 
 const selectAudit = "SELECT seq, record, mac FROM audit "

@@ -16,16 +16,21 @@ const (
 	claimVersion       = "x-ms-ver"
 	claimPolicyHash    = "x-ms-policy-hash"
 	claimPolicy        = "x-ms-policy"
+	claimPolicySigner  = "x-ms-policy-signer"
 	claimExpired       = "ext-collateral-expired"
 )
 
 // serviceClaims are the claims that the service vouches for: those of the evidence, of the data bound to it, and what
 // every token has.
-func serviceClaims(v *sgx.Verified, bound []evidence.Claim, baseline string, p *policy.Policy) []evidence.Claim {
-	return append(append(v.Claims(), bound...),
+func serviceClaims(v *sgx.Verified, bound []evidence.Claim, baseline string, p Policy) []evidence.Claim {
+	claims := append(append(v.Claims(), bound...),
 		evidence.Claim{Name: claimTCBIdentifier, Value: baseline},
 		evidence.Claim{Name: claimVersion, Value: "1.0"},
 		evidence.Claim{Name: claimPolicyHash, Value: p.Hash()})
+	if p.Signer != nil {
+		claims = append(claims, evidence.Claim{Name: claimPolicySigner, Value: p.Signer})
+	}
+	return claims
 }
 
 // Incoming returns the claims over which Appraise evaluates p, for callers that verify evidence without a service. The
@@ -39,7 +44,7 @@ func Incoming(p *policy.Policy, c *policy.Configuration, v *sgx.Verified, runtim
 			return nil, err
 		}
 	}
-	return incoming(serviceClaims(v, bound, c.TCBBaseline(), p), v), nil
+	return incoming(serviceClaims(v, bound, c.TCBBaseline(), Policy{Policy: p}), v), nil
 }
 
 // incoming makes the claims that an SGX policy sees, which are fewer than the token has: those of the enclave's identity,
@@ -117,7 +122,7 @@ func reserved(name string) bool {
 	return slices.Contains([]string{
 		"iss", "iat", "exp", "nbf", "jti", "aud", "sub", "cnf", "nonce", "rp_data", "ver",
 		claimVersion, claimPolicyHash, claimPolicy, claimTCBIdentifier,
-		"x-ms-attestation-type", "x-ms-policy-signer", "x-ms-compliance-status", "x-ms-runtime", "x-ms-inittime",
+		"x-ms-attestation-type", claimPolicySigner, "x-ms-compliance-status", "x-ms-runtime", "x-ms-inittime",
 		"x-ms-sgx-is-debuggable", "x-ms-sgx-product-id", "x-ms-sgx-svn", "x-ms-sgx-mrenclave", "x-ms-sgx-mrsigner",
 		"x-ms-sgx-report-data", "x-ms-sgx-collateral", "maa-attestationcollateral",
 		"x-ms-sgx-config-id", "x-ms-sgx-config-svn", "x-ms-sgx-isv-extended-product-id", "x-ms-sgx-isv-family-id",

@@ -43,7 +43,7 @@ func TestIncomingIsWhatThePolicySeesInTheService(t *testing.T) {
 // verified verifies the evidence of the request without the pipeline, as a command does.
 func (b *bench) verified(t *testing.T) (*policy.Policy, *policy.Configuration, *sgx.Verified) {
 	t.Helper()
-	p := b.cfg.Policies[evidence.SgxEnclave]
+	p := b.cfg.Policies[evidence.SgxEnclave].Policy
 	c, err := p.Configure("SgxEnclave", policy.Budget{})
 	if err != nil {
 		t.Fatal(err)

@@ -9,10 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
@@ -30,39 +29,27 @@ type Endorser interface {
 	For(ctx context.Context, baseline string, o *dcap.Origin) (collateral.Baseline, error)
 }
 
-// Config is what a verifier needs; every field but the last must be given.
+// Policy is a policy that a provider has in force.
+type Policy struct {
+	*policy.Policy
+	Signer jsontext.Value // the JWK of whoever signed it, for the claim x-ms-policy-signer; nil: nobody did
+}
+
+// Config is what a verifier needs; every field must be given.
 type Config struct {
 	DCAP      *dcap.Verifier
 	Endorser  Endorser
 	Baseline  Baseline
-	Policies  map[evidence.Type]*policy.Policy
+	Policies  map[evidence.Type]Policy
+	Seats     *Seats
 	Endorsing time.Duration // how long the collateral for one request may take
-	// PolicyTime is the limit policy_time, DefaultPolicyTime if zero.
-	PolicyTime time.Duration
 }
 
 // Verifier appraises evidence for one provider. It is safe for concurrent use.
-type Verifier struct {
-	cfg        Config
-	seats      chan struct{} // one is taken for each work on a policy of the provider
-	draftSeats chan struct{} // one is taken for each work on a draft, and for each explanation
-	drafts     *lru.Cache[string, *policy.Policy]
-}
-
-// seatsPerCore bounds how many policies of the provider are evaluated at a time. One written to be large takes 400 megabytes
-// and three seconds; a usual one takes microseconds and does not notice. Drafts are anybody's, and so have seats of
-// their own, for half of the cores at most: whoever fills them stops no request under the provider's policy.
-const seatsPerCore = 2
+type Verifier struct{ cfg Config }
 
 // New makes a verifier.
-func New(cfg Config) *Verifier {
-	drafts, err := lru.New[string, *policy.Policy](rememberedDrafts)
-	if err != nil {
-		panic("verifier: " + err.Error()) // of a size below one only
-	}
-	cores := runtime.GOMAXPROCS(0)
-	return &Verifier{cfg, make(chan struct{}, seatsPerCore*cores), make(chan struct{}, max(1, cores/2)), drafts}
-}
+func New(cfg Config) *Verifier { return &Verifier{cfg} }
 
 // Request is evidence to appraise, with what the client wants bound to it.
 type Request struct {
@@ -123,11 +110,11 @@ func (v *Verifier) Rehearse(ctx context.Context, r Request, draft []byte) (*Rehe
 		r.Record = &explain.Record{}
 	}
 	r.Record.Draft = true
-	p, err := v.draft(ctx, draft, string(r.Type))
+	p, err := v.cfg.Seats.draft(ctx, draft, string(r.Type))
 	if err != nil {
 		return nil, err
 	}
-	claims, err := v.appraise(ctx, r, p)
+	claims, err := v.appraise(ctx, r, Policy{Policy: p})
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +122,13 @@ func (v *Verifier) Rehearse(ctx context.Context, r Request, draft []byte) (*Rehe
 }
 
 // appraise runs the pipeline: parse, trace, endorse, verify, bind, baseline, policy.
-func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (claims result.Claims, err error) {
+func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims result.Claims, err error) {
 	if r.Record == nil {
 		r.Record = &explain.Record{}
 	}
-	r.Record.Policy = p
+	r.Record.Policy = p.Policy
 	defer func() { note(&r.Record.Checks, err) }()
-	configuration, err := v.configure(ctx, r, p)
+	configuration, err := v.configure(ctx, r, p.Policy)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +147,7 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p *policy.Policy) (c
 	r.Record.Checks.Pass(evidence.TCBBaseline, string(verified.Status))
 	service := serviceClaims(verified, bound, baseline, p)
 	r.Record.Claims, r.Record.Judged = incoming(service, verified), true
-	outcome, err := v.evaluate(ctx, r, p)
+	outcome, err := v.evaluate(ctx, r, p.Policy)
 	if err != nil {
 		return nil, err
 	}
@@ -178,12 +165,9 @@ func note(j *evidence.Journal, err error) {
 	}
 }
 
-// DefaultPolicyTime is the limit policy_time: how long one evaluation of a policy may take.
-const DefaultPolicyTime = 5 * time.Second
-
 // configure runs the configuration rules, before the evidence is looked at. A fault of the policy is its verdict.
 func (v *Verifier) configure(ctx context.Context, r Request, p *policy.Policy) (c *policy.Configuration, err error) {
-	seated := v.seat(ctx, r.Record.Draft, func(ctx context.Context) {
+	seated := v.cfg.Seats.seat(ctx, r.Record.Draft, func(ctx context.Context) {
 		c, err = p.Configure(string(r.Type), policy.Budget{Done: ctx.Done()})
 		r.Record.Judged = err != nil && ctx.Err() == nil
 	})
@@ -192,75 +176,10 @@ func (v *Verifier) configure(ctx context.Context, r Request, p *policy.Policy) (
 
 // evaluate evaluates the policy over the claims of the record.
 func (v *Verifier) evaluate(ctx context.Context, r Request, p *policy.Policy) (outcome *policy.Outcome, err error) {
-	seated := v.seat(ctx, r.Record.Draft, func(ctx context.Context) {
+	seated := v.cfg.Seats.seat(ctx, r.Record.Draft, func(ctx context.Context) {
 		outcome, err = p.Evaluate(r.Record.Claims, policy.Budget{Done: ctx.Done()})
 	})
 	return outcome, cmp.Or(seated, err)
-}
-
-// Explain works out the explanation of a record, as the evaluation of its policy was bounded. It waits with the drafts.
-func (v *Verifier) Explain(ctx context.Context, r *explain.Record) (e *explain.Explanation, err error) {
-	err = v.seat(ctx, true, func(ctx context.Context) { e = r.Explain(policy.Budget{Done: ctx.Done()}) })
-	return e, err
-}
-
-// seat runs work on a policy when there is a seat for it. The context of the work ends when its time is over.
-func (v *Verifier) seat(ctx context.Context, draft bool, work func(context.Context)) error {
-	seats := v.seats
-	if draft {
-		seats = v.draftSeats
-	}
-	if !take(ctx, seats) {
-		return ErrBusy
-	}
-	defer func() { <-seats }()
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(v.cfg.PolicyTime, DefaultPolicyTime))
-	defer cancel()
-	work(ctx)
-	return nil
-}
-
-// waitForSeat is how long a request waits before it is told to come back; meanwhile it holds its body.
-const waitForSeat = 10 * time.Second
-
-// take waits for a seat, and reports whether it got one.
-func take(ctx context.Context, seats chan struct{}) bool {
-	select {
-	case seats <- struct{}{}:
-		return true
-	default:
-	}
-	ctx, cancel := context.WithTimeout(ctx, waitForSeat)
-	defer cancel()
-	select {
-	case seats <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// How many draft policies are remembered compiled, and up to which size of their text, of which each byte may take 150
-// when it is compiled.
-const (
-	rememberedDrafts    = 64
-	rememberedDraftText = 8 << 10
-)
-
-// draft compiles a draft policy, or finds it compiled: clients try one draft with many requests.
-func (v *Verifier) draft(ctx context.Context, text []byte, attestationType string) (p *policy.Policy, err error) {
-	key := policy.Hash(text)
-	p, known := v.drafts.Get(key)
-	if !known {
-		seated := v.seat(ctx, true, func(context.Context) { p, err = policy.Parse(text) })
-		if err := cmp.Or(seated, err); err != nil {
-			return nil, err
-		}
-	}
-	if len(text) <= rememberedDraftText {
-		v.drafts.Add(key, p)
-	}
-	return p, p.CheckFor(attestationType)
 }
 
 // verify climbs the ladder of SGX evidence up to its verified facts.

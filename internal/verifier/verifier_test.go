@@ -74,7 +74,7 @@ func newBench(t *testing.T, policyText string) *bench {
 	}
 	v := New(Config{
 		DCAP: d.dcap, Endorser: d, Baseline: Baseline{AllowDraftPolicy: true},
-		Policies: map[evidence.Type]*policy.Policy{evidence.SgxEnclave: p}, Endorsing: time.Minute,
+		Policies: map[evidence.Type]Policy{evidence.SgxEnclave: {Policy: p}}, Endorsing: time.Minute, Seats: NewSeats(0),
 	})
 	return &bench{v, d, Request{Type: evidence.SgxEnclave, Evidence: quote, At: at}}
 }
@@ -84,6 +84,12 @@ const (
 	denies  = `version= 1.0;authorizationrules{=> deny();};issuancerules{};`
 	names17 = `version= 1.1;configurationrules{=> issueproperty(type="x-ms-sgx-tcbidentifier", value="17");};authorizationrules{=> permit();};issuancerules{};`
 )
+
+// parsed is a policy that is known to parse.
+func parsed(text string) Policy {
+	p, _ := policy.Parse([]byte(text))
+	return Policy{Policy: p}
+}
 
 func TestPermitHoldsTheClaimsOfTheTokenToBe(t *testing.T) {
 	b := newBench(t, permits)
@@ -134,10 +140,10 @@ func TestRefusalsKeepTheirOrder(t *testing.T) {
 			b.request.RuntimeData, b.cfg.Baseline.MinEvaluationNumber = unbound, 99
 		}, check(evidence.RuntimeData), 1},
 		{"platform below the baseline under a policy that denies", func(b *bench) {
-			b.cfg.Policies[evidence.SgxEnclave], _ = policy.Parse([]byte(denies))
+			b.cfg.Policies[evidence.SgxEnclave] = parsed(denies)
 			b.cfg.Baseline.MinEvaluationNumber = 99
 		}, check(evidence.TCBBaseline), 1},
-		{"policy that denies", func(b *bench) { b.cfg.Policies[evidence.SgxEnclave], _ = policy.Parse([]byte(denies)) }, denied, 1},
+		{"policy that denies", func(b *bench) { b.cfg.Policies[evidence.SgxEnclave] = parsed(denies) }, denied, 1},
 		{"type without a policy", func(b *bench) { delete(b.cfg.Policies, evidence.SgxEnclave) }, func(err error) bool { return strings.Contains(err.Error(), "no policy") }, 0},
 	} {
 		b := newBench(t, permits)
@@ -195,8 +201,8 @@ func TestRehearsalUsesTheDraft(t *testing.T) {
 // TestDraftsTakeNoSeatsFromTheProvidersPolicy has drafts wait for seats that are all taken.
 func TestDraftsTakeNoSeatsFromTheProvidersPolicy(t *testing.T) {
 	b := newBench(t, permits)
-	for range cap(b.draftSeats) {
-		b.draftSeats <- struct{}{}
+	for range cap(b.cfg.Seats.drafts) {
+		b.cfg.Seats.drafts <- struct{}{}
 	}
 	if _, err := b.Appraise(t.Context(), b.request); err != nil {
 		t.Error(err)
@@ -206,7 +212,7 @@ func TestDraftsTakeNoSeatsFromTheProvidersPolicy(t *testing.T) {
 	if _, err := b.Rehearse(ctx, b.request, []byte(permits)); !errors.Is(err, ErrBusy) {
 		t.Errorf("a draft got a seat that is taken: %v", err)
 	}
-	if _, err := b.Explain(ctx, &explain.Record{}); !errors.Is(err, ErrBusy) {
+	if _, err := b.cfg.Seats.Explain(ctx, &explain.Record{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("an explanation got a seat that is taken: %v", err)
 	}
 }
@@ -216,7 +222,7 @@ func TestPolicyTimeBoundsAllWork(t *testing.T) {
 	const over = "the evaluation was stopped: its time is over"
 	for _, text := range []string{names17, permits} {
 		b := newBench(t, text)
-		b.cfg.PolicyTime = time.Nanosecond
+		b.cfg.Seats = NewSeats(time.Nanosecond)
 		b.request.Record = &explain.Record{Type: evidence.SgxEnclave}
 		_, err := b.Appraise(t.Context(), b.request)
 		if _, ok := errors.AsType[*policy.EvaluationError](err); !ok || !strings.Contains(err.Error(), over) {
@@ -227,12 +233,12 @@ func TestPolicyTimeBoundsAllWork(t *testing.T) {
 		}
 	}
 	b := newBench(t, permits)
-	b.cfg.PolicyTime = time.Nanosecond
+	b.cfg.Seats = NewSeats(time.Nanosecond)
 	p, err := policy.Parse([]byte(permits))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := b.Explain(t.Context(), &explain.Record{Type: evidence.SgxEnclave, Policy: p, Judged: true})
+	e, err := b.cfg.Seats.Explain(t.Context(), &explain.Record{Type: evidence.SgxEnclave, Policy: p, Judged: true})
 	if err != nil || e.Verdict != policy.Failed || !strings.Contains(e.Policy.Message, over) {
 		t.Errorf("got %+v, %v", e, err)
 	}

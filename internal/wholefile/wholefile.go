@@ -1,8 +1,11 @@
-// Package wholefile writes files whole or not at all: whatever happens, the file has its old content or the new one.
+// Package wholefile writes files whole or not at all: whatever happens, the file has its old content or the new one. It
+// also reads what was written for the owner alone.
 package wholefile
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +13,17 @@ import (
 
 // Write puts a file of this content and mode into the place of name, whether there is one or not.
 func Write(name string, content []byte, mode fs.FileMode) error {
+	return place(name, content, mode, os.Rename)
+}
+
+// Create makes a file of this content and mode if there is none of that name; else the error is fs.ErrExist, and the file
+// stays as it is. Of several that create one file at once, one succeeds.
+func Create(name string, content []byte, mode fs.FileMode) error {
+	return place(name, content, mode, os.Link)
+}
+
+// place writes the content beside name and has put give it the name.
+func place(name string, content []byte, mode fs.FileMode, put func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
 	if err != nil {
 		return err
@@ -19,7 +33,7 @@ func Write(name string, content []byte, mode fs.FileMode) error {
 	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), name)
+	return put(f.Name(), name)
 }
 
 // Replace gives a file that is there another content. It keeps the permissions, and where name is a link it replaces
@@ -37,4 +51,30 @@ func Replace(name string, content []byte) error {
 		return &fs.PathError{Op: "write", Path: name, Err: errors.New("not a regular file")}
 	}
 	return Write(name, content, info.Mode().Perm())
+}
+
+// othersMay are the permissions that nobody but the owner may have on a secret.
+const othersMay fs.FileMode = 0o077
+
+// ReadPrivate reads a file of at most limit bytes that only its owner can reach. Permissions are those of the opened
+// file, which nobody can swap between the check and the reading.
+func ReadPrivate(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("key file %s is not a regular file", name)
+	case info.Mode().Perm()&othersMay != 0:
+		return nil, fmt.Errorf("key file %s has permissions %04o, expected 0600: if others may have read it, replace the key; else chmod 600 it",
+			name, info.Mode().Perm())
+	case info.Size() > limit:
+		return nil, fmt.Errorf("key file %s has %d bytes, at most %d are read", name, info.Size(), limit)
+	}
+	return io.ReadAll(io.LimitReader(f, limit))
 }

@@ -1,8 +1,13 @@
 package wholefile_test
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/assay-attestation/assay/internal/wholefile"
@@ -49,5 +54,54 @@ func TestFailureLeavesTheOldContent(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".tmp-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestOneOfManyCreatesAFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	var made atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			switch err := wholefile.Create(file, fmt.Appendf(nil, "%d", i), 0o600); {
+			case err == nil:
+				made.Add(1)
+			case !errors.Is(err, fs.ErrExist):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	b, err := os.ReadFile(file)
+	if made.Load() != 1 || err != nil || len(b) != 1 {
+		t.Errorf("%d made it; it holds %q, %v", made.Load(), b, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestReadPrivateReadsWhatOnlyTheOwnerReaches(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := wholefile.ReadPrivate(file, 6); err != nil || string(b) != "secret" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if b, err := wholefile.ReadPrivate(file, 5); err == nil {
+		t.Errorf("one byte too long: read %q", b)
+	}
+	if _, err := wholefile.ReadPrivate(filepath.Dir(file), 6); err == nil {
+		t.Error("a folder was read")
+	}
+	for _, mode := range []fs.FileMode{0o640, 0o602, 0o610} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := wholefile.ReadPrivate(file, 6); err == nil {
+			t.Errorf("mode %04o: read %q", mode, b)
+		}
 	}
 }

@@ -1,0 +1,125 @@
+// Package provider is the control plane below HTTP: attestation providers as they are in service, who may change what of
+// them (trust models, management.md section 5), and the changes themselves. What is in service follows the store, on every
+// replica within [PollTime].
+package provider
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/issuer"
+	"github.com/assay-attestation/assay/internal/policyjws"
+	"github.com/assay-attestation/assay/internal/store"
+	"github.com/assay-attestation/assay/internal/verifier"
+	"github.com/assay-attestation/assay/policy"
+)
+
+// Default is the name of the provider that the configuration describes.
+const Default = "default"
+
+// Instance is a provider in service: its record, and what was made of it. It does not change; the next version of the
+// provider is another instance.
+type Instance struct {
+	store.Provider
+	Settings Settings
+	Keys     *issuer.Keys
+	Verifier *verifier.Verifier
+	policies map[string]*InForce
+}
+
+// InForce is the policy of a provider for one attestation type.
+type InForce struct {
+	Version int64  // of the store; 0: never set
+	JWS     string // as it was uploaded; of a default, the text in an unsigned JWS
+	Policy  *policy.Policy
+	Signer  jsontext.Value // the JWK of the signer, nil of an unsigned policy
+}
+
+// Types are the attestation types that have policies.
+func Types() []string {
+	return []string{"SgxEnclave", "OpenEnclave", "SevSnpVm", "TdxVm", "AzureGuest", "Tpm"}
+}
+
+// Policy gives the policy that is in force for an attestation type, named as in URLs. Where there is none, as for Tpm at first, its
+// Policy is nil, and its JWS the one that takes a policy back (api.md section 8.3).
+func (i *Instance) Policy(attestationType string) *InForce {
+	if p := i.policies[attestationType]; p != nil {
+		return p
+	}
+	return &InForce{JWS: policyjws.UnsignedReset()}
+}
+
+// PolicySigners gives the policy management certificates in the order of their adding.
+func (i *Instance) PolicySigners() ([]*x509.Certificate, error) { return certificates(i.Signers) }
+
+func certificates(ders [][]byte) (certs []*x509.Certificate, err error) {
+	for _, der := range ders {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("policy signer: %w", err)
+		}
+		certs = append(certs, cert)
+	}
+	return certs, nil
+}
+
+// open makes the policy of a stored version, or the default again where that version took the policy back.
+func open(p store.Policy, defaults map[string]string) (*InForce, error) {
+	jws := p.JWS
+	if jws == "" {
+		jws = defaults[p.Type]
+	}
+	if jws == "" {
+		return &InForce{Version: p.Version, JWS: policyjws.UnsignedReset()}, nil
+	}
+	// It was accepted when it was set. Plain text is what clients of 2018-09-01-preview may have sent.
+	parsed, err := policyjws.Parse([]byte(jws), policyjws.Options{PlainText: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := parsed.Expect(policyjws.SetPolicy); err != nil {
+		return nil, err
+	}
+	text, _ := parsed.Text()
+	compiled, err := policy.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := SignerKey(parsed)
+	return &InForce{p.Version, jws, compiled, signer}, err
+}
+
+// Defaults gives the policies that a provider has by itself, as JWS by attestation type: those given, and the built-in ones.
+func Defaults(given map[string]string) (map[string]string, error) {
+	defaults := map[string]string{}
+	for _, t := range Types() {
+		if given[t] != "" {
+			defaults[t] = given[t]
+		} else if text := policy.Default(t); text != nil {
+			jws, err := policyjws.UnsignedPolicy(text)
+			if err != nil {
+				return nil, err
+			}
+			defaults[t] = jws
+		}
+	}
+	return defaults, nil
+}
+
+// Verifiable gives the policies for those attestation types whose evidence the verifier knows.
+func (i *Instance) Verifiable() map[evidence.Type]verifier.Policy {
+	policies := map[evidence.Type]verifier.Policy{}
+	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
+		if p := i.policies[string(t)]; p != nil && p.Policy != nil {
+			policies[t] = verifier.Policy{Policy: p.Policy, Signer: p.Signer}
+		}
+	}
+	return policies
+}
+
+// errNoKeys is of a provider whose first key is being made.
+var errNoKeys = errors.New("the provider has no signing key yet")

@@ -1,0 +1,205 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/audit"
+	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/keyring"
+	"github.com/assay-attestation/assay/internal/policyjws"
+	"github.com/assay-attestation/assay/internal/provider"
+	"github.com/assay-attestation/assay/internal/seal"
+	"github.com/assay-attestation/assay/internal/store"
+	"github.com/assay-attestation/assay/policy"
+)
+
+// Names in the data folder.
+const (
+	storeFile = "assay.db"
+	sealFile  = "seal.key"
+)
+
+// state is what is kept over restarts.
+type state struct {
+	store *store.Store
+	seal  *seal.Key
+	keys  *keyring.Ring
+	trail *audit.Trail
+}
+
+// openState opens the store, whose schema it brings up to date, and the key that seals what is secret in it.
+func openState(ctx context.Context, cfg config.Config, clock func() time.Time) (*state, error) {
+	dsn, err := StoreName(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{}
+	if s.seal, err = openSeal(cfg, store.IsPostgres(dsn)); err != nil {
+		return nil, err
+	}
+	if s.store, err = store.Open(ctx, dsn); err != nil {
+		return nil, err
+	}
+	if err := s.store.Migrate(ctx); err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	s.trail = audit.NewTrail(s.store, s.seal)
+	s.keys, err = keyring.New(keyring.Config{Store: s.store, Seal: s.seal, Schedule: schedule(cfg.Keys), Clock: clock})
+	if err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	return s, nil
+}
+
+// StoreName gives the name of the store that a configuration means.
+func StoreName(cfg config.Config) (string, error) {
+	if cfg.StoreFile == "" {
+		return cmp.Or(cfg.Store, filepath.Join(cfg.Data, storeFile)), nil
+	}
+	b, err := config.ReadFile(cfg.StoreFile, maxStoreName)
+	if err != nil {
+		return "", fmt.Errorf("store_file: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// maxStoreName bounds the URL of a store in bytes.
+const maxStoreName = 4 << 10
+
+// SealKey opens the key of a configuration, which is made if it is the default one and not there.
+func SealKey(cfg config.Config) (*seal.Key, error) {
+	dsn, err := StoreName(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return openSeal(cfg, store.IsPostgres(dsn))
+}
+
+// openSeal opens the key that seals. One for a store that several replicas share is never made: each would make its own.
+func openSeal(cfg config.Config, shared bool) (*seal.Key, error) {
+	if cfg.SealKey != "" {
+		return seal.Open(cfg.SealKey)
+	}
+	if shared {
+		return nil, errors.New("seal_key: a store in PostgreSQL needs a key that all replicas have: make one with " +
+			"\"head -c 32 /dev/urandom | base64\", mode 0600, and give each of them a copy")
+	}
+	name := filepath.Join(cfg.Data, sealFile)
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return seal.Create(name)
+	}
+	return seal.Open(name)
+}
+
+func schedule(k config.Keys) keyring.Schedule {
+	s := keyring.DefaultSchedule()
+	s.Lead, s.Every, s.Retain = cmp.Or(k.PublishLead, s.Lead), cmp.Or(k.RotateEvery, s.Every), cmp.Or(k.Retain, s.Retain)
+	if k.RotateNever {
+		s.Every = 0
+	}
+	return s
+}
+
+// byConfiguration is the author of what the service does by itself.
+func (s *Server) byConfiguration(op audit.Operation) provider.Author {
+	now := s.clock()
+	return provider.Author{Name: "service", At: now, Audit: func(tx *store.Tx, before, after string) error {
+		return s.trail.Append(tx, ownRecord(op, now, before, after))
+	}}
+}
+
+// ownRecord is the audit record of what the service did by itself.
+func ownRecord(op audit.Operation, now time.Time, before, after string) audit.Record {
+	return audit.Record{
+		Time: now, Operation: op, Category: audit.AuditEvent, Status: 200, Identity: audit.Identity{ID: "service"},
+		Properties: audit.Properties{Provider: provider.Default, Before: before, After: after},
+	}
+}
+
+// ensureDefault makes the provider that the configuration describes, and its first key.
+func (s *Server) ensureDefault(ctx context.Context, cfg config.Config) error {
+	signers, err := readSigners(cfg.PolicySigners)
+	if err != nil {
+		return err
+	}
+	want := store.Provider{URL: cfg.URL, Location: cfg.Location, Shared: cfg.Shared, Isolated: len(signers) > 0, Signers: signers}
+	return s.providers.Ensure(ctx, want, s.byConfiguration(audit.UpdateProvider))
+}
+
+// maxSignerFile bounds a file of certificates in bytes.
+const maxSignerFile = 1 << 20
+
+// readSigners reads certificates from PEM files.
+func readSigners(files []string) (ders [][]byte, err error) {
+	for _, name := range files {
+		rest, err := config.ReadFile(name, maxSignerFile)
+		if err != nil {
+			return nil, fmt.Errorf("policy_signers: %w", err)
+		}
+		found := 0
+		for block, rest := pem.Decode(rest); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type == "CERTIFICATE" {
+				ders, found = append(ders, block.Bytes), found+1
+			}
+		}
+		if found == 0 {
+			return nil, fmt.Errorf("policy_signers: %s has no certificate in PEM", name)
+		}
+	}
+	return ders, nil
+}
+
+// readPolicies reads the default policies of the configuration as JWS by attestation type.
+func readPolicies(cfg config.Config, checkBaseline func(string) error) (map[string]string, error) {
+	files, err := cfg.PolicyFiles()
+	if err != nil {
+		return nil, err
+	}
+	policies := map[string]string{}
+	for t, file := range files {
+		b, err := config.ReadFile(file, config.MaxPolicyFile)
+		if err == nil {
+			policies[t], err = checkedPolicy(b, t, checkBaseline)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("policy for %s: %w", t, err)
+		}
+	}
+	return policies, nil
+}
+
+// checkedPolicy gives a policy, which is text or JWS, as JWS, after checking that it fits the attestation type.
+func checkedPolicy(b []byte, t string, checkBaseline func(string) error) (string, error) {
+	text, err := policyjws.Text(b)
+	if err != nil {
+		return "", err
+	}
+	p, err := policy.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	if err := p.CheckFor(t); err != nil {
+		return "", err
+	}
+	if c, err := p.Configure(t, policy.Budget{}); err == nil {
+		if err := checkBaseline(c.TCBBaseline()); err != nil {
+			return "", err
+		}
+	}
+	if len(text) != len(b) { // a JWS is longer than its text
+		return strings.TrimSpace(string(b)), nil
+	}
+	return policyjws.UnsignedPolicy(text)
+}
+
+var _ = evidence.SgxEnclave
