@@ -18,7 +18,7 @@ import (
 func populate(t testing.TB, s *store.Store) {
 	t.Helper()
 	write(t, s, func(tx *store.Tx) error {
-		err := errors.Join(tx.AddProvider(full("1", "b")), tx.AddProvider(plainProvider("2", "a")))
+		err := errors.Join(tx.AddProvider(full("1", "b")), tx.AddProvider(plainProvider("2", "a")), tx.AddProvider(plainProvider("9", "c")))
 		for _, p := range []store.Policy{policy("1", "TpmX", 1), policy("1", "TdxVm", 1), policy("1", "SgxEnclave", 1), policy("9", "SgxEnclave", 1)} {
 			err = errors.Join(err, tx.AddPolicy(p))
 		}
@@ -28,7 +28,7 @@ func populate(t testing.TB, s *store.Store) {
 		for _, id := range []string{"b", "Z", "a"} {
 			err = errors.Join(err, tx.AddKey(store.Key{ProviderID: "1", ID: id, From: time.Unix(-1<<40, 0), Sealed: everyByte()}))
 		}
-		return err
+		return errors.Join(err, tx.DeleteProvider("9")) // its policy stays
 	})
 }
 
@@ -68,7 +68,9 @@ func TestFromSQLiteToPostgreSQLAndBackKeepsEveryByte(t *testing.T) {
 		}
 		read(t, s, func(tx *store.Tx) error {
 			p, err := tx.Provider("1")
-			equal(t, "provider", p, full("1", "b"))
+			want := full("1", "b")
+			want.Version = 7 // three policies and three keys were added
+			equal(t, "provider", p, want)
 			v, err2 := tx.Policy("2", "SgxEnclave", 12)
 			equal(t, "policy", v, policy("2", "SgxEnclave", 12))
 			return errors.Join(err, err2)
@@ -100,15 +102,17 @@ func TestEveryTableIsInTheBackup(t *testing.T) {
 func TestTheFormOfABackup(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store) {
 		write(t, s, func(tx *store.Tx) error {
-			return errors.Join(tx.AddKey(store.Key{ProviderID: "1", ID: "<k>", From: time.Unix(7, 0), Sealed: []byte{255}}),
+			p := store.Provider{ID: "1", Name: "a", URL: "https://a", Created: store.Stamp{At: instant()}, Modified: store.Stamp{By: "é"}}
+			return errors.Join(tx.AddProvider(p), tx.AddKey(store.Key{ProviderID: "1", ID: "<k>", From: time.Unix(7, 0), Sealed: []byte{255}}),
 				tx.AppendAudit(store.AuditEntry{Seq: 1, Record: []byte(`{"a":1}`), MAC: []byte{1, 2, 3}}))
 		})
 		want := `{"format":"assay-backup","version":1,"schema":1}
 {"table":"state","row":{"audit_seq":1,"audit_mac":"AQID"}}
+{"table":"providers","row":{"id":"1","name":"a","url":"https://a","version":2,"doc":"{\"created\":{\"by\":\"\",\"at\":\"2026-03-04T05:06:07.123456789Z\"},\"modified\":{\"by\":\"é\",\"at\":\"0001-01-01T00:00:00Z\"}}"}}
 {"table":"signing_keys","row":{"provider_id":"1","id":"<k>","signs_from":7,"sealed":"/w=="}}
 {"table":"audit","row":{"seq":1,"record":"{\"a\":1}","mac":"AQID"}}
 `
-		want += fmt.Sprintf("{\"lines\":4,\"sha256\":\"%x\"}\n", sha256.Sum256([]byte(want)))
+		want += fmt.Sprintf("{\"lines\":5,\"sha256\":\"%x\"}\n", sha256.Sum256([]byte(want)))
 		if got := backup(t, s); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
@@ -169,7 +173,7 @@ func TestOnlyAWholeAndUnchangedBackupIsRestored(t *testing.T) {
 	whole := backup(t, source)
 	lines := strings.SplitAfter(strings.TrimSuffix(whole, "\n"), "\n")
 	header, row, end := lines[0], lines[2], len(whole)-1
-	for name, test := range map[string]struct {
+	cases := map[string]struct {
 		backup string
 		want   error
 	}{
@@ -196,16 +200,29 @@ func TestOnlyAWholeAndUnchangedBackupIsRestored(t *testing.T) {
 		"a number is too large":  {sealed(header + `{"table":"state","row":{"audit_seq":9223372036854775808,"audit_mac":""}}` + "\n"), store.ErrDamaged},
 		"columns in other order": {sealed(header + `{"table":"state","row":{"audit_mac":"","audit_seq":1}}` + "\n"), store.ErrDamaged},
 		"neither row nor end":    {sealed(header + "{}\n"), store.ErrDamaged},
-	} {
-		t.Run(name, func(t *testing.T) {
-			onEach(t, func(t *testing.T, s *store.Store) {
-				err := s.Restore(t.Context(), strings.NewReader(test.backup))
-				if err == nil || test.want != nil && !errors.Is(err, test.want) {
-					t.Errorf("got the error %v, want %v", err, test.want)
-				}
-				wantEmpty(t, s)
-			})
-		})
+	}
+	onEach(t, func(t *testing.T, s *store.Store) {
+		for name, test := range cases {
+			err := s.Restore(t.Context(), strings.NewReader(test.backup))
+			if err == nil || test.want != nil && !errors.Is(err, test.want) {
+				t.Errorf("%s: got the error %v, want %v", name, err, test.want)
+			}
+			wantEmpty(t, s)
+		}
+	})
+}
+
+// wipe takes everything out of a store but the count of its changes.
+func wipe(t testing.TB, s *store.Store) {
+	t.Helper()
+	for _, name := range store.TableNames() {
+		statement := "DELETE FROM " + name
+		if name == "state" {
+			statement = "UPDATE state SET audit_seq = 0, audit_mac = ''"
+		}
+		if err := store.Exec(s, statement); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -213,25 +230,28 @@ func TestOnlyAnEmptyStoreIsRestoredInto(t *testing.T) {
 	source := open(t, storetest.SQLite(t))
 	populate(t, source)
 	whole := backup(t, source)
-	for name, fn := range map[string]func(tx *store.Tx) error{
-		"provider": func(tx *store.Tx) error { return tx.AddProvider(plainProvider("7", "z")) },
-		"policy":   func(tx *store.Tx) error { return tx.AddPolicy(policy("7", "SgxEnclave", 1)) },
-		"key":      func(tx *store.Tx) error { return tx.AddKey(store.Key{ProviderID: "7", ID: "k"}) },
-		"audit":    func(tx *store.Tx) error { return tx.AppendAudit(entry(1)) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			onEach(t, func(t *testing.T, s *store.Store) {
-				write(t, s, fn)
-				before := backup(t, s)
-				if err := s.Restore(t.Context(), strings.NewReader(whole)); !errors.Is(err, store.ErrNotEmpty) {
-					t.Errorf("got the error %v, want ErrNotEmpty", err)
-				}
-				if backup(t, s) != before {
-					t.Error("the store has changed")
-				}
-			})
-		})
+	statements := []string{
+		"INSERT INTO providers VALUES ('7', 'z', 'https://z', 1, '{}')",
+		"INSERT INTO policies VALUES ('7', 'SgxEnclave', 1, '', '{}')",
+		"INSERT INTO signing_keys VALUES ('7', 'k', 0, '')",
+		"INSERT INTO audit VALUES (1, '{}', '')",
+		"UPDATE state SET audit_seq = 1",
 	}
+	onEach(t, func(t *testing.T, s *store.Store) {
+		for _, statement := range statements {
+			wipe(t, s)
+			if err := store.Exec(s, statement); err != nil {
+				t.Fatal(err)
+			}
+			before := backup(t, s)
+			if err := s.Restore(t.Context(), strings.NewReader(whole)); !errors.Is(err, store.ErrNotEmpty) {
+				t.Errorf("%s: got the error %v, want ErrNotEmpty", statement, err)
+			}
+			if backup(t, s) != before {
+				t.Errorf("%s: the store has changed", statement)
+			}
+		}
+	})
 }
 
 func TestLinesOfABackupAreBounded(t *testing.T) {
@@ -239,8 +259,9 @@ func TestLinesOfABackupAreBounded(t *testing.T) {
 	with := func(n int) store.Policy {
 		return store.Policy{ProviderID: "1", Type: "T", Version: 1, JWS: strings.Repeat("x", n), Action: "set"}
 	}
+	providers(t, s, "1")
 	write(t, s, func(tx *store.Tx) error { return tx.AddPolicy(with(0)) })
-	without := len(strings.SplitAfter(backup(t, s), "\n")[2])
+	without := len(strings.SplitAfter(backup(t, s), "\n")[3])
 	for over, want := range map[int]bool{0: true, 1: false} {
 		text := strings.Repeat("x", store.MaxLine-without+over)
 		if err := store.Exec(s, "UPDATE policies SET jws = $1", text); err != nil {

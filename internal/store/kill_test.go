@@ -22,14 +22,19 @@ const (
 	allUpdates = 1000
 )
 
-// update adds the next version of the policy and an entry of the trail that names it, in one transaction.
+// update adds the next version of the policy of provider 1 and an entry of the trail, in one transaction. The
+// first adds the provider, too.
 func update(ctx context.Context, s *store.Store) (version int64, err error) {
 	err = s.Write(ctx, func(tx *store.Tx) error {
 		newest, err := tx.Policy("1", "SgxEnclave", 0)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		version = newest.Version + 1
+		if version = newest.Version + 1; version == 1 {
+			if err := tx.AddProvider(plainProvider("1", "a")); err != nil {
+				return err
+			}
+		}
 		p := store.Policy{ProviderID: "1", Type: "SgxEnclave", Version: version, JWS: jwsOf(version), Action: "set"}
 		if err := tx.AddPolicy(p); err != nil {
 			return err

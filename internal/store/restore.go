@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -63,18 +64,18 @@ func (tx *Tx) empty() error {
 func readBackup(r io.Reader, schema int, put func(table, []any) error) error {
 	b := newBackupReader(r)
 	line, err := b.next()
-	if err != nil {
-		return err
+	if err == nil {
+		err = checkHeader(line, schema)
 	}
-	if err := checkHeader(line, schema); err != nil {
-		return err
+	if err != nil {
+		return b.fault(err)
 	}
 	for {
 		end := backupEnd(b.lines, b.sum.Sum(nil))
 		line, err := b.next()
 		switch {
 		case err != nil:
-			return err
+			return b.fault(err)
 		case string(line) == end:
 			return b.atEnd()
 		case !bytes.HasPrefix(line, []byte(rowPrefix)):
@@ -164,25 +165,22 @@ type backupReader struct {
 func newBackupReader(r io.Reader) *backupReader {
 	b := &backupReader{sum: sha256.New(), scan: bufio.NewScanner(r)}
 	b.scan.Buffer(nil, maxLine+1)
-	b.scan.Split(func(data []byte, _ bool) (int, []byte, error) {
+	b.scan.Split(func(data []byte, atEOF bool) (int, []byte, error) {
 		if n := bytes.IndexByte(data, '\n') + 1; n > 0 {
 			return n, data[:n], nil
 		}
-		return 0, nil, nil // a last line without its end is none
+		if atEOF && len(data) > 0 {
+			return 0, nil, io.ErrUnexpectedEOF
+		}
+		return 0, nil, nil
 	})
 	return b
 }
 
-// next gives a line with its end. It is valid until the next call.
+// next gives a line with its end, or io.EOF. It is valid until the next call.
 func (b *backupReader) next() ([]byte, error) {
 	if !b.scan.Scan() {
-		switch err := b.scan.Err(); {
-		case errors.Is(err, bufio.ErrTooLong):
-			return nil, b.damaged(fmt.Sprintf("the next line is longer than %d bytes", maxLine))
-		case err != nil:
-			return nil, backupFault(err)
-		}
-		return nil, b.damaged("it ends early")
+		return nil, cmp.Or(b.scan.Err(), io.EOF)
 	}
 	b.lines++
 	b.sum.Write(b.scan.Bytes())
@@ -191,11 +189,28 @@ func (b *backupReader) next() ([]byte, error) {
 
 // atEnd checks that nothing follows.
 func (b *backupReader) atEnd() error {
-	_, err := b.next()
-	if err == nil || !errors.Is(err, ErrDamaged) {
-		return errors.Join(err, b.damaged("something follows its end"))
+	switch _, err := b.next(); {
+	case err == io.EOF:
+		return nil
+	case err != nil:
+		return b.fault(err)
 	}
-	return nil
+	return b.damaged("something follows the end")
+}
+
+// fault tells a damaged backup from one that cannot be read.
+func (b *backupReader) fault(err error) error {
+	switch {
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrSchema):
+		return err
+	case err == io.EOF:
+		return b.damaged("nothing follows, expected a row or the end")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return b.damaged("the next line is cut off")
+	case errors.Is(err, bufio.ErrTooLong):
+		return b.damaged(fmt.Sprintf("the next line is longer than %d bytes", maxLine))
+	}
+	return backupFault(err)
 }
 
 func (b *backupReader) damaged(how string) error {

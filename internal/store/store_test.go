@@ -105,6 +105,19 @@ func plainProvider(id, name string) store.Provider {
 	return store.Provider{ID: id, Name: name, URL: "https://" + name, Version: 1, Created: stampOf("a"), Modified: stampOf("a")}
 }
 
+// providers adds providers of these ids, with the names n1, n2, …
+func providers(t testing.TB, s *store.Store, ids ...string) {
+	t.Helper()
+	write(t, s, func(tx *store.Tx) error {
+		for _, id := range ids {
+			if err := tx.AddProvider(plainProvider(id, "n"+id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func TestProvidersComeBackAsTheyWent(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store) {
 		b, a := full("1", "b"), plainProvider("2", "a")
@@ -190,6 +203,26 @@ func TestUpdatesOfProvidersNeedTheStoredVersion(t *testing.T) {
 	})
 }
 
+// By the versions of providers, others learn what to read anew.
+func TestEachChangeOfAProviderIsCounted(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		providers(t, s, "1", "2")
+		for i, change := range []func(tx *store.Tx) error{
+			func(tx *store.Tx) error { return tx.UpdateProvider(plainProvider("1", "n1")) },
+			func(tx *store.Tx) error { return tx.AddPolicy(policy("1", "SgxEnclave", 1)) },
+			func(tx *store.Tx) error { return tx.AddKey(store.Key{ProviderID: "1", ID: "k"}) },
+			func(tx *store.Tx) error { return tx.DeleteKey("1", "k") },
+		} {
+			write(t, s, change)
+			read(t, s, func(tx *store.Tx) error {
+				got, err := tx.Versions()
+				equal(t, "versions", got, map[string]int64{"1": int64(i) + 2, "2": 1})
+				return err
+			})
+		}
+	})
+}
+
 func policy(id, kind string, version int64) store.Policy {
 	return store.Policy{
 		ProviderID: id, Type: kind, Version: version, JWS: fmt.Sprintf("%s.%d.\n %s", kind, version, awkward),
@@ -200,6 +233,7 @@ func policy(id, kind string, version int64) store.Policy {
 func TestPoliciesAreVersionedAndNeverOverwritten(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store) {
 		reset := store.Policy{ProviderID: "1", Type: "SgxEnclave", Version: 3, Action: "reset", Stamp: stampOf("a")}
+		providers(t, s, "1", "2")
 		all := []store.Policy{policy("1", "SgxEnclave", 1), policy("1", "SgxEnclave", 2), reset, policy("1", "OpenEnclave", 1), policy("2", "SgxEnclave", 1)}
 		for _, p := range all {
 			write(t, s, func(tx *store.Tx) error { return tx.AddPolicy(p) })
@@ -207,7 +241,8 @@ func TestPoliciesAreVersionedAndNeverOverwritten(t *testing.T) {
 		for _, version := range []int64{-1, 0, 1, 3, 5} { // the next is 4
 			refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.AddPolicy(policy("1", "SgxEnclave", version)) })
 		}
-		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.AddPolicy(policy("3", "SgxEnclave", 2)) })
+		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.AddPolicy(policy("2", "SgxEnclave", 3)) })
+		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.AddPolicy(policy("3", "SgxEnclave", 1)) }) // no such provider
 		read(t, s, func(tx *store.Tx) error {
 			for _, p := range all {
 				got, err := tx.Policy(p.ProviderID, p.Type, p.Version)
@@ -227,6 +262,7 @@ func TestPoliciesAreVersionedAndNeverOverwritten(t *testing.T) {
 
 func TestPolicyHistoryIsPagedAndBare(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store) {
+		providers(t, s, "1")
 		var bare []store.Policy
 		for v := range int64(5) {
 			p := policy("1", "SgxEnclave", v+1)
@@ -246,6 +282,7 @@ func TestPolicyHistoryIsPagedAndBare(t *testing.T) {
 
 func TestKeysComeBackInTheOrderOfTheirSigning(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store) {
+		providers(t, s, "1", "2")
 		at := instant().Truncate(time.Second)
 		early := store.Key{ProviderID: "1", ID: "z", From: at.Add(-time.Hour), Sealed: everyByte()}
 		late := store.Key{ProviderID: "1", ID: "b", From: at, Sealed: []byte{0}}
@@ -255,6 +292,7 @@ func TestKeysComeBackInTheOrderOfTheirSigning(t *testing.T) {
 			return errors.Join(err, tx.AddKey(store.Key{ProviderID: "2", ID: "z", Sealed: []byte{1}}))
 		})
 		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.AddKey(early) })
+		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.AddKey(store.Key{ProviderID: "3", ID: "k"}) }) // no such provider
 		read(t, s, func(tx *store.Tx) error {
 			got, err := tx.Keys("1")
 			equal(t, "keys", got, []store.Key{early, same, late})
