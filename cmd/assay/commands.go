@@ -64,6 +64,10 @@ func commands() []command {
 			"assay sim sgx --out sim",
 			"assay evidence verify --type sgx sim/quote.bin --collateral sim/collateral --trust-root sim/root.pem --runtime-data sim/runtime.json --runtime-type json",
 		}, runSim},
+		{"dev token", "", "make a bearer token that a service in development mode accepts", []string{
+			"assay dev token --role contributor",
+			"assay dev token --role reader --provider myprovider --life 10m --data assay-data",
+		}, runDevToken},
 		{"version", "", "print the version", []string{"assay version"}, runVersion},
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/server"
 	"github.com/assay-attestation/assay/internal/servercert"
+	"github.com/assay-attestation/assay/policy"
 )
 
 // Time limits of the listener. A body of attest_body bytes must fit into readTime on a slow line; writeTime begins with
@@ -93,11 +94,12 @@ func addPolicy(cfg *config.Config, s string) error {
 	if !ok {
 		return errors.New("expected TYPE=FILE")
 	}
-	t, err := evidenceType(name)
-	if err == nil {
-		cfg.SetPolicy(t, file)
+	t, known := policy.ParseType(name)
+	if !known {
+		return fmt.Errorf("unknown attestation type, expected one of %s", policy.TypeNames)
 	}
-	return err
+	cfg.SetPolicy(t, file)
+	return nil
 }
 
 // overlay lets every flag that was given win over the configuration file; a policy, over that for the same type.
@@ -122,7 +124,7 @@ func overlay(cfg *config.Config, flags config.Config, given func(flag string) bo
 		cfg.Collateral = flags.Collateral
 	}
 	for t, file := range flags.Policies {
-		cfg.SetPolicy(evidence.Type(t), file)
+		cfg.SetPolicy(t, file)
 	}
 	if !flags.At.IsZero() {
 		cfg.At = flags.At
@@ -136,6 +138,10 @@ type running struct {
 	listener net.Listener
 	http     *http.Server
 	service  *server.Server
+	own      *listeners   // of providers that have one
+	ops      *http.Server // for operators; nil: none
+	opsAt    net.Listener
+	tls      *tls.Config
 	log      *slog.Logger
 }
 
@@ -158,37 +164,75 @@ func start(cfg config.Config, e *env) (*running, error) {
 	}
 	if err := r.prepare(e); err != nil {
 		listener.Close()
+		if r.service != nil {
+			r.own.end()
+			r.service.Close()
+		}
 		return nil, err
 	}
 	return r, nil
 }
 
 // prepare makes the service and its TLS configuration.
-func (r *running) prepare(e *env) error {
-	opt := server.Options{Logger: r.log, Clock: e.now}
+func (r *running) prepare(e *env) (err error) {
+	opt := server.Options{Logger: r.log, Clock: e.now, Stdout: e.stdout}
 	if r.cfg.Dev {
-		simulated, err := simulatedIntel(r.cfg, e.now)
-		if err != nil {
+		if opt.Simulated, err = simulatedIntel(r.cfg, e.now); err != nil {
 			return err
 		}
-		opt.Simulated = simulated
 	}
-	var err error
+	if err := r.secure(e); err != nil {
+		return err
+	}
+	r.own = &listeners{make: r.httpServer, log: r.log}
+	opt.Listen = r.own.set
 	if r.service, err = server.New(r.cfg, opt); err != nil {
 		return err
 	}
-	r.http = &http.Server{
-		Handler: r.service.Handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
-	}
+	r.http = r.httpServer(r.service)
+	r.own.begin(r.service)
+	return r.openOps()
+}
+
+// secure makes the TLS configuration of all listeners.
+func (r *running) secure(e *env) (err error) {
 	switch {
 	case r.cfg.TLSCert != "":
-		r.http.TLSConfig, err = servercert.Files(r.cfg.TLSCert, r.cfg.TLSKey, func(err error) {
+		r.tls, err = servercert.Files(r.cfg.TLSCert, r.cfg.TLSKey, func(err error) {
 			r.log.Warn("the TLS certificate has changed and cannot be used; the old one stays", "error", err)
 		})
 	case !r.cfg.PlainHTTP():
-		r.http.TLSConfig, r.caFile, err = servercert.Development(r.cfg.Data, e.now())
+		r.tls, r.caFile, err = servercert.Development(r.cfg.Data, e.now())
 	}
+	if err != nil {
+		return err
+	}
+	return withClientCAs(r.tls, r.cfg.ClientCA)
+}
+
+// httpServer makes the server of a listener.
+func (r *running) httpServer(h http.Handler) *http.Server {
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
+	}
+	if r.tls != nil {
+		s.TLSConfig = r.tls.Clone()
+	}
+	return s
+}
+
+// openOps opens the listener for operators, if there is to be one.
+func (r *running) openOps() (err error) {
+	if r.cfg.OpsListen == "" {
+		return nil
+	}
+	h, err := r.service.Ops()
+	if err != nil {
+		return err
+	}
+	r.ops = &http.Server{Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader}
+	r.opsAt, err = net.Listen("tcp", r.cfg.OpsListen)
 	return err
 }
 
@@ -214,27 +258,27 @@ func (r *running) run(ctx context.Context) error {
 		go func() { defer close(warner); r.warn(warned) }()
 		defer func() { stop(); <-warner }()
 	}
-	failed := make(chan error, 1)
-	go func() {
-		if r.http.TLSConfig != nil {
-			failed <- r.http.ServeTLS(r.listener, "", "")
-		} else {
-			failed <- r.http.Serve(r.listener)
-		}
-	}()
+	failed := make(chan error, 2)
+	serving := 1
+	go func() { failed <- serveOn(r.http, r.listener) }()
+	if r.ops != nil {
+		serving++
+		go func() { failed <- serveOn(r.ops, r.opsAt) }()
+	}
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-failed:
+		serving--
 	case <-ctx.Done():
 	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-	defer cancel()
-	err := r.http.Shutdown(deadline)
-	if errors.Is(err, context.DeadlineExceeded) {
-		r.log.Warn("requests under way were cut off", "after", shutdownTime.String())
-		err = r.http.Close()
+	shutDown(r.http, r.log)
+	if r.ops != nil {
+		shutDown(r.ops, r.log)
 	}
-	<-failed
+	r.own.end()
+	for range serving {
+		<-failed
+	}
 	return err
 }
 

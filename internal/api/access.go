@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -72,12 +73,13 @@ func (s *Service) admit(r *request, h http.Header) error {
 	caller, err := s.Auth.Caller(r.Request, a.side)
 	switch {
 	case err != nil:
-		if _, refused := errors.AsType[*auth.Refused](err); refused {
-			h.Set("WWW-Authenticate", s.challenge(a.side))
+		if refused, ok := errors.AsType[*auth.Refused](err); ok {
+			h.Set("WWW-Authenticate", s.challenge(r))
+			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token: %v", shorten(r.URL.Path, maxQuoted), refused)
 		}
 		return err
 	case caller == nil || !a.lets(caller, r):
-		h.Set("WWW-Authenticate", s.challenge(a.side))
+		h.Set("WWW-Authenticate", s.challenge(r))
 		return unauthorized(r, caller)
 	}
 	r.caller = caller
@@ -109,8 +111,9 @@ func (s *Service) may(r *request, p auth.Permission) bool {
 }
 
 // challenge is the header WWW-Authenticate as clients read it: the authorization URI first, in quotes (api.md section 5).
-func (s *Service) challenge(side auth.Audience) string {
-	return fmt.Sprintf("Bearer authorization_uri=%q, resource=%q", s.Auth.AuthorizationURI(), auth.DefaultAudiences(side)[0])
+func (s *Service) challenge(r *request) string {
+	uri := cmp.Or(s.Auth.AuthorizationURI(), r.at.URL+"/development")
+	return fmt.Sprintf("Bearer authorization_uri=%q, resource=%q", uri, auth.DefaultAudiences(r.op.access.side)[0])
 }
 
 // unauthorized is the refusal of whoever may not do an operation, in the words of Microsoft's service.

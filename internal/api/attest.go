@@ -39,8 +39,12 @@ func (s *Service) attest(t evidence.Type) func(context.Context, *request) (any, 
 		if err != nil {
 			return nil, err
 		}
+		start := s.Clock()
 		token, err := s.answer(ctx, r, to, draft)
 		s.keep(r, to.Record, err)
+		if unwritten := s.auditAttest(r, start, err); unwritten != nil {
+			return nil, unwritten
+		}
 		return tokenAnswer{token}, err
 	}
 }

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/audit"
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/store"
 )
@@ -13,7 +16,7 @@ func (s *Service) author(r *request) provider.Author {
 	start := s.Clock()
 	return provider.Author{
 		Name: r.caller.String(), RequestID: r.id, At: start,
-		Audit: func(tx *store.Tx, before, after string) error {
+		Audit: func(tx *store.Tx, before, after audit.Hash) error {
 			record := s.record(r, start, nil)
 			record.Properties.Before, record.Properties.After = before, after
 			return s.Trail.Append(tx, record)
@@ -23,5 +26,61 @@ func (s *Service) author(r *request) provider.Author {
 
 // record is what the audit trail keeps of a request: of one that was refused if there is a problem (management.md section 11).
 func (s *Service) record(r *request, start time.Time, p *problem) audit.Record {
-	return audit.Record{}
+	now := s.Clock()
+	record := audit.Record{
+		Time: now, Operation: "Unknown", Category: audit.AuditEvent, Status: 200, Duration: now.Sub(start), CallerIPAddress: hostOf(r.RemoteAddr),
+		Identity: identityOf(r.caller), URL: r.fullURL(), Properties: audit.Properties{RequestID: r.id, Received: received(r)},
+	}
+	if parts := strings.Split(r.id, "-"); len(parts) == 4 {
+		record.Trace = audit.Trace{TraceID: parts[1], ParentID: parts[2]}
+	}
+	if r.op != nil {
+		record.Operation = audit.Operation(r.op.name)
+	}
+	if r.at != nil {
+		record.ResourceID, record.Properties.Provider = resourceID(r.at), r.at.Name
+		record.Region, record.Location = r.at.Location, r.at.Location
+	}
+	if p != nil {
+		record.Status, record.Properties.Code, record.Properties.FailureDetails = p.status, p.code, p.text()
+	}
+	return record
+}
+
+func identityOf(c *auth.Caller) audit.Identity {
+	if c == nil {
+		return audit.Identity{}
+	}
+	return audit.Identity{UPN: c.Name, ObjectID: c.ID, ID: c.String()}
+}
+
+func received(r *request) audit.Received {
+	return audit.Received{
+		UserAgent: r.UserAgent(), HeaderCount: len(r.Header), ContentType: r.Header.Get("Content-Type"), ContentLength: max(0, r.ContentLength),
+		CookieCount: len(r.Cookies()), TraceParent: r.Header.Get("traceparent"),
+	}
+}
+
+// fullURL is the URL as the client wrote it, as far as that can be known.
+func (r *request) fullURL() *url.URL {
+	u := *r.URL
+	u.Host, u.Scheme = r.Host, "https"
+	if r.TLS == nil {
+		u.Scheme = "http"
+	}
+	return &u
+}
+
+// auditAttest puts a decision about evidence into the audit trail, where that is wanted. The problem is nil of a permit.
+func (s *Service) auditAttest(r *request, start time.Time, err error) error {
+	if !s.AuditAttest {
+		return nil
+	}
+	var p *problem
+	if err != nil {
+		p = s.problemFor(r, err)
+	}
+	record := s.record(r, start, p)
+	record.Category = audit.Operational
+	return s.Trail.Write(r.Context(), record)
 }

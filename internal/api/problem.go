@@ -164,9 +164,6 @@ func policyProblem(err error) *problem {
 
 // changeProblem maps the refusals of callers and of changes, or gives nil.
 func changeProblem(err error) *problem {
-	if refused, ok := errors.AsType[*auth.Refused](err); ok {
-		return &problem{status: http.StatusUnauthorized, code: codeUnauthorized, message: refused.Error()}
-	}
 	if u, ok := errors.AsType[*auth.Unavailable](err); ok {
 		return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, message: "The issuer of the token cannot be asked for its keys.", retry: cmp.Or(u.RetryAfter, defaultRetry)}
 	}

@@ -14,9 +14,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/provider"
+	"github.com/assay-attestation/assay/policy"
 )
 
 // DefaultListen is where the service listens unless told otherwise: this machine only.
@@ -244,22 +244,22 @@ func loopback(host string) bool {
 }
 
 // SetPolicy names the file of the policy for an attestation type, in the place of any other.
-func (c *Config) SetPolicy(t evidence.Type, file string) {
+func (c *Config) SetPolicy(t, file string) {
 	maps.DeleteFunc(c.Policies, func(name, _ string) bool {
-		known, _ := evidence.ParseType(name)
+		known, _ := policy.ParseType(name)
 		return known == t
 	})
 	if c.Policies == nil {
 		c.Policies = map[string]string{}
 	}
-	c.Policies[string(t)] = file
+	c.Policies[t] = file
 }
 
-// PolicyFiles gives the files of Policies by attestation type. One type under two names is an error.
-func (c *Config) PolicyFiles() (map[evidence.Type]string, error) {
-	files := map[evidence.Type]string{}
+// PolicyFiles gives the files of Policies by attestation type, as URLs name it. One type under two names is an error.
+func (c *Config) PolicyFiles() (map[string]string, error) {
+	files := map[string]string{}
 	for name, file := range c.Policies {
-		t, ok := evidence.ParseType(name)
+		t, ok := policy.ParseType(name)
 		if !ok {
 			return nil, fmt.Errorf("policies: unknown attestation type %q", name)
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/jose"
 	"github.com/assay-attestation/assay/internal/store"
@@ -110,7 +110,7 @@ func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Au
 		if err := r.Keys.Add(tx, record.ID, key); err != nil {
 			return err
 		}
-		return by.Audit(tx, "", recordHash(record))
+		return by.Audit(tx, audit.Hash{}, recordHash(record))
 	})
 	return r.refreshed(ctx, err)
 }
@@ -154,7 +154,7 @@ func (r *Registry) Delete(ctx context.Context, i *Instance, by Author) error {
 		if err := tx.DeleteProvider(i.ID); err != nil {
 			return err
 		}
-		return by.Audit(tx, recordHash(record), "")
+		return by.Audit(tx, recordHash(record), audit.Hash{})
 	})
 	return r.refreshed(ctx, err)
 }
@@ -169,7 +169,7 @@ func (r *Registry) Ensure(ctx context.Context, want store.Provider, by Author) e
 			if err := tx.AddProvider(want); err != nil {
 				return err
 			}
-			return by.Audit(tx, "", recordHash(want))
+			return by.Audit(tx, audit.Hash{}, recordHash(want))
 		}
 		if err != nil {
 			return err
@@ -256,16 +256,15 @@ func checkSigners(ders [][]byte) error {
 }
 
 // recordHash names a state of a provider's record in the audit trail.
-func recordHash(p store.Provider) string {
+func recordHash(p store.Provider) audit.Hash {
 	b, err := json.Marshal(struct {
 		ID, Name, URL string
 		Doc           store.Provider
 	}{p.ID, p.Name, p.URL, p}, json.Deterministic(true))
 	if err != nil {
-		return "unknown" // a record that cannot be written is not stored either
+		return audit.Hash{} // a record that cannot be written is not stored either
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return audit.HashOf(b)
 }
 
 // TrustModel is the provider's, as ARM names it.

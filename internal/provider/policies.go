@@ -3,9 +3,7 @@ package provider
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/jose"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/store"
@@ -46,7 +45,7 @@ type Author struct {
 	RequestID string
 	At        time.Time
 	// Audit records the change, with the hashes of what was before and is after it. It must not be nil.
-	Audit func(tx *store.Tx, before, after string) error
+	Audit func(tx *store.Tx, before, after audit.Hash) error
 }
 
 func (a Author) stamp() store.Stamp {
@@ -157,7 +156,7 @@ func (r *Registry) put(ctx context.Context, next store.Policy, jws *policyjws.Pa
 		if err := tx.AddPolicy(next); err != nil {
 			return err
 		}
-		return by.Audit(tx, before.TokenHash, next.TokenHash)
+		return by.Audit(tx, audit.HashOf([]byte(before.JWS)), audit.HashOf([]byte(jws.String())))
 	})
 	return r.refreshed(ctx, err)
 }
@@ -285,14 +284,8 @@ func (r *Registry) changeSigners(ctx context.Context, i *Instance, body []byte, 
 	return cert, r.refreshed(ctx, err)
 }
 
-// signersHash names a set of signers in the audit trail: the SHA-256 of their DER, one after the other.
-func signersHash(signers [][]byte) string {
-	h := sha256.New()
-	for _, der := range signers {
-		h.Write(der)
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
+// signersHash names a set of signers in the audit trail: the hash of their DER, one after the other.
+func signersHash(signers [][]byte) audit.Hash { return audit.HashOf(slices.Concat(signers...)) }
 
 // signerJWK is a signer as the service shows it (api.md sections 8.4 and 9.1).
 type signerJWK struct {

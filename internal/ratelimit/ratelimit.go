@@ -16,12 +16,12 @@ import (
 // DefaultSize is how many keys are remembered unless told otherwise; they take about 20 MB.
 const DefaultSize = 1 << 16
 
-// Limits are the token buckets of many keys. They are safe for concurrent use.
+// Limiter has the token buckets of many keys. It is safe for concurrent use.
 //
 // When there is no room, the key that has been quiet for longest is forgotten. Should it come again it has a full burst,
 // as one that was never seen; so whoever makes the memory overflow gains one burst each time, for the price of as many
 // requests under other keys as there is room.
-type Limits struct {
+type Limiter struct {
 	perSecond rate.Limit
 	burst     int
 
@@ -29,16 +29,16 @@ type Limits struct {
 	buckets *simplelru.LRU[[sha256.Size]byte, *rate.Limiter] // nil: no limit
 }
 
-// New makes limits of perSecond requests for each key, after a burst of so many at once. A rate of zero means no limit.
+// New makes a limiter of perSecond requests for each key, after a burst of so many at once. A rate of zero means no limit.
 // size is the number of keys that are remembered; zero means DefaultSize.
-func New(perSecond float64, burst, size int) (*Limits, error) {
+func New(perSecond float64, burst, size int) (*Limiter, error) {
 	switch {
 	case math.IsNaN(perSecond) || math.IsInf(perSecond, 0) || perSecond < 0:
 		return nil, fmt.Errorf("rate limit: expected a number of requests per second, found %v", perSecond)
 	case size < 0:
 		return nil, fmt.Errorf("rate limit: expected a number of keys to remember, found %d", size)
 	case perSecond == 0:
-		return &Limits{}, nil
+		return &Limiter{}, nil
 	case burst < 1:
 		return nil, fmt.Errorf("rate limit: expected a burst of at least one request, found %d", burst)
 	case size == 0:
@@ -48,12 +48,12 @@ func New(perSecond float64, burst, size int) (*Limits, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rate limit: %w", err)
 	}
-	return &Limits{perSecond: rate.Limit(perSecond), burst: burst, buckets: buckets}, nil
+	return &Limiter{perSecond: rate.Limit(perSecond), burst: burst, buckets: buckets}, nil
 }
 
 // Allow counts a request under the key, which may be of any length, and reports whether it may pass. If not, it is not
 // counted, and retry is how long to wait until the next one may pass.
-func (l *Limits) Allow(key string, now time.Time) (retry time.Duration, ok bool) {
+func (l *Limiter) Allow(key string, now time.Time) (retry time.Duration, ok bool) {
 	if l.buckets == nil {
 		return 0, true
 	}
@@ -68,7 +68,7 @@ func (l *Limits) Allow(key string, now time.Time) (retry time.Duration, ok bool)
 }
 
 // bucket returns the bucket of a key. The caller holds mu.
-func (l *Limits) bucket(digest [sha256.Size]byte) *rate.Limiter {
+func (l *Limiter) bucket(digest [sha256.Size]byte) *rate.Limiter {
 	b, ok := l.buckets.Get(digest)
 	if !ok {
 		b = rate.NewLimiter(l.perSecond, l.burst)

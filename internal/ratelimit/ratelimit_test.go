@@ -14,7 +14,7 @@ import (
 
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func limits(t *testing.T, perSecond float64, burst, size int) *ratelimit.Limits {
+func limits(t *testing.T, perSecond float64, burst, size int) *ratelimit.Limiter {
 	t.Helper()
 	l, err := ratelimit.New(perSecond, burst, size)
 	if err != nil {
@@ -24,7 +24,7 @@ func limits(t *testing.T, perSecond float64, burst, size int) *ratelimit.Limits 
 }
 
 // passed is how many of n requests at one time pass.
-func passed(l *ratelimit.Limits, key string, now time.Time, n int) (count int) {
+func passed(l *ratelimit.Limiter, key string, now time.Time, n int) (count int) {
 	for range n {
 		if _, ok := l.Allow(key, now); ok {
 			count++

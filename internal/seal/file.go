@@ -6,23 +6,21 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/assay-attestation/assay/internal/wholefile"
 )
 
 // maxKeyFile bounds the file: 64 hex characters and the end of a line.
 const maxKeyFile = 2*KeySize + len("\r\n")
 
-// forbidden are the permissions that nobody but the owner may have on the file.
-const forbidden fs.FileMode = 0o077
-
 // Open reads the key in a file: KeySize bytes as standard base64 with padding or as hex characters, on one line. It
 // refuses what is not a regular file, and a file that others than its owner can reach.
 func Open(file string) (*Key, error) {
-	text, err := readPrivate(file)
+	text, err := wholefile.ReadPrivate(file, int64(maxKeyFile))
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
@@ -46,30 +44,6 @@ func Create(file string) (*Key, error) {
 	return Open(file)
 }
 
-// readPrivate reads a file that only its owner can reach. Permissions are those of the opened file, which nobody can
-// swap between the check and the reading.
-func readPrivate(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", file)
-	case info.Mode().Perm()&forbidden != 0:
-		return nil, fmt.Errorf("%s has permissions %04o, expected 0600: if others may have read it, replace the key; else chmod 600 it",
-			file, info.Mode().Perm())
-	case info.Size() > int64(maxKeyFile):
-		return nil, fmt.Errorf("%s has %d bytes, expected one line of %d base64 or %d hex characters", file, info.Size(),
-			base64.StdEncoding.EncodedLen(KeySize), 2*KeySize)
-	}
-	return io.ReadAll(io.LimitReader(f, int64(maxKeyFile)))
-}
-
 // decode reads the line. Its length tells the two forms apart. No error repeats what was found: it may be most of a key.
 func decode(text string) ([]byte, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
@@ -89,22 +63,13 @@ func decode(text string) ([]byte, error) {
 		base64.StdEncoding.EncodedLen(KeySize), 2*KeySize)
 }
 
-// create makes the file under another name and links it into place, which fails if another process was first.
-func create(file string) (err error) {
+// create makes the file unless another process is first.
+func create(file string) error {
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".tmp-*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(newSecret() + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := wholefile.Create(file, []byte(newSecret()+"\n"), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncFolder(dir)
@@ -116,6 +81,7 @@ func newSecret() string {
 	return base64.StdEncoding.EncodeToString(secret[:])
 }
 
+// syncFolder makes sure that the file is still there after a loss of power: what was sealed with it would be lost.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -41,7 +41,7 @@ func (s *Server) baselines() []api.Baseline {
 		b := known[number]
 		b.Number, b.IsOfDefault = number, len(list) == 0
 		if b.Released.IsZero() {
-			b.Released = stored.Issued()
+			b.Released = stored.IssueDate()
 		}
 		if !seen[b.Number] {
 			seen[b.Number] = true

@@ -24,8 +24,13 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		{"internal/jmespath/...", []string{"net/http", "os/exec", module + "policy", module + "evidence", module + "result"}},
 		{"internal/explain/...", []string{"net/http", "os/exec", module + "internal/api", module + "internal/verifier", module + "result"}},
 		{"internal/api/...", []string{module + "internal/config"}},
+		{"internal/auth", []string{"testing", "database/sql", "os/exec", module + "internal/api", module + "internal/config", module + "policy", module + "result"}},
 		{"internal/collateral/...", []string{module + "policy", module + "result", module + "internal/verifier"}},
 		{"internal/lsp/...", []string{"net", "net/http", "os/exec", module + "evidence", module + "result"}},
+		{"internal/seal/...", []string{"net/http", "database/sql", "os/exec"}},
+		{"internal/keyring/...", []string{module + "internal/api", module + "internal/config"}},
+		{"internal/audit/...", []string{"net/http", module + "policy", module + "evidence", module + "internal/api"}},
+		{"internal/issuer/...", []string{"database/sql", module + "internal/api"}},
 		{"internal/verifier/...", []string{"database/sql", module + "internal/api", module + "internal/issuer"}},
 	} {
 		deps := list(t, "-deps", module+rule.packages)

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/assay-attestation/assay/internal/auth"
+	"github.com/assay-attestation/assay/internal/server"
+)
+
+// listeners are those that providers have for themselves. They come and go with their providers.
+type listeners struct {
+	make func(http.Handler) *http.Server
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	service *server.Server // nil: not ready yet
+	wanted  []server.Listener
+	open    map[server.Listener]*http.Server
+	work    sync.WaitGroup
+}
+
+// set opens and closes what is needed for these to be the listeners.
+func (l *listeners) set(wanted []server.Listener) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wanted = wanted
+	if l.service != nil {
+		l.follow()
+	}
+}
+
+// begin opens the listeners of a service that is ready.
+func (l *listeners) begin(s *server.Server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.service, l.open = s, map[server.Listener]*http.Server{}
+	l.follow()
+}
+
+func (l *listeners) follow() {
+	keep := map[server.Listener]bool{}
+	for _, w := range l.wanted {
+		keep[w] = true
+		if l.open[w] == nil {
+			l.start(w)
+		}
+	}
+	for w, s := range l.open {
+		if !keep[w] {
+			delete(l.open, w)
+			l.work.Go(func() { shutDown(s, l.log) })
+		}
+	}
+}
+
+// start opens one listener. A provider whose address is taken cannot be reached, which the log says; the others can.
+func (l *listeners) start(w server.Listener) {
+	listener, err := net.Listen("tcp", w.Address)
+	if err != nil {
+		l.log.Error("the listener of a provider cannot be opened", "provider", w.ProviderID, "address", w.Address, "error", err)
+		return
+	}
+	s := l.make(l.service.For(w.ProviderID))
+	l.open[w] = s
+	l.work.Go(func() {
+		if err := serveOn(s, listener); !errors.Is(err, http.ErrServerClosed) {
+			l.log.Error("the listener of a provider has ended", "provider", w.ProviderID, "address", w.Address, "error", err)
+		}
+	})
+}
+
+// end closes all listeners and waits for the requests under way.
+func (l *listeners) end() {
+	l.mu.Lock()
+	l.service = nil
+	for w, s := range l.open {
+		delete(l.open, w)
+		l.work.Go(func() { shutDown(s, l.log) })
+	}
+	l.mu.Unlock()
+	l.work.Wait()
+}
+
+// serveOn answers on a listener, by TLS if the server has a configuration for it.
+func serveOn(s *http.Server, l net.Listener) error {
+	if s.TLSConfig != nil {
+		return s.ServeTLS(l, "", "")
+	}
+	return s.Serve(l)
+}
+
+// shutDown lets the requests under way finish, up to shutdownTime.
+func shutDown(s *http.Server, log *slog.Logger) {
+	deadline, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	err := s.Shutdown(deadline)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("requests under way were cut off", "after", shutdownTime.String())
+		err = s.Close()
+	}
+	if err != nil {
+		log.Error("ending a listener", "error", err)
+	}
+}
+
+// withClientCAs lets callers prove who they are by certificates of these authorities; those without one may come as well.
+func withClientCAs(c *tls.Config, file string) error {
+	if file == "" || c == nil {
+		return nil
+	}
+	roots, err := auth.ClientCAs(file)
+	if err != nil {
+		return err
+	}
+	c.ClientCAs, c.ClientAuth = roots, tls.VerifyClientCertIfGiven
+	return nil
+}
