@@ -14,8 +14,6 @@ import (
 	"github.com/assay-attestation/assay/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
-
 // storeWithEverything is an SQLite store with rows of every kind, in a data folder made by the command.
 func storeWithEverything(t *testing.T) (data string) {
 	t.Helper()
@@ -215,5 +213,28 @@ func TestTheNameOfAStoreHoldsNoSecret(t *testing.T) {
 		if got := withoutSecrets(dsn); got != want {
 			t.Errorf("%s: got %s, want %s", dsn, got, want)
 		}
+	}
+}
+
+// TestTheStoreCommandsOfTheManualWork runs what docs/operating.md shows, in its order.
+func TestTheStoreCommandsOfTheManualWork(t *testing.T) {
+	manual := readFile(t, "../../docs/operating.md")
+	dir, data := t.TempDir(), storeWithEverything(t)
+	paths := strings.NewReplacer("/var/lib/assay-new", filepath.Join(dir, "new"), "/var/lib/assay", data,
+		"/etc/assay/store", tempFile(t, "url", storetest.Postgres(t)), "assay.backup", filepath.Join(dir, "a"), "back.backup", filepath.Join(dir, "b"))
+	ran := 0
+	for line := range strings.Lines(manual) {
+		command, isCommand := strings.CutPrefix(line, "$ assay store ")
+		if !isCommand {
+			continue
+		}
+		command, _, _ = strings.Cut(command, "#")
+		ran++
+		if o := assay(t, append([]string{"store"}, strings.Fields(paths.Replace(command))...)...); o.status != exitOK {
+			t.Errorf("%s: status %d\n%s", line, o.status, o.stderr)
+		}
+	}
+	if ran != 8 || readFile(t, filepath.Join(dir, "a")) != readFile(t, filepath.Join(dir, "b")) {
+		t.Errorf("%d commands ran, want 8; the two backups must be equal", ran)
 	}
 }
