@@ -204,9 +204,9 @@ func TestCancelledContextsAreHonoured(t *testing.T) {
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, changes := s.Changes(over)
-		_, version := error(nil), s.Backup(over, nil)
 		for what, err := range map[string]error{
-			"Write": s.Write(over, nil), "Read": s.Read(over, nil), "Changes": changes, "Backup": version, "Migrate": s.Migrate(over),
+			"Write": s.Write(over, nil), "Read": s.Read(over, nil), "Changes": changes, "Migrate": s.Migrate(over),
+			"Backup": s.Backup(over, nil), "Restore": s.Restore(over, nil),
 		} {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: got the error %v, want that of the context", what, err)
