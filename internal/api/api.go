@@ -61,9 +61,9 @@ type Config struct {
 
 // Limits are the rates at which callers are served. All of them are needed.
 type Limits struct {
-	Address    *ratelimit.Limits // requests by address
-	Denied     *ratelimit.Limits // refused credentials by address; each costs an entry of the audit trail
-	Management *ratelimit.Limits // operations that need permission, by caller
+	Address    *ratelimit.Limiter // requests by address
+	Denied     *ratelimit.Limiter // refused credentials by address; each costs an entry of the audit trail
+	Management *ratelimit.Limiter // operations that need permission, by caller
 }
 
 // Service answers requests.

@@ -16,7 +16,7 @@ func (s *Service) author(r *request) provider.Author {
 	start := s.Clock()
 	return provider.Author{
 		Name: r.caller.String(), RequestID: r.id, At: start,
-		Audit: func(tx *store.Tx, before, after audit.Hash) error {
+		Audit: func(tx *store.Tx, before, after string) error {
 			record := s.record(r, start, nil)
 			record.Properties.Before, record.Properties.After = before, after
 			return s.Trail.Append(tx, record)

@@ -56,7 +56,7 @@ func FuzzAttestRequest(f *testing.F) {
 func checkProblem(t *testing.T, err error) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	problemOf(err).write(w)
+	problemOf(err).write(w, usualErrors)
 	if w.Code != http.StatusBadRequest || w.Header().Get("x-ms-error-code") == "" || w.Body.Len() > 13*maxMessage {
 		t.Errorf("%v: status %d, code %q, %d bytes", err, w.Code, w.Header().Get("x-ms-error-code"), w.Body.Len())
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/store"
@@ -159,7 +158,7 @@ func (s *Service) rotate(ctx context.Context, r *request) (any, error) {
 	}
 	author := s.author(r)
 	_, err := rotate(ctx, r.at.ID, func(tx *store.Tx, c keyring.Change) error {
-		return author.Audit(tx, audit.HashOf([]byte(r.at.Keys.KeyID(author.At))), audit.HashOf([]byte(c.Added[0].ID)))
+		return author.Audit(tx, r.at.Keys.KeyID(author.At), c.Added[0].ID)
 	})
 	if err != nil {
 		return nil, err

@@ -15,6 +15,8 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/provider"
+	"github.com/assay-attestation/assay/internal/ratelimit"
 	"github.com/assay-attestation/assay/internal/verifier"
 	"github.com/assay-attestation/assay/policy"
 	"github.com/assay-attestation/assay/result"
@@ -55,7 +57,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{"panic", panicked("secret"), 500, "InternalError", "", "30"},
 	} {
 		w := httptest.NewRecorder()
-		problemOf(tt.err).write(w)
+		problemOf(tt.err).write(w, usualErrors)
 		var got struct {
 			Error struct {
 				Code, Message string
@@ -90,7 +92,7 @@ func TestMessagesAreTextAndBounded(t *testing.T) {
 		"no text": "a\xff\xfeb", "endless": strings.Repeat("é", maxMessage), "one byte too long": strings.Repeat("x", maxMessage) + "é",
 	} {
 		w := httptest.NewRecorder()
-		bad("%s", message).(*problem).write(w)
+		bad("%s", message).(*problem).write(w, usualErrors)
 		var v any
 		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || w.Code != http.StatusBadRequest || w.Body.Len() > 2*maxMessage+500 {
 			t.Errorf("%s: status %d, %d bytes: %v", name, w.Code, w.Body.Len(), err)
@@ -98,15 +100,25 @@ func TestMessagesAreTextAndBounded(t *testing.T) {
 	}
 }
 
+// bare is a service without providers.
+func bare(t *testing.T, log *slog.Logger) *Service {
+	t.Helper()
+	none, err := ratelimit.New(0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(Config{Logger: log, Clock: time.Now, Limits: Limits{none, none, none}})
+}
+
 // TestPanicIsAnsweredAndLogged has an operation panic: the client learns nothing, the log all.
 func TestPanicIsAnsweredAndLogged(t *testing.T) {
 	var log bytes.Buffer
-	s := &service{Config: Config{Logger: slog.New(slog.NewJSONHandler(&log, nil)), AttestBody: 10}}
-	s.operations = map[string]map[string]operation{"/x": {http.MethodGet: {name: "Panic", do: func(context.Context, *request) (any, error) {
+	s := bare(t, slog.New(slog.NewJSONHandler(&log, nil)))
+	s.operations = newTable([]route{{http.MethodGet, "/x", operation{name: "Panic", access: everybody(), do: func(context.Context, *request) (any, error) {
 		panic("secret state")
-	}}}}
+	}}}})
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
+	s.serve(w, httptest.NewRequest(http.MethodGet, "/x", nil), new(provider.Instance))
 	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "secret") || w.Header().Get("Retry-After") == "" {
 		t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
 	}
@@ -119,10 +131,9 @@ func TestPanicIsAnsweredAndLogged(t *testing.T) {
 
 // TestBodyThatBreaksOff has the client end before its body does.
 func TestBodyThatBreaksOff(t *testing.T) {
-	s := &service{Config: Config{Logger: slog.New(slog.DiscardHandler), AttestBody: 10}}
-	s.operations = s.routes()
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/attest/SgxEnclave?api-version=2020-10-01", broken{}))
+	r := httptest.NewRequest(http.MethodPost, "/attest/SgxEnclave?api-version=2020-10-01", broken{})
+	bare(t, slog.New(slog.DiscardHandler)).serve(w, r, new(provider.Instance))
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "could not be read to its end") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}

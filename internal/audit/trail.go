@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"sync"
+	"time"
 
 	"github.com/assay-attestation/assay/internal/seal"
 	"github.com/assay-attestation/assay/internal/store"
@@ -14,10 +16,21 @@ import (
 type Trail struct {
 	store *store.Store
 	chain *Chain
+
+	mu      sync.Mutex // of waiting
+	waiting []*entry
+	commit  sync.Mutex // one transaction of Write at a time
+}
+
+// entry is a record that waits for the transaction that writes it.
+type entry struct {
+	record Record
+	done   bool
+	err    error
 }
 
 // NewTrail makes the trail of a store that belongs to a sealing key.
-func NewTrail(s *store.Store, key *seal.Key) *Trail { return &Trail{s, NewChain(key)} }
+func NewTrail(s *store.Store, key *seal.Key) *Trail { return &Trail{store: s, chain: NewChain(key)} }
 
 // Append adds a record to the trail in the transaction of what it is about, so that one is there exactly if the other is.
 // It follows the mark of the store, not the last row: where rows were taken away, the gap stays.
@@ -37,9 +50,41 @@ func (t *Trail) Append(tx *store.Tx, r Record) error {
 	return nil
 }
 
-// Write adds a record in a transaction of its own, about what changed nothing: what was denied, or attested.
+// writeTime is how long the store may take for records, whether their requests still wait or not.
+const writeTime = 20 * time.Second
+
+// Write adds a record by itself, about what changed nothing: what was denied, or attested. It returns when the record is in
+// the store. Records that come while another transaction is under way share the next one.
 func (t *Trail) Write(ctx context.Context, r Record) error {
-	return t.store.Write(ctx, func(tx *store.Tx) error { return t.Append(tx, r) })
+	e := &entry{record: r}
+	t.mu.Lock()
+	t.waiting = append(t.waiting, e)
+	t.mu.Unlock()
+	t.commit.Lock()
+	defer t.commit.Unlock()
+	if e.done { // somebody who came before took it along
+		return e.err
+	}
+	t.mu.Lock()
+	batch := t.waiting
+	t.waiting = nil
+	t.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
+	defer cancel()
+	err := t.store.Write(ctx, func(tx *store.Tx) error { return t.appendAll(tx, batch) })
+	for _, e := range batch {
+		e.done, e.err = true, err
+	}
+	return err
+}
+
+func (t *Trail) appendAll(tx *store.Tx, batch []*entry) error {
+	for _, e := range batch {
+		if err := t.Append(tx, e.record); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Verify checks the trail from its beginning, that it reaches the mark which is kept beside it, and that it goes through

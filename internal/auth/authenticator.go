@@ -20,8 +20,6 @@ type Authenticator struct {
 	uri     string             // where callers get their tokens
 	issuers map[string]*issuer // by iss
 	certs   []certRule
-
-	authority string
 }
 
 // issuer is somebody whose tokens are accepted.
@@ -50,9 +48,6 @@ func New(cfg Config, clock func() time.Time) (*Authenticator, error) {
 			return nil, fmt.Errorf("issuer %q: %w", i.URL, err)
 		}
 		a.issuers[i.URL] = &issuer{audiences: i.audiences(), keys: keys, grants: grantsBy(slices.Clone(i.Rules))}
-	}
-	if len(cfg.Issuers) > 0 {
-		a.authority = strings.TrimSuffix(strings.TrimSuffix(cfg.Issuers[0].discovery(), "/"), "/v2.0")
 	}
 	if cfg.Development != nil {
 		a.issuers[devIssuer] = cfg.Development.issuer()
@@ -182,7 +177,3 @@ func (c claims) inForce(now time.Time, longest time.Duration) error {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// AuthorizationURI is where callers get tokens: the authority of the first issuer, without what is only of its version. Empty if there is
-// no issuer but that of development mode.
-func (a *Authenticator) AuthorizationURI() string { return a.authority }

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/verifier"
 )
 
@@ -68,7 +68,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Data: "/var/lib/assay", Collateral: []string{"a.tar.gz", "b"}, CollateralSource: "https://pccs.example",
 		Policies: map[string]string{"SgxEnclave": "sgx.txt"}, Dev: true, At: time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC), AttestBody: 1 << 20,
 		PolicyTime: 2 * time.Second, Explanations: Explanations{Entries: 100, Age: time.Hour},
-		Settings: Settings{
+		Settings: provider.Settings{
 			HidePolicyReasons: true,
 			Strict:            true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
 			CollateralExpiry: "pinned", CollateralGrace: 36 * time.Hour,
@@ -163,19 +163,19 @@ func TestSettingsBecomeABaseline(t *testing.T) {
 	day := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		name     string
-		settings Settings
+		settings provider.Settings
 		want     verifier.Baseline
 	}{
-		{"defaults", Settings{}, verifier.Baseline{AllowDraftPolicy: true}},
-		{"strict", Settings{Strict: true}, verifier.Baseline{Strict: true, AllowDraftPolicy: true}},
-		{"off", Settings{AllowDraftPolicy: &no, RequireCRLs: &no}, verifier.Baseline{WithoutCRLs: true}},
-		{"on", Settings{AllowDraftPolicy: &yes, RequireCRLs: &yes, RefuseDebuggable: true, RequireZeroReportDataTail: true},
+		{"defaults", provider.Settings{}, verifier.Baseline{AllowDraftPolicy: true}},
+		{"strict", provider.Settings{Strict: true}, verifier.Baseline{Strict: true, AllowDraftPolicy: true}},
+		{"off", provider.Settings{AllowDraftPolicy: &no, RequireCRLs: &no}, verifier.Baseline{WithoutCRLs: true}},
+		{"on", provider.Settings{AllowDraftPolicy: &yes, RequireCRLs: &yes, RefuseDebuggable: true, RequireZeroReportDataTail: true},
 			verifier.Baseline{AllowDraftPolicy: true, RefuseDebuggable: true, ZeroReportDataTail: true}},
-		{"enforce", Settings{CollateralExpiry: "enforce"}, verifier.Baseline{AllowDraftPolicy: true, Expiry: &enforce}},
-		{"pinned", Settings{CollateralExpiry: "pinned", CollateralGrace: time.Hour}, verifier.Baseline{AllowDraftPolicy: true, Expiry: &pinned, CollateralGrace: time.Hour}},
-		{"statuses", Settings{TCBAcceptedStatuses: map[string]string{"UpToDate": "", "OutOfDate": "2026-01-31"}},
+		{"enforce", provider.Settings{CollateralExpiry: "enforce"}, verifier.Baseline{AllowDraftPolicy: true, Expiry: &enforce}},
+		{"pinned", provider.Settings{CollateralExpiry: "pinned", CollateralGrace: time.Hour}, verifier.Baseline{AllowDraftPolicy: true, Expiry: &pinned, CollateralGrace: time.Hour}},
+		{"statuses", provider.Settings{TCBAcceptedStatuses: map[string]string{"UpToDate": "", "OutOfDate": "2026-01-31"}},
 			verifier.Baseline{AllowDraftPolicy: true, AcceptedStatuses: map[dcap.Status]time.Time{dcap.UpToDate: {}, dcap.OutOfDate: day}}},
-		{"conditions", Settings{TCBMinEvaluationNumber: 17, TCBMinDate: "2026-01-31", TCBRefusedAdvisories: []string{"INTEL-SA-00615"}},
+		{"conditions", provider.Settings{TCBMinEvaluationNumber: 17, TCBMinDate: "2026-01-31", TCBRefusedAdvisories: []string{"INTEL-SA-00615"}},
 			verifier.Baseline{AllowDraftPolicy: true, MinEvaluationNumber: 17, MinDate: day, RefusedAdvisories: []string{"INTEL-SA-00615"}}},
 	} {
 		if got, err := tt.settings.Baseline(); err != nil || !reflect.DeepEqual(got, tt.want) {
@@ -185,17 +185,17 @@ func TestSettingsBecomeABaseline(t *testing.T) {
 }
 
 func TestBadSettingsAreRefused(t *testing.T) {
-	statuses := func(status, until string) Settings {
-		return Settings{TCBAcceptedStatuses: map[string]string{status: until}}
+	statuses := func(status, until string) provider.Settings {
+		return provider.Settings{TCBAcceptedStatuses: map[string]string{status: until}}
 	}
 	for _, tt := range []struct {
-		settings Settings
+		settings provider.Settings
 		want     string
 	}{
-		{Settings{CollateralExpiry: "ignore"}, "enforce or pinned"},
-		{Settings{CollateralExpiry: "Pinned"}, "enforce or pinned"},
-		{Settings{CollateralGrace: -time.Hour}, "collateral_grace"},
-		{Settings{TCBMinDate: "31.1.2026"}, "tcb_min_date"},
+		{provider.Settings{CollateralExpiry: "ignore"}, "enforce or pinned"},
+		{provider.Settings{CollateralExpiry: "Pinned"}, "enforce or pinned"},
+		{provider.Settings{CollateralGrace: -time.Hour}, "collateral_grace"},
+		{provider.Settings{TCBMinDate: "31.1.2026"}, "tcb_min_date"},
 		{statuses("OutOfDate", ""), "OutOfDate needs the date"},
 		{statuses("OutOfDateConfigurationNeeded", ""), "OutOfDateConfigurationNeeded needs the date"},
 		{statuses("Revoked", ""), "Revoked needs the date"},
@@ -212,9 +212,9 @@ func TestBadSettingsAreRefused(t *testing.T) {
 
 func TestPolicyFiles(t *testing.T) {
 	c := Config{Policies: map[string]string{"sgx": "a", "openENCLAVE": "b"}}
-	c.SetPolicy(evidence.SgxEnclave, "c")
+	c.SetPolicy("SgxEnclave", "c")
 	got, err := c.PolicyFiles()
-	if want := map[evidence.Type]string{evidence.SgxEnclave: "c", evidence.OpenEnclave: "b"}; err != nil || !maps.Equal(got, want) {
+	if want := map[string]string{"SgxEnclave": "c", "OpenEnclave": "b"}; err != nil || !maps.Equal(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
 	for _, names := range [][]string{{"tpm2"}, {"sgx", "SgxEnclave"}} {

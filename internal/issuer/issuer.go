@@ -55,7 +55,7 @@ type Published struct {
 // It refuses an issuer that clients cannot use, no keys, more than MaxKeys, the same key twice, and keys that
 // [ParseKey] would refuse.
 func New(cfg Config, keys []Key) (*Keys, error) {
-	if err := checkIssuer(cfg.Issuer); err != nil {
+	if err := CheckURL(cfg.Issuer); err != nil {
 		return nil, err
 	}
 	if err := checkKeys(keys); err != nil {
@@ -121,9 +121,9 @@ func inOrder(keys []result.PublishedKey, inUse int) []result.PublishedKey {
 	return append(slices.Clone(keys[inUse:]), retired...)
 }
 
-// checkIssuer holds the URL to what clients can use: they compare iss as text, append paths, and drop a path of its
+// CheckURL holds the URL to what clients can use: they compare iss as text, append paths, and drop a path of its
 // own (clients.md section 1, rules 5 and 15).
-func checkIssuer(issuer string) error {
+func CheckURL(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {
 	case err != nil:

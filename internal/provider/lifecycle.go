@@ -14,7 +14,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/jose"
 	"github.com/assay-attestation/assay/internal/store"
@@ -80,7 +79,7 @@ func CheckName(name string) error {
 // of that name.
 func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Author) error {
 	record := store.Provider{
-		ID: NewID(), Name: strings.ToLower(spec.Name), URL: strings.TrimSuffix(spec.URL, "/"), Subscription: spec.Subscription,
+		ID: NewID(), Name: strings.ToLower(spec.Name), Subscription: spec.Subscription,
 		ResourceGroup: spec.ResourceGroup, Location: spec.Location, Isolated: len(spec.Signers) > 0, Shared: spec.Shared,
 		Signers: spec.Signers, Created: by.stamp(), Modified: by.stamp(),
 	}
@@ -95,14 +94,15 @@ func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Au
 		return err
 	}
 	err = r.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		if record.URL == "" {
-			all, err := tx.Providers()
-			if err != nil {
-				return err
-			}
-			if record.URL, record.Listen, err = address(record.Name, record.Location, all); err != nil {
-				return err
-			}
+		all, err := tx.Providers()
+		if err != nil {
+			return err
+		}
+		if record.URL, record.Listen, err = address(record.Name, record.Location, all); err != nil {
+			return err
+		}
+		if err := issuer.CheckURL(record.URL); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		if err := tx.AddProvider(record); err != nil {
 			return err
@@ -110,7 +110,7 @@ func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Au
 		if err := r.Keys.Add(tx, record.ID, key); err != nil {
 			return err
 		}
-		return by.Audit(tx, audit.Hash{}, recordHash(record))
+		return by.Audit(tx, "", recordHash(record))
 	})
 	return r.refreshed(ctx, err)
 }
@@ -154,7 +154,7 @@ func (r *Registry) Delete(ctx context.Context, i *Instance, by Author) error {
 		if err := tx.DeleteProvider(i.ID); err != nil {
 			return err
 		}
-		return by.Audit(tx, recordHash(record), audit.Hash{})
+		return by.Audit(tx, recordHash(record), "")
 	})
 	return r.refreshed(ctx, err)
 }
@@ -169,7 +169,7 @@ func (r *Registry) Ensure(ctx context.Context, want store.Provider, by Author) e
 			if err := tx.AddProvider(want); err != nil {
 				return err
 			}
-			return by.Audit(tx, audit.Hash{}, recordHash(want))
+			return by.Audit(tx, "", recordHash(want))
 		}
 		if err != nil {
 			return err
@@ -256,15 +256,15 @@ func checkSigners(ders [][]byte) error {
 }
 
 // recordHash names a state of a provider's record in the audit trail.
-func recordHash(p store.Provider) audit.Hash {
+func recordHash(p store.Provider) string {
 	b, err := json.Marshal(struct {
 		ID, Name, URL string
 		Doc           store.Provider
 	}{p.ID, p.Name, p.URL, p}, json.Deterministic(true))
 	if err != nil {
-		return audit.Hash{} // a record that cannot be written is not stored either
+		return "" // a record that cannot be written is not stored either
 	}
-	return audit.HashOf(b)
+	return hashOf(b)
 }
 
 // TrustModel is the provider's, as ARM names it.

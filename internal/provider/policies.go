@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/assay-attestation/assay/internal/audit"
+	"github.com/assay-attestation/assay/internal/b64"
 	"github.com/assay-attestation/assay/internal/jose"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/store"
@@ -45,7 +46,7 @@ type Author struct {
 	RequestID string
 	At        time.Time
 	// Audit records the change, with the hashes of what was before and is after it. It must not be nil.
-	Audit func(tx *store.Tx, before, after audit.Hash) error
+	Audit func(tx *store.Tx, before, after string) error
 }
 
 func (a Author) stamp() store.Stamp {
@@ -156,7 +157,7 @@ func (r *Registry) put(ctx context.Context, next store.Policy, jws *policyjws.Pa
 		if err := tx.AddPolicy(next); err != nil {
 			return err
 		}
-		return by.Audit(tx, audit.HashOf([]byte(before.JWS)), audit.HashOf([]byte(jws.String())))
+		return by.Audit(tx, hashOf([]byte(before.JWS)), hashOf([]byte(jws.String())))
 	})
 	return r.refreshed(ctx, err)
 }
@@ -285,7 +286,16 @@ func (r *Registry) changeSigners(ctx context.Context, i *Instance, body []byte, 
 }
 
 // signersHash names a set of signers in the audit trail: the hash of their DER, one after the other.
-func signersHash(signers [][]byte) audit.Hash { return audit.HashOf(slices.Concat(signers...)) }
+func signersHash(signers [][]byte) string { return hashOf(slices.Concat(signers...)) }
+
+// hashOf is the SHA-256 of what the audit trail does not keep itself, in base64url; nothing of nothing.
+func hashOf(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	digest := sha256.Sum256(b)
+	return b64.URL(digest[:])
+}
 
 // signerJWK is a signer as the service shows it (api.md sections 8.4 and 9.1).
 type signerJWK struct {

@@ -38,6 +38,7 @@ type Ground struct {
 	// CheckBaseline reports a TCB baseline that does not exist.
 	CheckBaseline func(name string) error
 	Seats         *verifier.Seats
+	ByHost        bool // providers share the listener of the service, and are told apart by the Host header
 	Default       Local
 	Development   bool
 	Logger        *slog.Logger
@@ -89,10 +90,15 @@ func (r *Registry) All() []*Instance {
 	return all
 }
 
-// At finds the provider that a request with this Host header is for. The default provider also answers to IP addresses and
-// to localhost, by which it is probed; any other name must be that of a provider's URL.
+// At finds the provider that a request with this Host header is for, on the listener of the service. Where providers share it,
+// the default one also answers to IP addresses and to localhost, by which it is probed; any other name must be that of a
+// provider's URL. Otherwise it is the default provider's own.
 func (r *Registry) At(host string) (*Instance, bool) {
 	v := r.view.Load()
+	if !r.ByHost {
+		i, ok := v.byName[Default]
+		return i, ok
+	}
 	host = strings.TrimSuffix(strings.ToLower(host), ":443")
 	if i, ok := v.byHost[host]; ok {
 		return i, true

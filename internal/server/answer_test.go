@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/auth"
 )
 
 // Paths of the two attest routes.
@@ -41,6 +42,9 @@ func (s *testService) do(t testing.TB, method, path, body string, header ...stri
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if strings.HasPrefix(path, "/assay/v1/expla") || strings.HasPrefix(path, "/attest/tpm") {
+		req.Header.Set("Authorization", "Bearer "+s.token(t, auth.Reader))
+	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

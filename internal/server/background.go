@@ -78,12 +78,12 @@ func (s *Server) maintainKeys(ctx context.Context) error {
 func (s *Server) recordKeys(p store.Provider) keyring.Record {
 	return func(tx *store.Tx, c keyring.Change) error {
 		for _, key := range c.Added {
-			if err := s.trail.Append(tx, keyRecord(audit.RotateSigningKey, p, s.clock(), audit.Hash{}, audit.HashOf([]byte(key.ID)))); err != nil {
+			if err := s.trail.Append(tx, keyRecord(audit.RotateSigningKey, p, s.clock(), "", key.ID)); err != nil {
 				return err
 			}
 		}
 		for _, id := range c.Dropped {
-			if err := s.trail.Append(tx, keyRecord(audit.RetireSigningKey, p, s.clock(), audit.HashOf([]byte(id)), audit.Hash{})); err != nil {
+			if err := s.trail.Append(tx, keyRecord(audit.RetireSigningKey, p, s.clock(), id, "")); err != nil {
 				return err
 			}
 		}
@@ -91,7 +91,7 @@ func (s *Server) recordKeys(p store.Provider) keyring.Record {
 	}
 }
 
-func keyRecord(op audit.Operation, p store.Provider, now time.Time, before, after audit.Hash) audit.Record {
+func keyRecord(op audit.Operation, p store.Provider, now time.Time, before, after string) audit.Record {
 	r := ownRecord(op, now, before, after)
 	r.Properties.Provider = p.Name
 	return r

@@ -14,6 +14,7 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -169,7 +170,7 @@ func TestPolicySeesTheClaimsOfItsType(t *testing.T) {
 
 // TestExpiredPinnedCollateralIsSeen covers ext-collateral-expired (policy.md section 8, sgx-tdx.md section 9.1).
 func TestExpiredPinnedCollateralIsSeen(t *testing.T) {
-	s := start(t, config.Config{Settings: config.Settings{CollateralExpiry: "pinned"}})
+	s := start(t, config.Config{Settings: provider.Settings{CollateralExpiry: "pinned"}})
 	s.pcs.Alter(fault(t, "qe-identity-expired"))
 	plain := s.attest(t, s.scenario()).claims(t)
 	compare(t, plain, map[string]any{"ext-collateral-expired": nil})

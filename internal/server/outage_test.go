@@ -289,7 +289,7 @@ func TestServiceNeedsItsParts(t *testing.T) {
 
 // TestSimulatedEvidenceIsRefusedOutsideDevelopment holds the roots to native.md section 2.
 func TestSimulatedEvidenceIsRefusedOutsideDevelopment(t *testing.T) {
-	cfg := config.Config{URL: "https://attest.example", Data: t.TempDir(), CollateralSource: "http://127.0.0.1:1"}
+	cfg := config.Config{URL: "https://example.com", Data: t.TempDir(), CollateralSource: "http://127.0.0.1:1"}
 	s, err := server.New(cfg, server.Options{Logger: slog.New(slog.DiscardHandler), Clock: time.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -297,12 +297,12 @@ func TestSimulatedEvidenceIsRefusedOutsideDevelopment(t *testing.T) {
 	defer s.Close()
 	dev := start(t, config.Config{})
 	w := httptest.NewRecorder()
-	s.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, sgxPath, strings.NewReader(text(dev.evidence(t, dev.scenario())))))
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, sgxPath, strings.NewReader(text(dev.evidence(t, dev.scenario())))))
 	answer{w.Code, w.Header(), w.Body.Bytes()}.refused(t, http.StatusBadRequest, "InvalidParameter", "", "untrusted-root: ")
 
 	for path, marked := range map[string]bool{"/.well-known/openid-configuration": false, "/certs": false} {
 		w := httptest.NewRecorder()
-		s.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != http.StatusOK || strings.Contains(w.Body.String(), "ext-development") != marked {
 			t.Errorf("%s: status %d: %s", path, w.Code, w.Body)
 		}

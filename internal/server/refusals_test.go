@@ -12,6 +12,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/provider"
 )
 
 // goldenRefusals holds what clients are told, one refusal a paragraph, with values that change from run to run replaced.
@@ -80,17 +81,17 @@ func evidenceRefusals(t *testing.T) (list []refusalText) {
 	}
 	for _, c := range []struct {
 		name     string
-		settings config.Settings
+		settings provider.Settings
 		edits    []func(*assaytest.Scenario)
 		members  []any
 	}{
-		{"status", config.Settings{}, []func(*assaytest.Scenario){level("OutOfDate")}, nil},
-		{"evaluation number", config.Settings{TCBMinEvaluationNumber: 18}, nil, nil},
-		{"advisory", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil},
-		{"debuggable", config.Settings{RefuseDebuggable: true}, []func(*assaytest.Scenario){debuggable}, nil},
-		{"runtime data", config.Settings{}, nil, []any{"runtimeData", data("x", "Binary")}},
-		{"init data", config.Settings{}, nil, []any{"initTimeData", data("x", "Binary")}},
-		{"runtime data is no JSON", config.Settings{}, []func(*assaytest.Scenario){binds("{x")}, []any{"runtimeData", data("{x", "JSON")}},
+		{"status", provider.Settings{}, []func(*assaytest.Scenario){level("OutOfDate")}, nil},
+		{"evaluation number", provider.Settings{TCBMinEvaluationNumber: 18}, nil, nil},
+		{"advisory", provider.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil},
+		{"debuggable", provider.Settings{RefuseDebuggable: true}, []func(*assaytest.Scenario){debuggable}, nil},
+		{"runtime data", provider.Settings{}, nil, []any{"runtimeData", data("x", "Binary")}},
+		{"init data", provider.Settings{}, nil, []any{"initTimeData", data("x", "Binary")}},
+		{"runtime data is no JSON", provider.Settings{}, []func(*assaytest.Scenario){binds("{x")}, []any{"runtimeData", data("{x", "JSON")}},
 	} {
 		s := start(t, config.Config{Data: folder, Settings: c.settings})
 		s.pcs.Alter(func(sc *assaytest.Scenario) {

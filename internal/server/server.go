@@ -19,6 +19,7 @@ import (
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/explain"
+	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/ratelimit"
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -71,31 +72,38 @@ type Server struct {
 }
 
 // New makes the service. The configuration must be complete, its URL included. Close it after the last request.
-func New(cfg config.Config, opt Options) (s *Server, err error) {
+func New(cfg config.Config, opt Options) (*Server, error) {
 	if (opt.Simulated != nil) != cfg.Dev {
 		return nil, errors.New("simulated vendors and development mode go together")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
-	s = &Server{cfg: cfg, opt: opt, stop: func() {}, metrics: newMetrics()}
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
-	if s.endorsing, err = newEndorsing(cfg, opt, s.judgedAt); err != nil {
+	s := &Server{cfg: cfg, opt: opt, stop: func() {}, metrics: newMetrics()}
+	if err := s.open(ctx); err != nil {
+		s.Close()
 		return nil, err
 	}
-	if s.state, err = openState(ctx, cfg, opt.Clock); err != nil {
-		return nil, err
+	return s, nil
+}
+
+// open makes the parts of the service one on top of the other.
+func (s *Server) open(ctx context.Context) (err error) {
+	if err := issuer.CheckURL(s.cfg.URL); err != nil {
+		return err
+	}
+	if s.endorsing, err = newEndorsing(s.cfg, s.opt, s.judgedAt); err != nil {
+		return err
+	}
+	if s.state, err = openState(ctx, s.cfg, s.opt.Clock); err != nil {
+		return err
 	}
 	if err := s.openProviders(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.openAPI(); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.begin()
+	return s.begin()
 }
 
 func (s *Server) clock() time.Time { return s.opt.Clock() }
@@ -119,7 +127,7 @@ func (s *Server) openProviders(ctx context.Context) error {
 		return err
 	}
 	s.providers = provider.NewRegistry(provider.Ground{
-		Store: s.store, Keys: s.keys, Verify: s.verifier, CheckBaseline: usual.genuine.Check, Seats: verifier.NewSeats(s.cfg.PolicyTime),
+		Store: s.store, Keys: s.keys, Verify: s.verifier, CheckBaseline: usual.genuine.Check, Seats: verifier.NewSeats(s.cfg.PolicyTime), ByHost: s.cfg.ProviderURL != "",
 		Default: provider.Local{Settings: s.cfg.Settings, Policies: policies}, Development: s.cfg.Dev, Logger: s.opt.Logger,
 	}, s.watch)
 	if err := s.ensureDefault(ctx, s.cfg); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
@@ -47,15 +48,15 @@ func TestSettings(t *testing.T) {
 	folder := t.TempDir()
 	no := false
 	day := func(n int) string { return time.Now().UTC().AddDate(0, 0, n).Format(time.DateOnly) }
-	accept := func(status, until string) config.Settings {
-		return config.Settings{TCBAcceptedStatuses: map[string]string{status: until}}
+	accept := func(status, until string) provider.Settings {
+		return provider.Settings{TCBAcceptedStatuses: map[string]string{status: until}}
 	}
-	strict := func(s config.Settings) config.Settings { s.Strict = true; return s }
+	strict := func(s provider.Settings) provider.Settings { s.Strict = true; return s }
 	sound := func(*assaytest.Scenario) {}
 	const invalid, below, unavailable = "InvalidParameter", "QuoteDoesNotMatchAzureBaseline", "CollateralUnavailable"
 	for _, tt := range []struct {
 		name      string
-		settings  config.Settings
+		settings  provider.Settings
 		edits     []func(*assaytest.Scenario)
 		members   []any
 		status    int
@@ -63,16 +64,16 @@ func TestSettings(t *testing.T) {
 		inner     string
 		fragments []string
 	}{
-		{"UpToDate", config.Settings{}, nil, nil, 200, "", "", nil},
-		{"SWHardeningNeeded", config.Settings{}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
-		{"SWHardeningNeeded, strict", strict(config.Settings{}), []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
-		{"ConfigurationNeeded", config.Settings{}, []func(*assaytest.Scenario){level("ConfigurationNeeded")}, nil, 400, invalid, below,
+		{"UpToDate", provider.Settings{}, nil, nil, 200, "", "", nil},
+		{"SWHardeningNeeded", provider.Settings{}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
+		{"SWHardeningNeeded, strict", strict(provider.Settings{}), []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
+		{"ConfigurationNeeded", provider.Settings{}, []func(*assaytest.Scenario){level("ConfigurationNeeded")}, nil, 400, invalid, below,
 			[]string{"OE_TCB_LEVEL_INVALID: The specified quote was invalid because the device on which the quote was generated does not meet the azure baseline requirements",
 				"expected TCB status UpToDate or SWHardeningNeeded, found ConfigurationNeeded", "INTEL-SA-90002", "sgxtcbcomp07svn", "tcb_accepted_statuses"}},
-		{"ConfigurationAndSWHardeningNeeded", config.Settings{}, []func(*assaytest.Scenario){level("ConfigurationAndSWHardeningNeeded")}, nil, 400, invalid, below, []string{"found ConfigurationAndSWHardeningNeeded"}},
-		{"OutOfDate", config.Settings{}, []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"found OutOfDate", "pcesvn"}},
-		{"OutOfDateConfigurationNeeded", config.Settings{}, []func(*assaytest.Scenario){level("OutOfDateConfigurationNeeded")}, nil, 400, invalid, below, []string{"found OutOfDateConfigurationNeeded"}},
-		{"Revoked", config.Settings{}, []func(*assaytest.Scenario){level("Revoked")}, nil, 400, invalid, below, []string{"found Revoked"}},
+		{"ConfigurationAndSWHardeningNeeded", provider.Settings{}, []func(*assaytest.Scenario){level("ConfigurationAndSWHardeningNeeded")}, nil, 400, invalid, below, []string{"found ConfigurationAndSWHardeningNeeded"}},
+		{"OutOfDate", provider.Settings{}, []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"found OutOfDate", "pcesvn"}},
+		{"OutOfDateConfigurationNeeded", provider.Settings{}, []func(*assaytest.Scenario){level("OutOfDateConfigurationNeeded")}, nil, 400, invalid, below, []string{"found OutOfDateConfigurationNeeded"}},
+		{"Revoked", provider.Settings{}, []func(*assaytest.Scenario){level("Revoked")}, nil, 400, invalid, below, []string{"found Revoked"}},
 
 		{"ConfigurationNeeded listed", accept("ConfigurationNeeded", ""), []func(*assaytest.Scenario){level("ConfigurationNeeded")}, nil, 200, "", "", nil},
 		{"ConfigurationNeeded listed, strict", strict(accept("ConfigurationNeeded", "")), []func(*assaytest.Scenario){level("ConfigurationNeeded")}, nil, 200, "", "", nil},
@@ -84,45 +85,45 @@ func TestSettings(t *testing.T) {
 		{"waiver that ends today", accept("OutOfDate", day(0)), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, nil},
 		{"waiver under strict", strict(accept("OutOfDate", day(1))), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"found OutOfDate"}},
 
-		{"evaluation number reached", config.Settings{TCBMinEvaluationNumber: 17}, nil, nil, 200, "", "", nil},
-		{"evaluation number too low", config.Settings{TCBMinEvaluationNumber: 18}, nil, nil, 400, invalid, below, []string{"tcb_min_evaluation_number", "18 or more", "found 17"}},
-		{"TCB date reached", config.Settings{TCBMinDate: "2024-03-13"}, nil, nil, 200, "", "", nil},
-		{"TCB date too early", config.Settings{TCBMinDate: "2024-03-14"}, nil, nil, 400, invalid, below, []string{"tcb_min_date", "2024-03-14", "found 2024-03-13"}},
-		{"advisory refused", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 400, invalid, below, []string{"tcb_refused_advisories", "found INTEL-SA-90001"}},
-		{"other advisory refused", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90002"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
+		{"evaluation number reached", provider.Settings{TCBMinEvaluationNumber: 17}, nil, nil, 200, "", "", nil},
+		{"evaluation number too low", provider.Settings{TCBMinEvaluationNumber: 18}, nil, nil, 400, invalid, below, []string{"tcb_min_evaluation_number", "18 or more", "found 17"}},
+		{"TCB date reached", provider.Settings{TCBMinDate: "2024-03-13"}, nil, nil, 200, "", "", nil},
+		{"TCB date too early", provider.Settings{TCBMinDate: "2024-03-14"}, nil, nil, 400, invalid, below, []string{"tcb_min_date", "2024-03-14", "found 2024-03-13"}},
+		{"advisory refused", provider.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 400, invalid, below, []string{"tcb_refused_advisories", "found INTEL-SA-90001"}},
+		{"other advisory refused", provider.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90002"}}, []func(*assaytest.Scenario){level("SWHardeningNeeded")}, nil, 200, "", "", nil},
 
-		{"debuggable", config.Settings{}, []func(*assaytest.Scenario){debuggable}, nil, 200, "", "", nil},
-		{"debuggable refused", config.Settings{RefuseDebuggable: true}, []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: ", "refuse_debuggable", "expected", "found"}},
-		{"debuggable under strict", strict(config.Settings{}), []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: "}},
+		{"debuggable", provider.Settings{}, []func(*assaytest.Scenario){debuggable}, nil, 200, "", "", nil},
+		{"debuggable refused", provider.Settings{RefuseDebuggable: true}, []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: ", "refuse_debuggable", "expected", "found"}},
+		{"debuggable under strict", strict(provider.Settings{}), []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: "}},
 
-		{"report data with a tail", config.Settings{}, []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 200, "", "", nil},
-		{"tail refused", config.Settings{RequireZeroReportDataTail: true}, []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: ", "require_zero_report_data_tail", "expected 32 zero bytes, found 00"}},
-		{"tail under strict", strict(config.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: "}},
-		{"tail without runtime data", strict(config.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, nil, 200, "", "", nil},
+		{"report data with a tail", provider.Settings{}, []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 200, "", "", nil},
+		{"tail refused", provider.Settings{RequireZeroReportDataTail: true}, []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: ", "require_zero_report_data_tail", "expected 32 zero bytes, found 00"}},
+		{"tail under strict", strict(provider.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: "}},
+		{"tail without runtime data", strict(provider.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, nil, 200, "", "", nil},
 
-		{"draft", config.Settings{}, nil, []any{"draftPolicyForAttestation", permitAll}, 200, "", "", nil},
-		{"draft refused", config.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy"}},
-		{"draft under strict", strict(config.Settings{}), nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy"}},
-		{"broken draft where none is allowed", config.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", "version"}, 400, "InvalidOperation", "", nil},
-		{"empty draft where none is allowed", config.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", ""}, 200, "", "", nil},
+		{"draft", provider.Settings{}, nil, []any{"draftPolicyForAttestation", permitAll}, 200, "", "", nil},
+		{"draft refused", provider.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy"}},
+		{"draft under strict", strict(provider.Settings{}), nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy"}},
+		{"broken draft where none is allowed", provider.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", "version"}, 400, "InvalidOperation", "", nil},
+		{"empty draft where none is allowed", provider.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", ""}, 200, "", "", nil},
 
-		{"TCB info past its date", config.Settings{}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", []string{"TCB info for FMSPC A55A79000000", "nextUpdate", "collateral_expiry=enforce"}},
-		{"the same, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
-		{"the same, pinned under strict", strict(config.Settings{CollateralExpiry: "pinned"}), []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", nil},
-		{"the same, within the grace", config.Settings{CollateralGrace: 72 * time.Hour}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
-		{"CRL past its date, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
-		{"CRL past its date, within the grace", config.Settings{CollateralGrace: 96 * time.Hour}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
-		{"issued in the future, pinned", config.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-not-yet-valid")}, nil, 503, unavailable, "", []string{day(2)}},
+		{"TCB info past its date", provider.Settings{}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", []string{"TCB info for FMSPC A55A79000000", "nextUpdate", "collateral_expiry=enforce"}},
+		{"the same, pinned", provider.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
+		{"the same, pinned under strict", strict(provider.Settings{CollateralExpiry: "pinned"}), []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", nil},
+		{"the same, within the grace", provider.Settings{CollateralGrace: 72 * time.Hour}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
+		{"CRL past its date, pinned", provider.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
+		{"CRL past its date, within the grace", provider.Settings{CollateralGrace: 96 * time.Hour}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
+		{"issued in the future, pinned", provider.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-not-yet-valid")}, nil, 503, unavailable, "", []string{day(2)}},
 
-		{"CRL past its date, none required", config.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
-		{"the same under strict", strict(config.Settings{RequireCRLs: &no}), []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
-		{"revoked, no CRL required", config.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
+		{"CRL past its date, none required", provider.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
+		{"the same under strict", strict(provider.Settings{RequireCRLs: &no}), []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
+		{"revoked, no CRL required", provider.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
 
-		{"revoked by a CRL past its date, none required", config.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK, fault(t, "pck-crl-expired")}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
+		{"revoked by a CRL past its date, none required", provider.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK, fault(t, "pck-crl-expired")}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
 
-		{"advisory refused, none known", config.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){func(s *assaytest.Scenario) { s.TCBInfoVersion = 2 }}, nil, 400, invalid, below, []string{"tcb_refused_advisories", "version 2"}},
+		{"advisory refused, none known", provider.Settings{TCBRefusedAdvisories: []string{"INTEL-SA-90001"}}, []func(*assaytest.Scenario){func(s *assaytest.Scenario) { s.TCBInfoVersion = 2 }}, nil, 400, invalid, below, []string{"tcb_refused_advisories", "version 2"}},
 
-		{"sound under strict", strict(config.Settings{}), []func(*assaytest.Scenario){sound}, nil, 200, "", "", nil},
+		{"sound under strict", strict(provider.Settings{}), []func(*assaytest.Scenario){sound}, nil, 200, "", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, config.Config{Data: folder, Settings: tt.settings})
@@ -164,9 +165,9 @@ func revokedPCK(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.
 func TestMissingCRLs(t *testing.T) {
 	no := false
 	for _, tt := range []struct {
-		settings config.Settings
+		settings provider.Settings
 		ok       bool
-	}{{config.Settings{}, false}, {config.Settings{RequireCRLs: &no}, true}, {config.Settings{RequireCRLs: &no, Strict: true}, false}} {
+	}{{provider.Settings{}, false}, {provider.Settings{RequireCRLs: &no}, true}, {provider.Settings{RequireCRLs: &no, Strict: true}, false}} {
 		s := start(t, config.Config{Settings: tt.settings})
 		s.pcs.Fail(assaytest.PCKCRL, assaytest.Failure{Status: http.StatusNotFound})
 		s.pcs.Fail(assaytest.RootCRL, assaytest.Failure{Status: http.StatusNotFound})

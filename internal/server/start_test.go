@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-attestation/assay/assaytest"
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/server"
@@ -23,6 +24,18 @@ type testService struct {
 	log   *logged
 	now   func() time.Time // at which evidence is judged
 	stop  func()           // waits for all that it still does
+	data  string           // folder
+	dev   *auth.DevKey
+}
+
+// token is a token of the development issuer for a role on all providers.
+func (s *testService) token(t testing.TB, role auth.Role) string {
+	t.Helper()
+	token, err := s.dev.Token(role, []string{auth.AllProviders}, nil, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 // start runs the service of cfg in development mode, over TLS, until the test ends.
@@ -51,10 +64,14 @@ func start(t testing.TB, cfg config.Config) *testService {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hs.Config.Handler = s.Handler
+	hs.Config.Handler = s
+	dev, err := auth.LoadOrCreateDevKey(cfg.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
 	stop := sync.OnceFunc(func() { hs.Close(); s.Close() })
 	t.Cleanup(stop)
-	return &testService{hs, intel, pcs, log, judgedAt, stop}
+	return &testService{hs, intel, pcs, log, judgedAt, stop, cfg.Data, dev}
 }
 
 // simulated is the simulated Intel with its collateral service on a port of its own.

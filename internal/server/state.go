@@ -112,13 +112,13 @@ func schedule(k config.Keys) keyring.Schedule {
 // byConfiguration is the author of what the service does by itself.
 func (s *Server) byConfiguration(op audit.Operation) provider.Author {
 	now := s.clock()
-	return provider.Author{Name: "service", At: now, Audit: func(tx *store.Tx, before, after audit.Hash) error {
+	return provider.Author{Name: "service", At: now, Audit: func(tx *store.Tx, before, after string) error {
 		return s.trail.Append(tx, ownRecord(op, now, before, after))
 	}}
 }
 
 // ownRecord is the audit record of what the service did by itself.
-func ownRecord(op audit.Operation, now time.Time, before, after audit.Hash) audit.Record {
+func ownRecord(op audit.Operation, now time.Time, before, after string) audit.Record {
 	return audit.Record{
 		Time: now, Operation: op, Category: audit.AuditEvent, Status: 200, Identity: audit.Identity{ID: "service"},
 		Properties: audit.Properties{Provider: provider.Default, Before: before, After: after},
