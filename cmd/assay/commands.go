@@ -43,7 +43,7 @@ func commands() []command {
 			"assay token verify token.jwt --issuer https://attest.example",
 			"assay token verify - --issuer https://attest.example --jwks certs.json --require x-ms-sgx-is-debuggable=false",
 		}, runTokenVerify},
-	}, policyCommands(), []command{
+	}, policyCommands(), storeCommands(), []command{
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
@@ -114,6 +114,28 @@ func policyCommands() []command {
 			"assay policy jws policy.jws",
 			"assay policy jws policy.jws --signer signer.pem",
 		}, runPolicyJWS},
+	}
+}
+
+// storeCommands is what those who keep the service's data need.
+func storeCommands() []command {
+	return []command{
+		{"store migrate", "", "bring the schema of a store up to date, and make an SQLite store", []string{
+			"assay store migrate --data /var/lib/assay",
+			"assay store migrate --store postgres://assay@db.example/assay",
+			"assay store migrate --store-file /etc/assay/store",
+		}, runStoreMigrate},
+		{"store backup", "", "write one state of a store to a file while the service runs", []string{
+			"assay store backup --data /var/lib/assay --out assay.backup",
+			"assay store backup --store-file /etc/assay/store --out - | gzip >assay.backup.gz",
+		}, runStoreBackup},
+		{"store restore", "FILE", "read a backup into a store that is new and empty", []string{
+			"assay store restore assay.backup --store-file /etc/assay/store",
+			"assay store restore - --data /var/lib/assay <assay.backup",
+		}, runStoreRestore},
+		{"store check", "", "look for faults of a store", []string{
+			"assay store check --data /var/lib/assay",
+		}, runStoreCheck},
 	}
 }
 

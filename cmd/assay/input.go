@@ -49,10 +49,18 @@ func (c *call) reads(name string) {
 	}
 }
 
-// write writes a result into a file, but not over one that the call has read: a slip would cost a private key.
-func (c *call) write(name string, b []byte) error {
+// spare refuses a file to write to that the call has read: a slip would cost a private key.
+func (c *call) spare(name string) error {
 	if info, err := os.Stat(name); err == nil && slices.ContainsFunc(c.inputs, func(in os.FileInfo) bool { return os.SameFile(info, in) }) {
 		return badFile(fmt.Errorf("%s is one of the files read, and is not overwritten: name another file", name))
+	}
+	return nil
+}
+
+// write writes a result into a file, but not over one that the call has read.
+func (c *call) write(name string, b []byte) error {
+	if err := c.spare(name); err != nil {
+		return err
 	}
 	if err := os.WriteFile(name, b, 0o644); err != nil {
 		return badFile(err)

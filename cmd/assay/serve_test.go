@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/assay-attestation/assay/internal/store/storetest"
 )
 
 // service is a serve command that runs in this process.
@@ -277,7 +279,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("ASSAY_TEST_AS_PROGRAM") != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	os.Exit(storetest.Main(m))
 }
 
 func TestProgramEndsCleanlyOnSIGTERM(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/verifier"
 )
@@ -55,6 +56,36 @@ settings:
   tcb_min_evaluation_number: 17
   tcb_min_date: 2024-03-13
   tcb_refused_advisories: [INTEL-SA-00615]
+  anonymous_policy_read: true
+policy_signers: [signer.pem]
+shared: true
+location: westeurope
+provider_url: https://{name}.attest.example
+provider_listen: 127.0.0.1:9000-9099
+store: postgres://assay@db/assay
+store_file: /etc/assay/store
+seal_key: /etc/assay/seal.key
+keys: {publish_lead: 1h, rotate_every: 720h, rotate_never: true, retain: 48h}
+auth:
+  issuers:
+    - url: https://login.example/v2.0
+      discovery: https://login.example/d
+      audiences: [a]
+      control_audiences: [b]
+      ca_file: ca.pem
+      rules: [{claim: groups, value: g, role: contributor, providers: ["*"]}]
+  client_certs:
+    rules: [{uri: "spiffe://x", role: reader, providers: [default]}]
+client_ca: clients.pem
+rate_limits:
+  address: {per_second: 100, burst: 200}
+  denied: {per_second: 1, burst: 2}
+  management: {per_second: 3, burst: 4}
+audit: {file: audit.jsonl, stdout: true, attest: true}
+ops_listen: 127.0.0.1:9464
+api_2018_preview: false
+arm_facade: true
+policy_body: 4096
 `
 
 func TestEveryKeyIsRead(t *testing.T) {
@@ -69,12 +100,25 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Policies: map[string]string{"SgxEnclave": "sgx.txt"}, Dev: true, At: time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC), AttestBody: 1 << 20,
 		PolicyTime: 2 * time.Second, Explanations: Explanations{Entries: 100, Age: time.Hour},
 		Settings: provider.Settings{
-			HidePolicyReasons: true,
-			Strict:            true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
+			HidePolicyReasons: true, AnonymousPolicyRead: true,
+			Strict: true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
 			CollateralExpiry: "pinned", CollateralGrace: 36 * time.Hour,
 			TCBAcceptedStatuses:    map[string]string{"UpToDate": "", "OutOfDate": "2026-01-31"},
 			TCBMinEvaluationNumber: 17, TCBMinDate: "2024-03-13", TCBRefusedAdvisories: []string{"INTEL-SA-00615"},
 		},
+		PolicySigners: []string{"signer.pem"}, Shared: true, Location: "westeurope",
+		ProviderURL: "https://{name}.attest.example", ProviderListen: "127.0.0.1:9000-9099",
+		Store: "postgres://assay@db/assay", StoreFile: "/etc/assay/store", SealKey: "/etc/assay/seal.key",
+		Keys: Keys{PublishLead: time.Hour, RotateEvery: 720 * time.Hour, RotateNever: true, Retain: 48 * time.Hour},
+		Auth: auth.Config{
+			Issuers: []auth.Issuer{{
+				URL: "https://login.example/v2.0", Discovery: "https://login.example/d", Audiences: []string{"a"}, ControlAudiences: []string{"b"},
+				CAFile: "ca.pem", Rules: []auth.Rule{{Claim: "groups", Value: "g", Role: auth.Contributor, Providers: []string{"*"}}},
+			}},
+			ClientCerts: auth.ClientCerts{Rules: []auth.CertRule{{URI: "spiffe://x", Role: auth.Reader, Providers: []string{"default"}}}},
+		},
+		ClientCA: "clients.pem", Limits: Limits{Rate{100, 200}, Rate{1, 2}, Rate{3, 4}}, Audit: Audit{"audit.jsonl", true, true},
+		OpsListen: "127.0.0.1:9464", Preview2018: &no, ARMFacade: true, PolicyBody: 4096,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

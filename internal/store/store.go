@@ -16,15 +16,23 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	_ "modernc.org/sqlite"             // the driver "sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // Bounds of the database connections.
 const (
 	maxConnections = 16
-	busyTime       = 10 * time.Second // how long a write waits for another one
+	maxIdle        = 4
+	maxLifetime    = 30 * time.Minute // by then a connection follows a server that has moved
+	connectTime    = 10 * time.Second // how long connecting takes at most, unless the PostgreSQL URL says so
+	busyTime       = 10 * time.Second // how long a write waits for that of another process, SQLite only
 )
+
+// idleTransaction ends the transaction of a replica that hangs or has lost its network: it would hold up all others.
+const idleTransaction = "SET idle_in_transaction_session_timeout = '60s'"
 
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
@@ -58,11 +66,24 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) openPostgres(dsn string) (err error) {
-	if s.write, err = sql.Open("pgx", dsn); err != nil {
-		return errors.New("the PostgreSQL URL cannot be read") // the error would quote it, with its password
+func (s *Store) openPostgres(dsn string) error {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil { // it would quote the URL, with its password
+		return errors.New("the PostgreSQL URL cannot be read: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTime
+	}
+	s.write = stdlib.OpenDB(*config,
+		stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+			_, err := c.Exec(ctx, idleTransaction)
+			return err
+		}),
+		// A connection that broke while nobody used it is found before a transaction begins on it, and replaced.
+		stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true }))
 	s.write.SetMaxOpenConns(maxConnections)
+	s.write.SetMaxIdleConns(maxIdle)
+	s.write.SetConnMaxLifetime(maxLifetime)
 	s.read = s.write
 	return nil
 }
@@ -82,10 +103,11 @@ func (s *Store) openSQLite(name string) (err error) {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
 		return err
 	}
 	s.read.SetMaxOpenConns(maxConnections)
+	s.read.SetMaxIdleConns(maxIdle)
 	return nil
 }
 
@@ -137,7 +159,7 @@ func (s *Store) run(ctx context.Context, db *sql.DB, opt *sql.TxOptions, fn func
 		return wrap("beginning a transaction", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // in vain once it is committed
-	if err := fn(&Tx{ctx, tx}); err != nil {
+	if err := fn(&Tx{ctx, tx, s.postgres}); err != nil {
 		return err
 	}
 	return wrap("committing", tx.Commit())
@@ -147,5 +169,17 @@ func wrap(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if lacksTable(err) {
+		return fmt.Errorf("store: %w: there is none yet, run assay store migrate", ErrSchema)
+	}
 	return fmt.Errorf("store: %s: %w", doing, err)
+}
+
+// lacksTable reports whether a statement failed because there is no such table.
+func lacksTable(err error) bool {
+	var fault *pgconn.PgError
+	if errors.As(err, &fault) {
+		return fault.Code == "42P01" // undefined_table
+	}
+	return strings.Contains(err.Error(), "no such table: ")
 }

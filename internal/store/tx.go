@@ -6,24 +6,33 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 )
 
 // Tx is a transaction. It is valid until the function that it was given to returns, and for one goroutine.
 type Tx struct {
-	ctx context.Context
-	tx  *sql.Tx
+	ctx      context.Context
+	tx       *sql.Tx
+	postgres bool
 }
 
 func (tx *Tx) exec(query string, args ...any) error {
+	if err := textual(args); err != nil {
+		return err
+	}
 	_, err := tx.tx.ExecContext(tx.ctx, query, args...)
 	return wrap("writing", err)
 }
 
 // one runs a statement that must change one row; otherwise the error is ErrConflict.
 func (tx *Tx) one(query string, args ...any) error {
+	if err := textual(args); err != nil {
+		return err
+	}
 	result, err := tx.tx.ExecContext(tx.ctx, query, args...)
 	if err != nil {
 		return wrap("writing", err)
@@ -35,21 +44,48 @@ func (tx *Tx) one(query string, args ...any) error {
 	return wrap("writing", err)
 }
 
-// all reads every row of a query.
-func all[T any](tx *Tx, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
-	rows, err := tx.tx.QueryContext(tx.ctx, query, args...)
+// textual refuses texts that PostgreSQL cannot keep, on SQLite too.
+func textual(args []any) error {
+	for _, arg := range args {
+		if s, ok := arg.(string); ok && (!utf8.ValidString(s) || strings.Contains(s, "\x00")) {
+			return errors.New("store: a text is not UTF-8 or holds a zero byte: expected neither")
+		}
+	}
+	return nil
+}
+
+// each gives the rows of a query to do, one by one, with the error of their scan.
+func each[T any](tx *Tx, q query[T], do func(T, error) error) error {
+	if textual(q.args) != nil {
+		return nil // nothing that is stored is equal to it
+	}
+	rows, err := tx.tx.QueryContext(tx.ctx, q.text, q.args...)
 	if err != nil {
-		return nil, wrap("reading", err)
+		return wrap("reading", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, wrap("reading a row", err)
+		if err := do(q.scan(rows)); err != nil {
+			return err
 		}
-		out = append(out, v)
 	}
-	return out, wrap("reading", rows.Err())
+	return wrap("reading", rows.Err())
+}
+
+// query is a query and what reads its rows.
+type query[T any] struct {
+	scan func(*sql.Rows) (T, error)
+	text string
+	args []any
+}
+
+// all reads every row of a query.
+func all[T any](tx *Tx, scan func(*sql.Rows) (T, error), text string, args ...any) (out []T, err error) {
+	err = each(tx, query[T]{scan, text, args}, func(v T, err error) error {
+		out = append(out, v)
+		return wrap("reading a row", err)
+	})
+	return out, err
 }
 
 // first gives the only element, or ErrNotFound.
@@ -117,7 +153,8 @@ func (tx *Tx) ProviderNamed(name string) (Provider, error) {
 	return first(all(tx, scanProvider, selectProvider+"WHERE name = $1", name))
 }
 
-// AddProvider adds a provider, with version 1. The error is ErrTaken if its name or URL is another's.
+// AddProvider adds a provider, with version 1. The error is ErrTaken if its name or URL is another's, and ErrConflict if
+// its id is.
 func (tx *Tx) AddProvider(p Provider) error {
 	if err := tx.free(p); err != nil {
 		return err
@@ -126,7 +163,7 @@ func (tx *Tx) AddProvider(p Provider) error {
 	if err != nil {
 		return err
 	}
-	return tx.exec("INSERT INTO providers VALUES ($1, $2, $3, 1, $4)", p.ID, p.Name, p.URL, doc)
+	return tx.one("INSERT INTO providers VALUES ($1, $2, $3, 1, $4) ON CONFLICT DO NOTHING", p.ID, p.Name, p.URL, doc)
 }
 
 // free checks that no other provider has the name or the URL.
@@ -152,6 +189,7 @@ func (tx *Tx) UpdateProvider(p Provider) error {
 }
 
 // DeleteProvider takes a provider away, and its keys with it. The versions of its policies stay, as the audit trail does.
+// The error is ErrConflict if there is no such provider.
 func (tx *Tx) DeleteProvider(id string) error {
 	if err := tx.exec("DELETE FROM signing_keys WHERE provider_id = $1", id); err != nil {
 		return err
@@ -174,10 +212,12 @@ func scanPolicy(rows *sql.Rows) (p Policy, err error) {
 	return p, json.Unmarshal([]byte(doc), &p)
 }
 
+const newestPolicies = `WHERE provider_id = $1 AND (type, version) IN
+	(SELECT type, MAX(version) FROM policies WHERE provider_id = $1 GROUP BY type) ORDER BY type`
+
 // Policies gives the newest version of each policy of a provider, in the order of their types.
 func (tx *Tx) Policies(providerID string) ([]Policy, error) {
-	return all(tx, scanPolicy, selectPolicy+`AS p WHERE provider_id = $1 AND version =
-		(SELECT MAX(version) FROM policies WHERE provider_id = p.provider_id AND type = p.type) ORDER BY type`, providerID)
+	return all(tx, scanPolicy, selectPolicy+newestPolicies, providerID)
 }
 
 // Policy gives one version of a policy, the newest for version 0, or ErrNotFound.
@@ -213,9 +253,11 @@ func (tx *Tx) AddPolicy(p Policy) error {
 	return tx.touch(p.ProviderID)
 }
 
+const selectKey = "SELECT provider_id, id, signs_from, sealed FROM signing_keys "
+
 // Keys gives the signing keys of a provider in the order in which they sign.
 func (tx *Tx) Keys(providerID string) ([]Key, error) {
-	return all(tx, scanKey, "SELECT provider_id, id, signs_from, sealed FROM signing_keys WHERE provider_id = $1 ORDER BY signs_from, id", providerID)
+	return all(tx, scanKey, selectKey+"WHERE provider_id = $1 ORDER BY signs_from, id", providerID)
 }
 
 func scanKey(rows *sql.Rows) (k Key, err error) {
@@ -246,6 +288,8 @@ func (tx *Tx) DeleteKey(providerID, id string) error {
 	return tx.touch(providerID)
 }
 
+const selectAudit = "SELECT seq, record, mac FROM audit "
+
 func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
 	var mac, record string
 	if err := rows.Scan(&e.Seq, &record, &mac); err != nil {
@@ -258,7 +302,7 @@ func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
 
 // Audit gives up to limit entries of the trail, from a sequence number on.
 func (tx *Tx) Audit(from int64, limit int) ([]AuditEntry, error) {
-	return all(tx, scanAudit, "SELECT seq, record, mac FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2", from, limit)
+	return all(tx, scanAudit, selectAudit+"WHERE seq >= $1 ORDER BY seq LIMIT $2", from, limit)
 }
 
 // AuditMark gives the sequence number and MAC of the newest entry as they are kept beside the trail; 0 of an empty one.

@@ -7,11 +7,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The errors that a caller can do something about. All others are faults of the database.
+// The errors that a caller can do something about. All others are faults of the database, or texts that no database can keep.
 var (
 	ErrNotFound = errors.New("not in the store")
 	ErrConflict = errors.New("changed by somebody else in the meantime")
 	ErrTaken    = errors.New("the name or the URL is taken")
+	ErrSchema   = errors.New("the schema is not the one of this program") // missing, older or newer
 )
 
 // Stamp says who changed something, when, and in which request.

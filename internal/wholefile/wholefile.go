@@ -13,24 +13,35 @@ import (
 
 // Write puts a file of this content and mode into the place of name, whether there is one or not.
 func Write(name string, content []byte, mode fs.FileMode) error {
-	return place(name, content, mode, os.Rename)
+	return place(name, all(content), mode, os.Rename)
+}
+
+// Stream is Write for content that fill writes, perhaps more than fits into memory. If fill fails, the file stays as it is.
+func Stream(name string, mode fs.FileMode, fill func(io.Writer) error) error {
+	return place(name, fill, mode, os.Rename)
 }
 
 // Create makes a file of this content and mode if there is none of that name; else the error is fs.ErrExist, and the file
 // stays as it is. Of several that create one file at once, one succeeds.
 func Create(name string, content []byte, mode fs.FileMode) error {
-	return place(name, content, mode, os.Link)
+	return place(name, all(content), mode, os.Link)
 }
 
-// place writes the content beside name and has put give it the name.
-func place(name string, content []byte, mode fs.FileMode, put func(from, to string) error) error {
+func all(content []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}
+}
+
+// place has fill write the content beside name and put give it the name.
+func place(name string, fill func(io.Writer) error, mode fs.FileMode, put func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // in vain once it is renamed
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(fill(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return put(f.Name(), name)

@@ -3,6 +3,7 @@ package wholefile_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -103,5 +104,27 @@ func TestReadPrivateReadsWhatOnlyTheOwnerReaches(t *testing.T) {
 		if b, err := wholefile.ReadPrivate(file, 6); err == nil {
 			t.Errorf("mode %04o: read %q", mode, b)
 		}
+	}
+}
+
+func TestStreamThatFailsLeavesTheOldContent(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	broken := errors.New("half way")
+	for _, test := range []struct {
+		content string
+		err     error
+		want    string
+	}{{"first", nil, "first"}, {"half", broken, "first"}, {"second", nil, "second"}} {
+		err := wholefile.Stream(file, 0o600, func(w io.Writer) error {
+			_, err := io.WriteString(w, test.content)
+			return errors.Join(err, test.err)
+		})
+		if b, readErr := os.ReadFile(file); !errors.Is(err, test.err) || string(b) != test.want {
+			t.Errorf("%q: %v; the file holds %q (%v), want %q", test.content, err, b, readErr, test.want)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
