@@ -124,6 +124,10 @@ func isolatedSteps(t *testing.T) []plan.Step {
 		set(sgx, denyPolicy).By("owner").Called("policy of the removed signer is refused").Refused("InvalidOperation", refusedPolicy+"signer"),
 		remove("second", "second").Called("the last signer is not removed").Refused("InvalidOperation", "last policy management certificate"),
 		list("second").Called("and is there still"),
+		add("curve", "second").Called("signer with a key on a curve"),
+		list("second", "curve").Called("is listed"),
+		remove("curve", "second").Called("and removed"),
+		list("second").Called("which leaves one"),
 		reset(sgx).By("second").Called("reset by the signer who is left"),
 		get(sgx, byDefault).Called("brings the default back"),
 
