@@ -26,20 +26,26 @@ func trustModel(isIsolated bool) string {
 // ShortLocation gives the short name of a location that may be written as it is shown to people: westus of "West US".
 func ShortLocation(text string) string { return strings.ToLower(strings.ReplaceAll(text, " ", "")) }
 
-// locationPattern is what short names of locations are made of: they can be parts of host names (provider_url).
-var locationPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+// Bounds of names in bytes.
+const (
+	maxLocation = 63 // of the short name: it can be part of a host name (provider_url)
+	maxScope    = 90 // of a subscription or resource group, Azure's own
+)
 
-// scopePattern is what names of subscriptions and resource groups are made of: they are parts of ARM ids.
-var scopePattern = regexp.MustCompile(`^[a-zA-Z0-9._()-]{1,90}$`)
+// What names of locations, and of the subscriptions and resource groups in ARM ids, are made of.
+var (
+	locationPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	scopePattern    = regexp.MustCompile(`^[a-zA-Z0-9._()-]+$`)
+)
 
 // checkPlace checks where the provider is said to be.
 func (s *Spec) checkPlace() error {
-	if location := ShortLocation(s.Location); location != "" && !locationPattern.MatchString(location) {
-		return fmt.Errorf("%w: location: expected at most 63 letters, digits, hyphens and blanks, such as westus, found %.40q", ErrInvalid, s.Location)
+	if location := ShortLocation(s.Location); location != "" && (len(location) > maxLocation || !locationPattern.MatchString(location)) {
+		return fmt.Errorf("%w: location: expected at most %d letters, digits and hyphens, such as westus, found %.40q", ErrInvalid, maxLocation, s.Location)
 	}
 	for name, text := range map[string]string{"subscription": s.Subscription, "resource group": s.ResourceGroup} {
-		if text != "" && !scopePattern.MatchString(text) {
-			return fmt.Errorf("%w: %s: expected at most 90 letters, digits and ._()-, found %.40q", ErrInvalid, name, text)
+		if text != "" && (len(text) > maxScope || !scopePattern.MatchString(text)) {
+			return fmt.Errorf("%w: %s: expected at most %d letters, digits and ._()-, found %.40q", ErrInvalid, name, maxScope, text)
 		}
 	}
 	return nil
