@@ -1,8 +1,13 @@
 package server_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -207,5 +212,48 @@ func TestProviderNamesThatWouldShareAHost(t *testing.T) {
 	list := s.native(t, "GET", "", "").want(t, http.StatusOK)
 	if got := listed(list, "providers"); got != "[abc default]" || !slices.Equal(slices.Collect(maps.Keys(list)), []string{"providers"}) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestProviderChangesAreAudited as those of the provider that they are about, whichever it was sent to (management.md section 11).
+func TestProviderChangesAreAudited(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	s := start(t, config.Config{ARMFacade: true, ProviderURL: "https://{name}.attest.test", Audit: config.Audit{File: file}})
+	path := armProviders + "/demo"
+	for _, c := range []call{
+		{method: "PUT", path: path, body: plain}, {method: "PUT", path: path, body: plain}, {method: "PATCH", path: path, body: "{}"},
+		{method: "PATCH", path: path, body: "{}", token: s.token(t, auth.Reader)}, {method: "PUT", path: path, body: strings.Replace(plain, "westus", "mars", 1)},
+		{method: "DELETE", path: path}, {method: "PATCH", path: path, body: "{}"},
+	} {
+		c.version = "2021-06-01"
+		s.make(t, c)
+	}
+	s.stop()
+	trail, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range bytes.Lines(trail) {
+		var r struct {
+			OperationName, ResourceID, ResultSignature string
+			Properties                                 struct{ Provider, Before, After string }
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if r.Properties.Provider == "demo" {
+			got = append(got, fmt.Sprintf("%s %s %t %t", r.OperationName, r.ResultSignature, r.Properties.Before != "", r.Properties.After != ""))
+			if r.ResourceID != path {
+				t.Errorf("resourceId %s, want %s", r.ResourceID, path)
+			}
+		}
+	}
+	want := []string{
+		"CreateProvider 200 false true", "UpdateProvider 200 true true", "UpdateProvider 200 true true", "UpdateProvider 401 false false",
+		"UpdateProvider 409 false false", "DeleteProvider 200 true false", "UpdateProvider 404 false false",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
