@@ -35,7 +35,7 @@ func TestARMDefaultProviders(t *testing.T) {
 		s.token(t, auth.Reader): "[default sharedeus]", s.owned(t, auth.Reader, "ordinary"): "[sharedeus]", s.owned(t, auth.Reader, "default"): "[default sharedeus]",
 	} {
 		a := s.make(t, call{method: "GET", path: armSub + "/providers/Microsoft.Attestation/defaultProviders", version: "2020-10-01", token: token})
-		if got := listed(a.want(t, http.StatusOK), "value"); got != want {
+		if got := namesIn(a.want(t, http.StatusOK), "value"); got != want {
 			t.Errorf("defaults: %s, want %s", got, want)
 		}
 	}
@@ -46,7 +46,7 @@ func TestARMOperationsAreListed(t *testing.T) {
 	s := armService(t)
 	body := s.arm(t, "GET", "/providers/Microsoft.Attestation/operations", "").want(t, http.StatusOK)
 	const prefix = "Microsoft.Attestation/attestationProviders/attestation/"
-	if got, want := listed(body, "value"), "["+prefix+"read "+prefix+"write "+prefix+"delete]"; got != want {
+	if got, want := namesIn(body, "value"), "["+prefix+"read "+prefix+"write "+prefix+"delete]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for _, o := range body["value"].([]any) {

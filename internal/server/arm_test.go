@@ -457,14 +457,14 @@ func TestARMListsBySubscriptionAndGroup(t *testing.T) {
 		{armSub + tail, s.owned(t, auth.Owner, "not-there"), "[]"},
 	} {
 		a := s.make(t, call{method: "GET", path: tt.path, version: "2021-06-01", token: tt.token})
-		if got := listed(a.want(t, http.StatusOK), "value"); got != tt.want || bytes.Contains(a.body, []byte("nextLink")) {
+		if got := namesIn(a.want(t, http.StatusOK), "value"); got != tt.want || bytes.Contains(a.body, []byte("nextLink")) {
 			t.Errorf("%s: %s, want %s", tt.path, got, tt.want)
 		}
 	}
 }
 
-// listed gives the names in a list.
-func listed(body map[string]any, member string) string {
+// namesIn gives the names in a list.
+func namesIn(body map[string]any, member string) string {
 	list := []any{}
 	for _, p := range body[member].([]any) {
 		list = append(list, p.(map[string]any)["name"])

@@ -170,7 +170,7 @@ func TestProviderListShowsWhatTheCallerMayRead(t *testing.T) {
 	for token, want := range map[string]string{
 		s.token(t, auth.Reader): "[default one two]", s.owned(t, auth.Reader, "TWO"): "[two]", s.owned(t, auth.Contributor, "three"): "[]",
 	} {
-		if got := listed(s.make(t, call{method: "GET", path: "/assay/v1/providers", token: token}).want(t, http.StatusOK), "providers"); got != want {
+		if got := namesIn(s.make(t, call{method: "GET", path: "/assay/v1/providers", token: token}).want(t, http.StatusOK), "providers"); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
@@ -210,7 +210,7 @@ func TestProviderNamesThatWouldShareAHost(t *testing.T) {
 	s.native(t, "PUT", "/abc", `{"location":"de"}`).want(t, http.StatusCreated)
 	s.native(t, "PUT", "/abcd", `{"location":"e"}`).refused(t, http.StatusConflict, "Conflict", "", "URL")
 	list := s.native(t, "GET", "", "").want(t, http.StatusOK)
-	if got := listed(list, "providers"); got != "[abc default]" || !slices.Equal(slices.Collect(maps.Keys(list)), []string{"providers"}) {
+	if got := namesIn(list, "providers"); got != "[abc default]" || !slices.Equal(slices.Collect(maps.Keys(list)), []string{"providers"}) {
 		t.Errorf("got %s", got)
 	}
 }
@@ -235,13 +235,16 @@ func TestProviderChangesAreAudited(t *testing.T) {
 	}
 	var got []string
 	for line := range bytes.Lines(trail) {
-		var r struct {
-			OperationName, ResourceID, ResultSignature string
-			Properties                                 struct{ Provider, Before, After string }
+		var entry struct {
+			Record struct {
+				OperationName, ResourceID, ResultSignature string
+				Properties                                 struct{ Provider, Before, After string }
+			}
 		}
-		if err := json.Unmarshal(line, &r); err != nil {
+		if err := json.Unmarshal(line, &entry); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
+		r := entry.Record
 		if r.Properties.Provider == "demo" {
 			got = append(got, fmt.Sprintf("%s %s %t %t", r.OperationName, r.ResultSignature, r.Properties.Before != "", r.Properties.After != ""))
 			if r.ResourceID != path {
