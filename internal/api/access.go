@@ -111,7 +111,8 @@ func (s *Service) may(r *request, p auth.Permission) bool {
 	return caller.May(r.at.Name, p)
 }
 
-// challenge is the header WWW-Authenticate as clients read it: the authorization URI first, in quotes (api.md section 5).
+// challenge is the header WWW-Authenticate as clients read it: the authorization URI first, in quotes, with a tenant at its end
+// (api.md section 5).
 func (s *Service) challenge(r *request) string {
 	uri := cmp.Or(s.Auth.AuthorizationURI(), r.at.URL+"/development")
 	return fmt.Sprintf("Bearer authorization_uri=%q, resource=%q", uri, auth.DefaultAudiences(r.op.access.side)[0])
