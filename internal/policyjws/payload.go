@@ -109,6 +109,7 @@ func policyCertificate(v []byte) (*x509.Certificate, error) {
 	if err := strictjson.Exact(v, &key); err != nil {
 		return nil, within(where, err)
 	}
+	key.Type = "" // the Java client writes X.509 here, and the Python client RSA, whatever the key is
 	chain, err := key.certificates()
 	if err != nil {
 		return nil, within(where, err)
