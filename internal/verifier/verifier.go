@@ -105,8 +105,11 @@ func (v *Verifier) Appraise(ctx context.Context, r Request) (*Permit, error) {
 // Rehearse judges the evidence of r as Appraise does, but under a draft policy. The error is [ErrNoDrafts] where the
 // provider does not allow drafts.
 func (v *Verifier) Rehearse(ctx context.Context, r Request, draft []byte) (*Rehearsal, error) {
-	if !v.cfg.Baseline.AllowDraftPolicy || v.cfg.Baseline.Strict {
+	switch {
+	case !v.cfg.Baseline.AllowDraftPolicy:
 		return nil, ErrNoDrafts
+	case v.cfg.Baseline.Strict:
+		return nil, fmt.Errorf("%w: strict turned it off", ErrNoDrafts)
 	}
 	if r.Record == nil {
 		r.Record = &explain.Record{}
