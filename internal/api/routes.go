@@ -113,6 +113,8 @@ func newTable(routes []route) table {
 		op := r.operation
 		methods[r.method] = &op
 	}
+	// {type}:reset before {type}, which would take it all for the name of a type.
+	slices.SortStableFunc(t.patterns, func(a, b pattern) int { return b.literal() - a.literal() })
 	return t
 }
 
@@ -147,6 +149,17 @@ func (p *pattern) match(parts, lower []string) (params, bool) {
 		}
 	}
 	return found, true
+}
+
+// literal counts the bytes of a pattern that a path must have.
+func (p *pattern) literal() (n int) {
+	for _, part := range p.parts {
+		if _, suffix, isName := braced(part); isName {
+			part = suffix
+		}
+		n += len(part)
+	}
+	return n
 }
 
 // braced takes apart a part of a pattern such as {type}:reset.
