@@ -49,12 +49,12 @@ func (r *auditReport) print(s sheet, err error) {
 		return
 	}
 	s.heading(red, "BROKEN", r.Trail)
+	before := row{"sound before", fmt.Sprintf("%d rows", r.Rows)}
 	if broken, ok := errors.AsType[*audit.Broken](err); ok {
-		s.rows(row{"row", fmt.Sprint(broken.Seq)}, row{"problem", string(broken.Problem) + ": " + remedy(broken.Problem)})
-	} else {
-		s.rows(row{"problem", err.Error()})
+		s.rows(row{"row", fmt.Sprint(broken.Seq)}, row{"problem", string(broken.Problem) + ": " + remedy(broken.Problem)}, before)
+		return
 	}
-	s.rows(row{"sound before", fmt.Sprintf("%d rows", r.Rows)})
+	s.rows(row{"problem", err.Error()}, before)
 }
 
 // auditing is a call of audit verify.
