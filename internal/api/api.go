@@ -163,10 +163,10 @@ func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any,
 		return nil, err
 	}
 	e.operation = r.op.name
-	if err := s.admit(r, w.Header()); err != nil {
+	err = s.admit(r, w.Header())
+	if e.as = r.caller; err != nil {
 		return nil, err
 	}
-	e.as = r.caller
 	if r.at.Outdated != nil && !r.op.always {
 		return nil, fmt.Errorf("the provider is not up to date: %w", r.at.Outdated)
 	}
