@@ -266,7 +266,7 @@ func (r *remote) native(ctx context.Context, m message, v any) error {
 // ownOperation says of an operation that was not found that other services than Assay have none of that kind.
 func ownOperation(err error) error {
 	if refused, ok := errors.AsType[*serviceError](err); ok && refused.Status == http.StatusNotFound {
-		refused.Message = strings.TrimSpace(refused.Message + " (only Assay has this operation)")
+		refused.Message = strings.TrimSpace(refused.Message + " (if the service is not Assay: only Assay has this operation)")
 	}
 	return err
 }

@@ -96,7 +96,7 @@ func TestAnswersToManagementAreVerified(t *testing.T) {
 		{"signers", "signer list", with(map[string]any{"x-ms-policy-certificates": map[string]any{"keys": []any{}}}), exitOK, "NONE", ""},
 		{"a signer without certificate", "signer list", with(map[string]any{"x-ms-policy-certificates": map[string]any{"keys": []any{map[string]any{}}}}), exitService, "", "key 1 has no certificate"},
 		{"no signers", "signer list", with(nil), exitService, "", "without the claim"},
-		{"no history", "policy history --type sgx", says(404, `{"error":{"code":"NotFound","message":"nothing here"}}`), exitRefused, "nothing here (only Assay has this operation)", ""},
+		{"no history", "policy history --type sgx", says(404, `{"error":{"code":"NotFound","message":"nothing here"}}`), exitRefused, "nothing here (if the service is not Assay: only Assay has this operation)", ""},
 		{"too many", get, retryAfter(429, "7"), exitRefused, "retry after 7 s", ""},
 		{"unavailable", get, retryAfter(503, "Wed, 21 Oct 2026 07:28:00 GMT"), exitService, "retry after Wed, 21 Oct 2026 07:28:00 GMT", ""},
 		{"elsewhere", get, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, exitService, "302 Found", ""},

@@ -179,7 +179,7 @@ func managementCommands() []command {
 		{"provider update", "NAME", "change tags and switches of a provider", []string{
 			"assay provider update payments --endpoint https://attest.example --token-file token --public-network-access Disabled --if-version 3",
 		}, runProviderUpdate},
-		{"provider delete", "NAME", "delete a provider with its policies and keys", []string{
+		{"provider delete", "NAME", "delete a provider and its signing keys", []string{
 			"assay provider delete payments --endpoint https://attest.example --token-file token",
 		}, runProviderDelete},
 		{"key list", "", "list the signing keys of a provider", []string{

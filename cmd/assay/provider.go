@@ -402,7 +402,7 @@ func runProviderList(ctx context.Context, c *call) error {
 	return c.tell(all, nil)
 }
 
-// runProviderDelete deletes a provider with its policies and keys.
+// runProviderDelete deletes a provider and its signing keys.
 func runProviderDelete(ctx context.Context, c *call) error {
 	var p providerCall
 	p.serviceVar(c)

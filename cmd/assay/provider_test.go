@@ -155,7 +155,7 @@ func TestRefusalsAboutProvidersAreTold(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"create demo", says(409, `{"error":{"code":"Conflict","message":"taken"}}`), exitRefused, "Conflict", ""},
-		{"show demo", says(404, `{"error":{"code":"NotFound","message":"none"}}`), exitRefused, "none (only Assay has this operation)", ""},
+		{"show demo", says(404, `{"error":{"code":"NotFound","message":"none"}}`), exitRefused, "none (if the service is not Assay: only Assay has this operation)", ""},
 		{"show demo --subscription s1 --resource-group g1", says(404, `{"error":{"code":"ResourceNotFound","message":"none"}}`), exitRefused, "ResourceNotFound", ""},
 		{"list", says(200, "[]"), exitService, "", "something unexpected"},
 		{"list --subscription s1", says(200, "[]"), exitService, "", "something unexpected"},
@@ -167,4 +167,53 @@ func TestRefusalsAboutProvidersAreTold(t *testing.T) {
 			t.Errorf("%s: %s", tt.words, o.stdout)
 		}
 	}
+}
+
+// TestProviderLivesOnTheServiceItself goes through the life of a provider by our own routes and by ARM's, with a policy of its own.
+func TestProviderLivesOnTheServiceItself(t *testing.T) {
+	by := makeSigner(t, p256Key(t), nil)
+	m := manage(t, "--config", tempFile(t, "assay.yaml", "arm_facade: true\n"))
+	settings := tempFile(t, "settings.yaml", "refuse_debuggable: true\n")
+	for _, arm := range [][]string{nil, {"--subscription", "s1", "--resource-group", "g1"}} {
+		name := fmt.Sprint("demo", len(arm))
+		run := func(words string, args ...string) outcome {
+			t.Helper()
+			return m.run(t, "provider "+words, append(args, arm...)...)
+		}
+		create := []string{"--location", "westus", "--tag", "Env=test", "--signer", by.cert, "--json"}
+		if arm == nil {
+			create = append(create, "--settings", settings)
+		}
+		var got struct {
+			Name, URL, TrustModel, Location, TPMAttestationAuthentication string
+			Tags                                                          map[string]string
+			Settings                                                      map[string]any
+			PolicySigners                                                 []string
+			Version                                                       int
+		}
+		run("create "+name, create...).read(t, &got)
+		if got.Name != name || got.TrustModel != "Isolated" || got.Location != "westus" || got.Tags["Env"] != "test" || arm == nil && (got.Settings["refuse_debuggable"] != true || len(got.PolicySigners) != 1) {
+			t.Errorf("%s: %+v", name, got)
+		}
+		own := &managed{service: m.service, data: m.data, flags: append([]string{"--endpoint", got.URL}, m.flags[2:]...)}
+		own.run(t, "policy set --type sgx", tempFile(t, "p", strictPolicy)).want(t, exitRefused, "REFUSED", "")
+		own.run(t, "policy set --type sgx", tempFile(t, "p", strictPolicy), "--key", by.key, "--cert", by.cert).want(t, exitOK, "SET", "")
+		own.run(t, "signer list").want(t, exitOK, "CN=signer", "")
+
+		run("create "+name, "--location", "westus").want(t, exitOK, "UPDATED", "there was a provider "+name+" already")
+		run("update "+name, "--tpm-authentication", "Disabled", "--tag", "a=b").want(t, exitOK, "UPDATED  "+name, "")
+		got.Tags = nil
+		run("show "+name, "--json").read(t, &got)
+		if got.TPMAttestationAuthentication != "Disabled" || got.Tags["a"] != "b" || len(got.Tags) != 1 {
+			t.Errorf("%s after its update: %+v", name, got)
+		}
+		if arm == nil {
+			run("update "+name, "--tag", "c=d", "--if-version", fmt.Sprint(got.Version+1)).want(t, exitRefused, "REFUSED", "")
+			run("update "+name, "--tag", "c=d", "--if-version", fmt.Sprint(got.Version)).want(t, exitOK, "c=d", "")
+		}
+		run("list").want(t, exitOK, "  "+name+"  ", "")
+		run("delete "+name).want(t, exitOK, "DELETED  "+name, "")
+		run("show "+name).want(t, exitRefused, "404 Not Found", "")
+	}
+	m.run(t, "provider delete demo4 --subscription s1 --resource-group g1").want(t, exitOK, "ABSENT", "")
 }
