@@ -10,6 +10,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +29,7 @@ const (
 	maxIdle        = 4
 	maxLifetime    = 30 * time.Minute // by then a connection follows a server that has moved
 	connectTime    = 10 * time.Second // how long connecting takes at most, unless the PostgreSQL URL says so
+	aliveTime      = 2 * time.Second  // how long a connection that was not in use may take to show that it still works
 	busyTime       = 10 * time.Second // how long a write waits for that of another process, SQLite only
 )
 
@@ -80,11 +82,22 @@ func (s *Store) openPostgres(dsn string) error {
 			return err
 		}),
 		// A connection that broke while nobody used it is found before a transaction begins on it, and replaced.
-		stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true }))
+		stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return false }),
+		stdlib.OptionResetSession(alive))
 	s.write.SetMaxOpenConns(maxConnections)
 	s.write.SetMaxIdleConns(maxIdle)
 	s.write.SetConnMaxLifetime(maxLifetime)
 	s.read = s.write
+	return nil
+}
+
+// alive asks whether the server is still at the other end. Where the network has forgotten a connection no answer comes, ever.
+func alive(ctx context.Context, c *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveTime)
+	defer cancel()
+	if c.Ping(ctx) != nil {
+		return driver.ErrBadConn
+	}
 	return nil
 }
 
