@@ -97,8 +97,11 @@ const readyTime = 5 * time.Second
 const expiryWarning = 7 * 24 * time.Hour
 
 // Ready reports why the service cannot verify and sign, nil if it can: the store answers, each provider's key signs what
-// its key set verifies, and a policy is evaluated.
+// its key set verifies, and a policy is evaluated. A service that is about to end is not ready.
 func (s *Server) Ready(ctx context.Context) error {
+	if s.Draining() {
+		return errors.New("the service is about to end")
+	}
 	if err := s.store.Read(ctx, func(tx *store.Tx) error { _, err := tx.Versions(); return err }); err != nil {
 		return fmt.Errorf("the store: %w", err)
 	}

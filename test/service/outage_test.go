@@ -123,3 +123,33 @@ func TestMetricsDoNotGrowWithWhatCallersSend(t *testing.T) {
 		}
 	}
 }
+
+// TestAReplicaThatIsToEndSaysSoAndAnswersOn ends it with the usual signal.
+func TestAReplicaThatIsToEndSaysSoAndAnswersOn(t *testing.T) {
+	s := newSite(t, storetest.SQLite(t))
+	r := s.replica(t, "a", "drain: 2s\n")
+	r.mustStart()
+	body := attestBody(t)
+	ended := make(chan time.Duration)
+	began := time.Now()
+	go func() { r.terminate(); ended <- time.Since(began) }()
+	within(t, time.Second, "not ready", func() bool { return r.readiness() == http.StatusServiceUnavailable })
+	for range 20 {
+		req, err := http.NewRequest(http.MethodPost, externalURL+attestPath, strings.NewReader(string(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK || !res.Close {
+			t.Errorf("status %d, connection to be closed: %v; want an answer and the end of the connection", res.StatusCode, res.Close)
+		}
+	}
+	if took := <-ended; took < 2*time.Second {
+		t.Errorf("ended after %s", took)
+	}
+}
