@@ -7,7 +7,7 @@ func Default(attestationType string) []byte {
 	case "SgxEnclave", "OpenEnclave":
 		return DefaultSGX()
 	case "SevSnpVm", "TdxVm":
-		return []byte("version= 1.0;\nauthorizationrules\n{\n    => permit();\n};\n\nissuancerules\n{\n};")
+		return []byte("version= 1.0;\n\nauthorizationrules\n{\n    => permit();\n};\n\nissuancerules\n{\n};")
 	case "AzureGuest":
 		return []byte(defaultAzureGuest)
 	}

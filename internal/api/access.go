@@ -78,11 +78,12 @@ func (s *Service) admit(r *request, h http.Header) error {
 			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token: %v", shorten(r.URL.Path, maxQuoted), refused)
 		}
 		return err
-	case caller == nil || !a.lets(caller, r):
+	}
+	r.caller = caller // also of one who is refused: the audit trail says who it was
+	if caller == nil || !a.lets(caller, r) {
 		h.Set("WWW-Authenticate", s.challenge(r))
 		return unauthorized(r, caller)
 	}
-	r.caller = caller
 	if retry, ok := s.Limits.Management.Allow(caller.Issuer+" "+caller.ID, s.Clock()); !ok {
 		return tooMany(retry)
 	}
@@ -110,7 +111,8 @@ func (s *Service) may(r *request, p auth.Permission) bool {
 	return caller.May(r.at.Name, p)
 }
 
-// challenge is the header WWW-Authenticate as clients read it: the authorization URI first, in quotes (api.md section 5).
+// challenge is the header WWW-Authenticate as clients read it: the authorization URI first, in quotes, with a tenant at its end
+// (api.md section 5).
 func (s *Service) challenge(r *request) string {
 	uri := cmp.Or(s.Auth.AuthorizationURI(), r.at.URL+"/development")
 	return fmt.Sprintf("Bearer authorization_uri=%q, resource=%q", uri, auth.DefaultAudiences(r.op.access.side)[0])
@@ -153,10 +155,11 @@ func hostOf(remote string) string {
 
 // deny takes note of a refused caller. Those who try too often are told to wait, and leave no more traces.
 func (s *Service) deny(r *request, e *event, p *problem) {
-	if p.status == http.StatusTooManyRequests || p.status != http.StatusUnauthorized && p.status != http.StatusForbidden && !r.changes() {
+	denied := p.status == http.StatusUnauthorized || p.status == http.StatusForbidden
+	if p.status == http.StatusTooManyRequests || !denied && !r.changes() {
 		return
 	}
-	if r.caller == nil {
+	if denied || r.caller == nil {
 		if retry, ok := s.Limits.Denied.Allow(ratelimit.AddressKey(r.RemoteAddr), s.Clock()); !ok {
 			*p = *tooMany(retry).(*problem)
 			e.status, e.code = p.status, p.code

@@ -6,6 +6,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -162,10 +163,13 @@ func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any,
 		return nil, err
 	}
 	e.operation = r.op.name
-	if err := s.admit(r, w.Header()); err != nil {
+	err = s.admit(r, w.Header())
+	if e.as = r.caller; err != nil {
 		return nil, err
 	}
-	e.as = r.caller
+	if r.at.Outdated != nil && !r.op.always {
+		return nil, fmt.Errorf("the provider is not up to date: %w", r.at.Outdated)
+	}
 	if r.body, err = s.readBody(w, r); err != nil {
 		return nil, err
 	}

@@ -73,6 +73,14 @@ func (e *event) refused(p *problem, err error) {
 	}
 }
 
+// identity is who the caller proved to be; nothing of those who did not have to say.
+func (e *event) identity() string {
+	if e.as == nil {
+		return ""
+	}
+	return e.as.String()
+}
+
 func (e *event) write(ctx context.Context, log *slog.Logger) {
 	level := slog.LevelInfo
 	if e.status >= http.StatusInternalServerError {
@@ -83,7 +91,7 @@ func (e *event) write(ctx context.Context, log *slog.Logger) {
 		slog.String("path", e.path), slog.String("caller", e.caller), slog.Int("status", e.status),
 		slog.Float64("durationMs", float64(time.Since(e.start).Microseconds())/1000),
 	}
-	for _, a := range []slog.Attr{slog.String("provider", e.provider), slog.String("identity", e.as.String()), slog.String("code", e.code), slog.String("check", e.check), slog.String("cause", e.cause)} {
+	for _, a := range []slog.Attr{slog.String("provider", e.provider), slog.String("identity", e.identity()), slog.String("code", e.code), slog.String("check", e.check), slog.String("cause", e.cause)} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
 		}

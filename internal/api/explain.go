@@ -39,8 +39,8 @@ func (s *Service) explanation(ctx context.Context, r *request) (any, error) {
 	id := r.params["request"]
 	record, ok := s.Explanations.Get(r.explanationKey(id), s.Clock())
 	if !ok {
-		return nil, refuse(http.StatusNotFound, codeNotFound, "No explanation is kept for the request %s: give the x-ms-request-id of an attest request that this provider answered, in this process, in the last %s.",
-			shorten(id, maxQuoted), "day")
+		return nil, refuse(http.StatusNotFound, codeNotFound, "No explanation is kept for the request %s: give the x-ms-request-id of a recent attest request that this provider answered, to the replica that did.",
+			shorten(id, maxQuoted))
 	}
 	e, err := s.Seats.Explain(ctx, record)
 	if err != nil {

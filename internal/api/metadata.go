@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -48,9 +49,14 @@ func (s *Service) openID(_ context.Context, r *request) (any, error) {
 // health answers 204 if the service can verify and sign now (api.md section 12).
 func (s *Service) health(ctx context.Context, _ *request) (any, error) {
 	if err := s.Ready(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", notReady(), err)
 	}
 	return reply{status: http.StatusNoContent}, nil
+}
+
+// notReady is what a client learns of a service that cannot verify and sign; its log says why.
+func notReady() error {
+	return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, message: "The service is not ready.", retry: defaultRetry}
 }
 
 // Baseline is a TCB baseline for SGX that policies can select.

@@ -25,6 +25,7 @@ type operation struct {
 	access     access
 	versions   []string // the api-versions that the operation has; nil: it takes none
 	policyBody bool     // the limit policy_body counts, not attest_body
+	always     bool     // also of a provider that is not up to date
 	form       errorForm
 	preview    *operation // what it is in api version 2018-09-01-preview, where that is something else
 	do         func(ctx context.Context, r *request) (any, error)
@@ -52,11 +53,11 @@ func (s *Service) routes() []route {
 
 // metadataRoutes are what relying parties and probes ask for.
 func (s *Service) metadataRoutes() []route {
-	certs := operation{name: "GetSigningKeys", access: everybody(), do: s.certs}
+	certs := operation{name: "GetSigningKeys", access: everybody(), always: true, do: s.certs}
 	return []route{
 		{http.MethodGet, "/certs", certs},
 		{http.MethodGet, "/certs/", certs},
-		{http.MethodGet, "/.well-known/openid-configuration", operation{name: "GetOpenIdConfiguration", access: everybody(), do: s.openID}},
+		{http.MethodGet, "/.well-known/openid-configuration", operation{name: "GetOpenIdConfiguration", access: everybody(), always: true, do: s.openID}},
 		{http.MethodGet, "/servicehealth", operation{name: "GetServiceHealth", access: everybody(), do: s.health}},
 		{http.MethodGet, "/tcbbaselines/{type}", operation{name: "GetTcbBaselines", access: everybody(), versions: versions(), do: s.tcbBaselines}},
 	}
@@ -112,6 +113,8 @@ func newTable(routes []route) table {
 		op := r.operation
 		methods[r.method] = &op
 	}
+	// {type}:reset before {type}, which would take it all for the name of a type.
+	slices.SortStableFunc(t.patterns, func(a, b pattern) int { return b.literal() - a.literal() })
 	return t
 }
 
@@ -146,6 +149,17 @@ func (p *pattern) match(parts, lower []string) (params, bool) {
 		}
 	}
 	return found, true
+}
+
+// literal counts the bytes of a pattern that a path must have.
+func (p *pattern) literal() (n int) {
+	for _, part := range p.parts {
+		if _, suffix, isName := braced(part); isName {
+			part = suffix
+		}
+		n += len(part)
+	}
+	return n
 }
 
 // braced takes apart a part of a pattern such as {type}:reset.

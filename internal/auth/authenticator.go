@@ -63,8 +63,7 @@ func New(cfg Config, clock func() time.Time) (*Authenticator, error) {
 }
 
 // AuthorizationURI is where callers get their tokens, for the header WWW-Authenticate: the authority of the first issuer
-// configured, which clients take the tenant from (api.md section 5). Without one it is the built-in issuer, if that is
-// accepted, or else empty.
+// configured, which clients take the tenant from (api.md section 5). Without one it is empty.
 func (a *Authenticator) AuthorizationURI() string { return a.uri }
 
 // Caller says who makes the request: the bearer of its token, which must be for the side of the service given, or else

@@ -153,13 +153,10 @@ func (i *Issuer) discovery() string {
 
 // authorizationURI is that of the Authenticator. The authority of Entra is without the version of its tokens.
 func (c *Config) authorizationURI() string {
-	switch {
-	case len(c.Issuers) > 0:
-		return strings.TrimSuffix(strings.TrimSuffix(c.Issuers[0].discovery(), "/"), "/v2.0")
-	case c.Development != nil:
-		return devIssuer
+	if len(c.Issuers) == 0 {
+		return ""
 	}
-	return ""
+	return strings.TrimSuffix(strings.TrimSuffix(c.Issuers[0].discovery(), "/"), "/v2.0")
 }
 
 // audiences are the values of aud for each side.

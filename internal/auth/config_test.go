@@ -119,7 +119,7 @@ func TestAuthorizationURIEndsInTheTenant(t *testing.T) {
 		{auth.Config{Issuers: []auth.Issuer{v2, v1}}, tenant},
 		{auth.Config{Issuers: []auth.Issuer{{URL: "https://login.example/realms/attest/"}}}, "https://login.example/realms/attest"},
 		{auth.Config{Issuers: []auth.Issuer{v1}, Development: devKey(t, t.TempDir())}, tenant},
-		{auth.Config{Development: devKey(t, t.TempDir())}, "urn:assay:development"},
+		{auth.Config{Development: devKey(t, t.TempDir())}, ""},
 		{auth.Config{}, ""},
 	} {
 		if got := authenticator(t, tt.cfg, (&clock{now: start}).Now).AuthorizationURI(); got != tt.want {

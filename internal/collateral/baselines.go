@@ -113,6 +113,14 @@ func (b *Baselines) Stored() (all []*dcap.TCBInfo) {
 	return all
 }
 
+// Usable reports why no evidence can be judged at all: nothing is stored that is sound, and there is no live source.
+func (b *Baselines) Usable() error {
+	if b.live != nil || len(b.stored) > 0 {
+		return nil
+	}
+	return errors.Join(append([]error{errors.New("there is no sound collateral for SGX and no source of it")}, b.unsound...)...)
+}
+
 // IsLive reports whether baselines that are not stored can be had.
 func (b *Baselines) IsLive() bool { return b.live != nil }
 

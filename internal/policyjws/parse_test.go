@@ -179,6 +179,20 @@ func TestPlainTextIsAcceptedWhereTheCallerSaysSo(t *testing.T) {
 	}
 }
 
+// TestKeyTypeOfASignerChangeIsNotBelieved covers clients: the Java one writes X.509, the Python one RSA, whatever the key is. What
+// else describes the key must agree.
+func TestKeyTypeOfASignerChangeIsNotBelieved(t *testing.T) {
+	signer := selfSigned(t, "new signer", ecKey(t, elliptic.P256()))
+	for _, kind := range []string{"EC", "RSA", "X.509"} {
+		p := mustParse(t, unsigned(`{"alg":"none"}`, fmt.Sprintf(`{"policyCertificate":{"kty":"%s","x5c":%s}}`, kind, x5c(signer))))
+		if cert, ok := p.PolicyCertificate(); !ok || !cert.Equal(signer.cert) {
+			t.Errorf("%s: %v", kind, ok)
+		}
+	}
+	_, err := Parse([]byte(unsigned(`{"alg":"none"}`, fmt.Sprintf(`{"policyCertificate":{"kty":"EC","crv":"P-384","x5c":%s}}`, x5c(signer)))), Options{})
+	wantRefusal(t, err, Malformed, `crv: expected "P-256" as in the certificate`)
+}
+
 func TestCertificateOfASignerChangeHasThreeNames(t *testing.T) {
 	signer := selfSigned(t, "new signer", ecKey(t, elliptic.P384()))
 	for _, member := range []string{"policyCertificate", "maa-policyCertificate", "x-ms-policyCertificate"} {

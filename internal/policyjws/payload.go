@@ -42,7 +42,11 @@ func (p *Parsed) readPayload(part string, opts Options) error {
 		p.operation = ChangeSigners
 		p.signer, err = policyCertificate(certificates[0])
 	default:
-		err = malformed("payload").want("one of the members AttestationPolicy and policyCertificate", body.members())
+		r := malformed("payload").want("one of the members AttestationPolicy and policyCertificate", body.members())
+		if body.Policy == nil && len(certificates) == 0 { // the words of Microsoft's service (api.md 6.4)
+			r.Problem = `payload without a policy; Could not find "policyCertificate" claim in policy token`
+		}
+		err = r
 	}
 	return err
 }
@@ -105,6 +109,7 @@ func policyCertificate(v []byte) (*x509.Certificate, error) {
 	if err := strictjson.Exact(v, &key); err != nil {
 		return nil, within(where, err)
 	}
+	key.Type = "" // the Java client writes X.509 here, and the Python client RSA, whatever the key is
 	chain, err := key.certificates()
 	if err != nil {
 		return nil, within(where, err)

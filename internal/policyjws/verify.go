@@ -75,7 +75,7 @@ func checkChain(chain []*x509.Certificate) error {
 
 // noIssuer refuses a chain in the words of Microsoft's service (api.md 6.4).
 func noIssuer(cert *x509.Certificate, err error) error {
-	return refuse(Chain, "Unable to find issuer certificate %s", quote(cert.Issuer.String())).because(err)
+	return refuse(Chain, "Unable to find issuer certificate %s", strings.ReplaceAll(quote(cert.Issuer.String()), `"`, "")).because(err)
 }
 
 // Trust checks that the JWS was signed by one of the signers (policy.md 10.1 item 3): with the very key of one, or with

@@ -29,6 +29,15 @@ type Instance struct {
 	Keys     *issuer.Keys
 	Verifier *verifier.Verifier
 	policies map[string]*InForce
+	// Outdated says why what the store has now cannot be put into service, nil if it is. Such an instance still shows its
+	// keys and decides nothing: its owner may have forbidden what it would permit.
+	Outdated error
+}
+
+func (i *Instance) outdated(err error) *Instance {
+	old := *i
+	old.Outdated = err
+	return &old
 }
 
 // InForce is the policy of a provider for one attestation type.

@@ -86,6 +86,9 @@ func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Au
 	if err := CheckName(spec.Name); err != nil {
 		return err
 	}
+	if address == nil {
+		return ErrNoURL
+	}
 	if err := spec.apply(&record); err != nil {
 		return err
 	}
@@ -224,8 +227,10 @@ func (s *Spec) check() error {
 		}
 	}
 	for name, value := range map[string]*string{"publicNetworkAccess": s.PublicNetworkAccess, "tpmAttestationAuthentication": s.TPMAttestationAuthentication} {
-		if value != nil && *value != "Enabled" && *value != "Disabled" {
-			return fmt.Errorf("%w: %s: expected Enabled or Disabled, found %.40q", ErrInvalid, name, *value)
+		if value != nil {
+			if err := checkAbled(name, *value); err != nil {
+				return fmt.Errorf("%w: %w", ErrInvalid, err)
+			}
 		}
 	}
 	if _, err := ParseSettings(s.Settings); err != nil {
@@ -281,7 +286,9 @@ func (i *Instance) OpenTPM() bool {
 }
 
 // Private reports whether callers from public addresses are refused (management.md section 9).
-func (i *Instance) Private() bool { return cmp.Or(i.PublicNetworkAccess, "Enabled") == "Disabled" }
+func (i *Instance) Private() bool {
+	return cmp.Or(i.Settings.PublicNetworkAccess, i.PublicNetworkAccess) == disabled
+}
 
 // OpenPolicies reports whether policies can be read without a token (api.md section 5).
 func (i *Instance) OpenPolicies() bool {

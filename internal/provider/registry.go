@@ -157,9 +157,9 @@ func (r *Registry) read(tx *store.Tx, next *view) (err error) {
 		i, err := r.instance(tx, id, old.byID[id])
 		switch {
 		case errors.Is(err, errNoKeys):
-		case err != nil && old.byID[id] != nil: // better the last that was sound than none
+		case err != nil && old.byID[id] != nil:
 			r.Logger.Error("a provider cannot be brought up to date", "provider", old.byID[id].Name, "error", err)
-			next.byID[id] = old.byID[id]
+			next.byID[id] = old.byID[id].outdated(err)
 			delete(next.versions, id) // try again
 		case err != nil:
 			r.Logger.Error("a provider cannot be put into service", "id", id, "error", err)

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -23,6 +24,10 @@ type Settings struct {
 	AllowDraftPolicy *bool `yaml:"allow_draft_policy"`
 	// RefuseDebuggable refuses debuggable enclaves before the policy runs.
 	RefuseDebuggable bool `yaml:"refuse_debuggable"`
+	// PublicNetworkAccess and TPMAttestationAuthentication are Enabled, Disabled, or empty for Enabled. They are here for the
+	// default provider; of others they are members of their own (management.md section 4.1).
+	PublicNetworkAccess          string `yaml:"publicNetworkAccess"`
+	TPMAttestationAuthentication string `yaml:"tpmAttestationAuthentication"`
 	// AnonymousPolicyRead lets callers without a token read the policies.
 	AnonymousPolicyRead bool `yaml:"anonymous_policy_read"`
 	// HidePolicyReasons keeps the text of the policy, and the claims it met, out of the messages of its refusals, for callers
@@ -58,8 +63,12 @@ func ParseSettings(b jsontext.Value) (Settings, error) {
 	if err == nil {
 		_, err = s.Baseline()
 	}
-	if err == nil && s.CollateralGrace != 0 {
+	switch {
+	case err != nil:
+	case s.CollateralGrace != 0:
 		err = errors.New("collateral_grace is a limit of the whole service: set it in its configuration")
+	case s.PublicNetworkAccess != "" || s.TPMAttestationAuthentication != "":
+		err = errors.New("publicNetworkAccess and tpmAttestationAuthentication are members of the provider itself, beside its settings")
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrSettings, err)
@@ -105,6 +114,9 @@ func (s *Settings) Baseline() (verifier.Baseline, error) {
 	if b.Expiry, err = s.expiry(); err != nil {
 		return b, err
 	}
+	if err := cmp.Or(checkAbled("publicNetworkAccess", s.PublicNetworkAccess), checkAbled("tpmAttestationAuthentication", s.TPMAttestationAuthentication)); err != nil {
+		return b, err
+	}
 	if s.TCBMinDate != "" {
 		if b.MinDate, err = date("tcb_min_date", s.TCBMinDate); err != nil {
 			return b, err
@@ -146,4 +158,15 @@ func date(key, s string) (time.Time, error) {
 		return t, fmt.Errorf("%s: expected a date such as 2026-01-31, found %q", key, s)
 	}
 	return t, nil
+}
+
+// disabled is the value of a switch of ARM's that is off.
+const disabled = "Disabled"
+
+// checkAbled checks a switch of ARM's.
+func checkAbled(name, value string) error {
+	if value != "" && value != "Enabled" && value != disabled {
+		return fmt.Errorf("%s: expected Enabled or Disabled, found %.40q", name, value)
+	}
+	return nil
 }

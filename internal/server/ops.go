@@ -96,8 +96,9 @@ const readyTime = 5 * time.Second
 // expiryWarning is how long before a certificate in use expires the service says that it is not well.
 const expiryWarning = 7 * 24 * time.Hour
 
-// Ready reports why the service cannot verify and sign, nil if it can: the store answers, each provider's key signs what
-// its key set verifies, and a policy is evaluated. A service that is about to end is not ready.
+// Ready reports why the service cannot verify and sign, nil if it can: the store answers, there is collateral or a source of it,
+// the default policy is read, and the key of the default provider signs what its key set verifies and does not expire soon. A
+// service that is about to end is not ready.
 func (s *Server) Ready(ctx context.Context) error {
 	if s.Draining() {
 		return errors.New("the service is about to end")
@@ -105,9 +106,16 @@ func (s *Server) Ready(ctx context.Context) error {
 	if err := s.store.Read(ctx, func(tx *store.Tx) error { _, err := tx.Versions(); return err }); err != nil {
 		return fmt.Errorf("the store: %w", err)
 	}
+	usual, err := s.endorsing.usual()
+	if err == nil {
+		err = usual.genuine.Usable()
+	}
+	if err != nil {
+		return err
+	}
 	i, ok := s.providers.ByName(provider.Default)
-	if !ok {
-		return errors.New("the default provider is not in service")
+	if !ok || i.Outdated != nil {
+		return errors.New("the default provider is not in service, or not up to date")
 	}
 	if _, err := i.Keys.SignResult(result.Claims{}, s.clock()); err != nil {
 		return fmt.Errorf("signing: %w", err)

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
@@ -21,7 +23,8 @@ import (
 type replay struct {
 	Collateral, At, Expiry, Policy, Draft string
 	Method, Path, Answer                  string
-	Evidence                              string
+	Evidence, Instance                    string
+	Signers, After                        []string
 	RuntimeData                           string `json:"runtime_data"`
 	RuntimeType                           string `json:"runtime_type"`
 	Ignore                                []string
@@ -48,28 +51,31 @@ type exchange struct {
 func TestRecordedExchanges(t *testing.T) {
 	var index map[string]struct{ Replay *replay }
 	vectortest.ReadJSON(t, "maa/index.json", &index)
-	ran := 0
+	ran := map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(index)) {
 		r := index[name].Replay
 		if r == nil || r.Skip != "" {
 			continue
 		}
 		ex := r.exchange(t, name)
-		if !served(ex.Request.Path) {
+		if unverified(cmp.Or(r.Path, ex.Request.Path)) {
 			continue
 		}
-		ran++
+		part, _, _ := strings.Cut(strings.TrimPrefix(ex.Request.Path, "/"), "/")
+		ran[part]++
 		t.Run(name, func(t *testing.T) { r.run(t, ex) })
 	}
-	if ran == 0 {
-		vectortest.NoCase(t, "exchange to replay")
+	for _, part := range []string{"attest", "policies", "certificates?api-version=2020-10-01", "certificates:add?api-version=2020-10-01", ".well-known"} {
+		if ran[part] == 0 {
+			vectortest.NoCase(t, "exchange of /"+part+" to replay")
+		}
 	}
 }
 
-// served tells the routes of SGX and of the metadata; management and other evidence have their own tests.
-func served(path string) bool {
+// unverified tells the attest routes of evidence that this version does not verify.
+func unverified(path string) bool {
 	p := strings.ToLower(path)
-	return strings.HasPrefix(p, "/attest/sgxenclave") || strings.HasPrefix(p, "/attest/openenclave") || strings.HasPrefix(p, "/.well-known/")
+	return strings.HasPrefix(p, "/attest/sevsnpvm") || strings.HasPrefix(p, "/attest/tpm")
 }
 
 // exchange reads the recorded exchange, or builds it where only its parts are kept.
@@ -103,21 +109,16 @@ func (r *replay) exchange(t *testing.T, name string) exchange {
 }
 
 func (r *replay) run(t *testing.T, ex exchange) {
-	var cfg config.Config
-	if r.Collateral != "" {
-		cfg.Collateral = []string{vectortest.Path(t, r.Collateral)}
-		cfg.Settings.CollateralExpiry = r.Expiry
-		at, err := time.Parse(time.RFC3339, r.At)
-		if err != nil {
-			t.Fatal(err)
+	before := make([]exchange, len(r.After))
+	for i, name := range r.After {
+		vectortest.ReadJSON(t, name, &before[i])
+	}
+	service := start(t, r.config(t, append(slices.Clone(before), ex)))
+	for i, b := range before {
+		if status, body := service.send(t, b); status != b.Response.Status {
+			t.Fatalf("%s: status %d, want %d: %s", r.After[i], status, b.Response.Status, body)
 		}
-		cfg.At = at
 	}
-	if strings.Contains(r.Policy, "/") {
-		file := vectortest.Path(t, r.Policy)
-		cfg.Policies = map[string]string{"SgxEnclave": file, "OpenEnclave": file}
-	}
-	service := start(t, cfg)
 	status, body := service.send(t, ex)
 	if r.Refusal != nil {
 		r.compareRefusal(t, status, body)
@@ -129,6 +130,85 @@ func (r *replay) run(t *testing.T, ex exchange) {
 	for _, difference := range differences("", opened(t, body), opened(t, ex.Response.Body), r.Ignore) {
 		t.Error(difference)
 	}
+	r.checkPolicy(t, service, ex)
+}
+
+// config is what the service runs with for the exchanges: the provider isolated or not, and the default policy where the recorded
+// answer depends on it.
+func (r *replay) config(t *testing.T, all []exchange) config.Config {
+	t.Helper()
+	var cfg config.Config
+	for _, name := range r.Signers {
+		cfg.PolicySigners = append(cfg.PolicySigners, vectortest.Path(t, name))
+	}
+	if (r.Instance == "isolated") != (len(r.Signers) > 0) {
+		t.Fatalf("instance %q with signers %q", r.Instance, r.Signers)
+	}
+	if r.Collateral != "" {
+		cfg.Collateral = []string{vectortest.Path(t, r.Collateral)}
+		cfg.Settings.CollateralExpiry = r.Expiry
+		at, err := time.Parse(time.RFC3339, r.At)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.At = at
+	}
+	if strings.Contains(r.Policy, "/") && !policySet(all) {
+		file := vectortest.Path(t, r.Policy)
+		cfg.Policies = map[string]string{"SgxEnclave": file, "OpenEnclave": file}
+	}
+	return cfg
+}
+
+// policySet tells whether the policy in force after the exchanges is one of theirs, and not the default.
+func policySet(all []exchange) (set bool) {
+	for _, ex := range all {
+		switch ex.Request.Method {
+		case http.MethodPut:
+			set = true
+		case http.MethodPost:
+			set = set && !strings.Contains(ex.Request.Path, ":reset")
+		}
+	}
+	return set
+}
+
+// checkPolicy compares the policy that is in force after an exchange of /policies with the text that the index names.
+func (r *replay) checkPolicy(t *testing.T, service *testService, ex exchange) {
+	t.Helper()
+	if !strings.HasPrefix(ex.Request.Path, "/policies/") || !strings.Contains(r.Policy, "/") {
+		return
+	}
+	var get exchange
+	get.Request.Method, get.Request.Path = http.MethodGet, ex.Request.Path
+	status, body := service.send(t, get)
+	if status != http.StatusOK {
+		t.Fatalf("status %d: %s", status, body)
+	}
+	jws, _ := opened(t, body).(map[string]any)["payload"].(map[string]any)["x-ms-policy"].(string)
+	if got, want := policyText(t, jws), string(vectortest.Read(t, r.Policy)); got != want {
+		t.Errorf("policy in force: got %q, want %q", got, want)
+	}
+}
+
+// policyText takes the text out of a policy JWS, signed or not.
+func policyText(t testing.TB, jws string) string {
+	t.Helper()
+	parts := strings.Split(jws, ".")
+	if len(parts) != 3 {
+		t.Fatalf("policy JWS of %d parts: %q", len(parts), jws)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored struct{ AttestationPolicy string }
+	decode(t, payload, &stored)
+	text, err := base64.RawURLEncoding.DecodeString(stored.AttestationPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func (r *replay) compareRefusal(t *testing.T, status int, body []byte) {
@@ -148,7 +228,7 @@ func (r *replay) compareRefusal(t *testing.T, status int, body []byte) {
 	}
 }
 
-// send sends the request as recorded.
+// send sends the request as recorded, with a token of somebody who may do it.
 func (s *testService) send(t *testing.T, ex exchange) (int, []byte) {
 	t.Helper()
 	var body io.Reader
@@ -168,6 +248,7 @@ func (s *testService) send(t *testing.T, ex exchange) (int, []byte) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+s.token(t, auth.Contributor))
 	res, err := s.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)

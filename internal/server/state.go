@@ -6,8 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -93,11 +91,7 @@ func openSeal(cfg config.Config, shared bool) (*seal.Key, error) {
 		return nil, errors.New("seal_key: a store in PostgreSQL needs a key that all replicas have: make one with " +
 			"\"head -c 32 /dev/urandom | base64\", mode 0600, and give each of them a copy")
 	}
-	name := filepath.Join(cfg.Data, sealFile)
-	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-		return seal.Create(name)
-	}
-	return seal.Open(name)
+	return seal.Create(filepath.Join(cfg.Data, sealFile))
 }
 
 func schedule(k config.Keys) keyring.Schedule {

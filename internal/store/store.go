@@ -20,7 +20,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // with the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Bounds of the database connections.
@@ -58,8 +59,11 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	} else {
 		err = s.openSQLite(dsn)
 	}
-	if err == nil {
+	switch {
+	case err == nil && s.postgres:
 		err = s.write.PingContext(ctx)
+	case err == nil:
+		err = s.useWAL(ctx)
 	}
 	if err != nil {
 		s.Close()
@@ -111,7 +115,7 @@ func (s *Store) openSQLite(name string) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	dsn := fmt.Sprintf("file:%s?_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)", escape(name), busyTime.Milliseconds())
+	dsn := fmt.Sprintf("file:%s?_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)", escape(name), busyTime.Milliseconds())
 	if s.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
 		return err
 	}
@@ -122,6 +126,21 @@ func (s *Store) openSQLite(name string) (err error) {
 	s.read.SetMaxOpenConns(maxConnections)
 	s.read.SetMaxIdleConns(maxIdle)
 	return nil
+}
+
+// busyPause is the time between attempts of what SQLite does not wait for by itself.
+const busyPause = 20 * time.Millisecond
+
+// useWAL turns on the write-ahead log, which the file remembers. SQLite does not wait when another process opens or closes the
+// same file just then; this does.
+func (s *Store) useWAL(ctx context.Context) error {
+	for end := time.Now().Add(busyTime); ; time.Sleep(busyPause) {
+		_, err := s.write.ExecContext(ctx, "PRAGMA journal_mode=WAL")
+		var locked *sqlite.Error
+		if !errors.As(err, &locked) || locked.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // escape writes a file name as part of an SQLite URI.

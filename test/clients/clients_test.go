@@ -15,15 +15,17 @@ import (
 type client struct {
 	name    string
 	needs   []string // programs that must be installed
-	command func(t *testing.T, s *stage) *exec.Cmd
+	command func(t *testing.T, program string, s *stage) *exec.Cmd
+	attest  string // program
+	admin   string // program, empty where the library has no administration client
 }
 
 var clients = []client{
-	{"node", []string{"node", "npm"}, nodeCommand},
-	{"python", []string{"python3"}, pythonCommand},
-	{"java", []string{"java", "keytool", "mvn"}, javaCommand},
-	{"ego", nil, goCommand("./ego")},
-	{"kermit", nil, goCommand("./kermit")},
+	{"node", []string{"node", "npm"}, nodeCommand, "node/attest.cjs", "node/admin.cjs"},
+	{"python", []string{"python3"}, pythonCommand, "python/attest.py", "python/admin.py"},
+	{"java", []string{"java", "keytool", "mvn"}, javaCommand, "java/Attest.java", "java/Admin.java"},
+	{"ego", nil, goCommand, "./ego", ""},
+	{"kermit", nil, goCommand, "./kermit", "./kermit/admin"},
 }
 
 func TestClients(t *testing.T) {
@@ -45,41 +47,44 @@ func TestClients(t *testing.T) {
 // runClients runs each client whose runtime is there.
 func runClients(t *testing.T, s *stage) {
 	for _, c := range clients {
-		t.Run(c.name, func(t *testing.T) {
-			for _, program := range c.needs {
-				if _, err := exec.LookPath(program); err != nil {
-					vectortest.Missing(t, "program "+program)
-				}
-			}
-			t.Logf("\n%s", run(t, c.command(t, s)))
-		})
+		t.Run(c.name, func(t *testing.T) { c.run(t, c.attest, s) })
 	}
 }
 
-func nodeCommand(t *testing.T, s *stage) *exec.Cmd {
+// run runs one of the programs of the client and shows what it prints.
+func (c client) run(t *testing.T, program string, s *stage) {
+	for _, needed := range c.needs {
+		if _, err := exec.LookPath(needed); err != nil {
+			vectortest.Missing(t, "program "+needed)
+		}
+	}
+	t.Logf("\n%s", run(t, c.command(t, program, s)))
+}
+
+func nodeCommand(t *testing.T, program string, s *stage) *exec.Cmd {
 	dir := installed(t, "node", []string{"node/package.json", "node/package-lock.json"}, func(dir string) {
 		npm := exec.Command("npm", "ci", "--no-audit", "--no-fund")
 		npm.Dir = dir
 		run(t, npm)
 	})
-	cmd := exec.Command("node", "node/attest.cjs", s.plan)
+	cmd := exec.Command("node", program, s.plan)
 	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+s.ca, "NODE_PATH="+filepath.Join(dir, "node_modules"))
 	return cmd
 }
 
-func pythonCommand(t *testing.T, s *stage) *exec.Cmd {
+func pythonCommand(t *testing.T, program string, s *stage) *exec.Cmd {
 	dir := installed(t, "python", []string{"python/requirements.txt"}, func(dir string) {
 		run(t, exec.Command("python3", "-m", "venv", dir))
 		run(t, exec.Command(filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--no-deps",
 			"-r", filepath.Join(dir, "requirements.txt")))
 	})
-	cmd := exec.Command(filepath.Join(dir, "bin", "python"), "python/attest.py", s.plan)
+	cmd := exec.Command(filepath.Join(dir, "bin", "python"), program, s.plan)
 	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+s.ca)
 	return cmd
 }
 
 // javaCommand runs the program from its source. Maven keeps what it fetches in its own repository.
-func javaCommand(t *testing.T, s *stage) *exec.Cmd {
+func javaCommand(t *testing.T, program string, s *stage) *exec.Cmd {
 	dir := t.TempDir()
 	classpath, trust := filepath.Join(dir, "classpath"), filepath.Join(dir, "trust.p12")
 	run(t, exec.Command("mvn", "--quiet", "--batch-mode", "--file", "java/pom.xml",
@@ -93,13 +98,11 @@ func javaCommand(t *testing.T, s *stage) *exec.Cmd {
 		t.Fatal(err)
 	}
 	return exec.Command("java", "-cp", strings.TrimSpace(string(jars)),
-		"-Djavax.net.ssl.trustStore="+trust, "-Djavax.net.ssl.trustStorePassword=changeit", "java/Attest.java", s.plan)
+		"-Djavax.net.ssl.trustStore="+trust, "-Djavax.net.ssl.trustStorePassword=changeit", program, s.plan)
 }
 
-func goCommand(pkg string) func(*testing.T, *stage) *exec.Cmd {
-	return func(t *testing.T, s *stage) *exec.Cmd {
-		cmd := exec.Command(goBuild(t, ".", pkg), s.plan)
-		cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+s.ca)
-		return cmd
-	}
+func goCommand(t *testing.T, pkg string, s *stage) *exec.Cmd {
+	cmd := exec.Command(goBuild(t, ".", pkg), s.plan)
+	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+s.ca)
+	return cmd
 }

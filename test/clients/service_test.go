@@ -23,6 +23,8 @@ const (
 type service struct {
 	URL string `json:"url"`
 	CA  string `json:"ca"` // PEM file
+	// data is the folder of its keys.
+	data string
 }
 
 // goBuild compiles the command pkg of the module in dir and returns its file.
@@ -39,7 +41,8 @@ func goBuild(t *testing.T, dir, pkg string) string {
 // when it is ready.
 func startService(t *testing.T, assay string, flags ...string) service {
 	t.Helper()
-	args := []string{"serve", "--dev", "--json", "--listen", "127.0.0.1:0", "--data", t.TempDir()}
+	data := t.TempDir()
+	args := []string{"serve", "--dev", "--json", "--listen", "127.0.0.1:0", "--data", data}
 	cmd := exec.Command(assay, append(args, flags...)...)
 	var log bytes.Buffer
 	cmd.Stderr = &log
@@ -52,7 +55,7 @@ func startService(t *testing.T, assay string, flags ...string) service {
 	}
 	t.Cleanup(func() { stopService(t, cmd, &log) })
 	kill := time.AfterFunc(readyTimeout, func() { cmd.Process.Kill() })
-	var s service
+	s := service{data: data}
 	err = json.NewDecoder(stdout).Decode(&s)
 	kill.Stop()
 	if err != nil || s.URL == "" || s.CA == "" {

@@ -20,12 +20,14 @@ type server struct {
 	stdin io.Closer
 }
 
-// watch makes a cluster in the folder $2 with the programs in $1 and starts it. It stops the server and removes the folder
+// watch makes a cluster in the folder $2 with the programs in $1 and starts it. Its texts are ordered as dictionaries do,
+// where the server knows how (15 and later), since that of operators may be. It stops the server and removes the folder
 // when standard input ends, which it does with the process that holds the other end, however that ends.
 const watch = `
 trap '' INT TERM HUP
 bin=$1 dir=$2
-"$bin/initdb" -D "$dir/data" -U assay -E UTF8 --no-locale --auth=trust >"$dir/log" 2>&1 &&
+init() { "$bin/initdb" -D "$dir/data" -U assay -E UTF8 --locale=C --auth=trust "$@" >"$dir/log" 2>&1; }
+{ init --locale-provider=icu --icu-locale=en-US || init; } &&
 "$bin/pg_ctl" start -s -w -D "$dir/data" -l "$dir/log" -o "-c listen_addresses='' -k $dir" >>"$dir/log" 2>&1 &&
 echo ready || { cat "$dir/log"; echo failed; }
 read -r _

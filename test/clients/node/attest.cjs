@@ -7,31 +7,9 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const { AttestationClient } = require("@azure/attestation");
 
+const { check, finish, issuedBy } = require("./suite.cjs");
+
 const plan = JSON.parse(fs.readFileSync(process.argv[2]));
-let passed = 0;
-let failed = 0;
-
-async function check(name, run) {
-  try {
-    await run();
-    passed++;
-    console.log(`ok    ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`FAIL  ${name}: ${error?.stack ?? error}`);
-  }
-}
-
-// The options of a call replace the client's defaults as a whole, so all of them are named.
-function issuedBy(issuer) {
-  return {
-    validateToken: true,
-    validateExpirationTime: true,
-    validateNotBeforeTime: true,
-    validateIssuer: true,
-    expectedIssuer: issuer,
-  };
-}
 
 function attest(client, call, issuer) {
   const options = { validationOptions: issuedBy(issuer) };
@@ -91,8 +69,7 @@ async function main() {
   await check("token with a bad signature is refused", () =>
     assert.rejects(attest(new AttestationClient(plan.tampering), first, plan.issuer), /not properly signed/));
 
-  console.log(`${passed} passed, ${failed} failed`);
-  process.exitCode = failed > 0 ? 1 : 0;
+  finish();
 }
 
 main();

@@ -8,11 +8,12 @@ The plan is written by the driver of this suite (../internal/plan).
 import json
 import sys
 import time
-import traceback
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 from azure.security.attestation import AttestationClient, AttestationTokenValidationException
+
+from suite import Checks, equal, read
 
 
 class NoCredential:
@@ -20,33 +21,6 @@ class NoCredential:
 
     def get_token(self, *scopes, **kwargs):
         return AccessToken("none", int(time.time()) + 3600)
-
-
-class Checks:
-    """Counts the outcomes and prints one line for each."""
-
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def run(self, name, check, *args):
-        try:
-            check(*args)
-        except Exception:
-            self.failed += 1
-            print(f"FAIL  {name}: {traceback.format_exc()}")
-        else:
-            self.passed += 1
-            print(f"ok    {name}")
-
-
-def equal(what, got, want):
-    if got != want:
-        raise AssertionError(f"{what}: got {got!r}, want {want!r}")
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def connect(endpoint, issuer):
@@ -133,8 +107,7 @@ def main():
     checks.run("token of another issuer is refused", check_invalid, stranger, cases[0], "is not the expected issuer")
     tampered = connect(plan["tampering"], issuer)
     checks.run("token with a bad signature is refused", check_invalid, tampered, cases[0], "verify signature")
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed else 0
+    return checks.finish()
 
 
 if __name__ == "__main__":

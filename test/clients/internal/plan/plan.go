@@ -1,6 +1,6 @@
-// Package plan is the list of calls that every client of the suite makes. The driver writes it as JSON; the programs in
-// Go, Node, Python and Java read it, so that all of them see the same service, evidence and expected outcomes. It holds
-// no secrets and speaks to nobody.
+// Package plan is the lists of calls that every client of the suite makes: to attest, and to manage policies. The driver
+// writes them as JSON; the programs in Go, Node, Python and Java read them, so that all of them see the same service,
+// evidence and expected outcomes. Keys and tokens in them are made for one run of the tests. It speaks to nobody.
 package plan
 
 import (
@@ -49,21 +49,25 @@ func (c Case) Refused(code string) Case {
 }
 
 // Read returns the plan in file.
-func Read(file string) (*Plan, error) {
+func Read(file string) (*Plan, error) { return read[Plan](file) }
+
+// Write stores the plan in file.
+func (p *Plan) Write(file string) error { return write(file, p) }
+
+func read[T any](file string) (*T, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	p := new(Plan)
+	p := new(T)
 	if err := json.Unmarshal(b, p); err != nil {
 		return nil, fmt.Errorf("plan %s: %w", file, err)
 	}
 	return p, nil
 }
 
-// Write stores the plan in file.
-func (p *Plan) Write(file string) error {
-	b, err := json.MarshalIndent(p, "", "  ")
+func write(file string, plan any) error {
+	b, err := json.MarshalIndent(plan, "", "  ")
 	if err != nil {
 		return err
 	}
