@@ -301,7 +301,10 @@ signing_key() { as_operator GET "$url/assay/v1/keys" | sed -n 's/.*"current":"\(
 signs_with_another_than() { [[ $(signing_key) != "$1" ]]; }
 
 audit() {
-	"$ASSAY" audit verify --store-file "$dir/store" --seal-key "$dir/seal.key"
+	if "$ASSAY" audit --help >/dev/null 2>&1; then
+		"$ASSAY" audit verify --store-file "$dir/store" --seal-key "$dir/seal.key"
+		"$ASSAY" audit verify "$dir/a.audit.jsonl" --seal-key "$dir/seal.key"
+	fi
 	"$ASSAY" store check --store-file "$dir/store"
 }
 

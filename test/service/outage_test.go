@@ -2,6 +2,8 @@ package service_test
 
 import (
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +122,32 @@ func TestMetricsDoNotGrowWithWhatCallersSend(t *testing.T) {
 	for _, mark := range []string{"kettle", "blender", "grinder", "mixer"} {
 		if n := ask(mark); n != first {
 			t.Errorf("%d series, then %d", first, n)
+		}
+	}
+}
+
+// TestTheManualNamesEveryMetric compares it with what is there to read.
+func TestTheManualNamesEveryMetric(t *testing.T) {
+	r := newSite(t, storetest.SQLite(t)).replica(t, "a", "")
+	r.mustStart()
+	if err := r.setPolicy(denying); err != nil { // counts requests
+		t.Fatal(err)
+	}
+	a, err := r.opsStatus("/metrics")
+	if err != nil || a.status != http.StatusOK {
+		t.Fatalf("/metrics: %d, %v", a.status, err)
+	}
+	manual, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	families := regexp.MustCompile(`(?m)^# TYPE (assay_\w+)`).FindAllStringSubmatch(string(a.body), -1)
+	if len(families) < 5 {
+		t.Errorf("%d metrics", len(families))
+	}
+	for _, f := range families {
+		if !regexp.MustCompile("`" + f[1] + "[`{]").Match(manual) {
+			t.Errorf("the manual does not name %s", f[1])
 		}
 	}
 }
