@@ -13,6 +13,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -204,7 +206,30 @@ func wrap(doing string, err error) error {
 	if lacksTable(err) {
 		return fmt.Errorf("store: %w: there is none yet, run assay store migrate", ErrSchema)
 	}
+	if unreachable(err) {
+		return fmt.Errorf("store: %s: %w: %w", doing, ErrUnavailable, err)
+	}
 	return fmt.Errorf("store: %s: %w", doing, err)
+}
+
+// ErrUnavailable is in the error of whatever failed because the database could not be reached, or did not answer in time. Whether a
+// write was made is not known then.
+var ErrUnavailable = errors.New("the database cannot be reached")
+
+// unreachable tells a server that is away, or about to be, from one that refuses a statement.
+func unreachable(err error) bool {
+	var fault *pgconn.PgError
+	if errors.As(err, &fault) {
+		switch fault.Code {
+		case "57P01", "57P02", "57P03", "53300": // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections
+			return true
+		}
+		return strings.HasPrefix(fault.Code, "08") // connection exceptions
+	}
+	var connecting *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // lacksTable reports whether a statement failed because there is no such table.

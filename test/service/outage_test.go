@@ -59,7 +59,7 @@ func TestWithoutItsStoreAReplicaEnforcesItsPolicyAndIsNotReady(t *testing.T) {
 			t.Error("without the store the policy is not enforced")
 		}
 	}
-	if err := a.setPolicy(permitting("in vain")); err == nil || strings.Contains(err.Error(), "status 2") {
+	if err := a.setPolicy(permitting("in vain")); err == nil || !strings.Contains(err.Error(), "status 503") || !strings.Contains(err.Error(), "The store of the service cannot be reached") {
 		t.Errorf("setting a policy without a store: %v", err)
 	}
 	up()
