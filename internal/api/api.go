@@ -71,6 +71,13 @@ type Limits struct {
 type Service struct {
 	Config
 	operations table
+	off        []switchedOff
+}
+
+// switchedOff is what a switch of the service keeps from being served.
+type switchedOff struct {
+	name       string // of the switch
+	operations table
 }
 
 // request is what an operation is given.
@@ -102,6 +109,12 @@ func New(cfg Config) *Service {
 	}
 	s := &Service{Config: cfg}
 	s.operations = newTable(s.routes())
+	if !s.Preview {
+		s.off = append(s.off, switchedOff{"api_2018_preview", newTable(s.previewRoutes())})
+	}
+	if !s.ARM {
+		s.off = append(s.off, switchedOff{"arm_facade", newTable(s.armRoutes())})
+	}
 	return s
 }
 
@@ -183,7 +196,7 @@ func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any,
 func (s *Service) find(r *http.Request, h http.Header) (*operation, params, error) {
 	methods, params, ok := s.operations.find(r.URL.EscapedPath())
 	if !ok {
-		return nil, nil, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
+		return nil, nil, s.nowhere(r.URL)
 	}
 	method := r.Method
 	if method == http.MethodHead {
@@ -195,6 +208,17 @@ func (s *Service) find(r *http.Request, h http.Header) (*operation, params, erro
 		return nil, nil, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not supported for %s", shorten(r.Method, maxQuoted), shorten(r.URL.Path, maxQuoted))
 	}
 	return op, params, nil
+}
+
+// nowhere is the refusal of a path that nothing answers. It names the switch that would change that.
+func (s *Service) nowhere(u *url.URL) error {
+	hint := ""
+	for _, off := range s.off {
+		if _, _, ok := off.operations.find(u.EscapedPath()); ok {
+			hint = " (" + off.name + " is off)"
+		}
+	}
+	return refuse(http.StatusNotFound, codeNotFound, "No such operation: %s%s", shorten(u.Path, maxQuoted), hint)
 }
 
 // version checks the api-version, and turns to what the operation is in 2018-09-01-preview if that is the version.

@@ -289,7 +289,7 @@ func (i *Instance) TrustModel() string { return trustModel(i.Isolated) }
 
 // OpenTPM reports whether /attest/Tpm is open to callers without a token (management.md section 4.4).
 func (i *Instance) OpenTPM() bool {
-	return cmp.Or(i.TPMAttestationAuthentication, "Enabled") == "Disabled"
+	return cmp.Or(i.Settings.TPMAttestationAuthentication, i.TPMAttestationAuthentication) == disabled
 }
 
 // Private reports whether callers from public addresses are refused (management.md section 9).

@@ -229,11 +229,15 @@ func TestMissingTokenIsRefusedAsRecorded(t *testing.T) {
 	e := startEstate(t, config.Config{})
 	a := e.send(t, sending{method: "GET", path: "/policies/SgxEnclave?api-version=2020-10-01"})
 	p := a.problem(t)
-	if p.Code != "Unauthorized" || p.Message != "Access to /policies/SgxEnclave requires a valid JWT bearer token" {
+	if p.Code != "Unauthorized" || p.Message != "Access to /policies/SgxEnclave requires a valid JWT bearer token (the provider's setting anonymous_policy_read is off)" {
+		t.Errorf("got %s", a.body) // what stands in brackets is ours
+	}
+	a = e.send(t, sending{method: "GET", path: "/certificates?api-version=2020-10-01"})
+	if p := a.problem(t); p.Message != "Access to /certificates requires a valid JWT bearer token" {
 		t.Errorf("got %s", a.body)
 	}
-	a = e.send(t, sending{method: "GET", path: "/operations/policy/current?api-version=2018-09-01-preview&tee=SgxEnclave"})
-	if want := `"Access to /operations/policy/current requires a valid JWT bearer token"`; string(a.body) != want {
+	a = e.send(t, sending{method: "GET", path: "/operations/policy/certificates?api-version=2018-09-01-preview"})
+	if want := `"Access to /operations/policy/certificates requires a valid JWT bearer token"`; string(a.body) != want {
 		t.Errorf("got %s, want %s", a.body, want)
 	}
 }
