@@ -147,6 +147,30 @@ func TestStoreIsBoundedInBytes(t *testing.T) {
 	}
 }
 
+// TestPoliciesCountOnce: whoever sets one policy after the other, with a request under each, has the store keep them all; a
+// policy that stays costs no more for many requests than for one.
+func TestPoliciesCountOnce(t *testing.T) {
+	s := newStore(t, 0, 0)
+	text := "version=1.0; authorizationrules { };" + strings.Repeat(" ", 1<<16)
+	for n := range 20 {
+		s.Add(fmt.Sprint("replaced ", n), &Record{Time: at(0), Policy: mustParse(t, text)})
+	}
+	if n, most := s.records.Len(), MaxBytes/(treeFactor<<16); n > most {
+		t.Errorf("%d policies of 64 KiB are kept, room is for %d", n, most)
+	}
+	stays := mustParse(t, text)
+	for n := range 1000 {
+		s.Add(fmt.Sprint("stays ", n), &Record{Time: at(0), Policy: stays})
+	}
+	if !s.has("stays 0", at(0)) || !s.has("stays 999", at(0)) {
+		t.Error("a thousand requests under one policy have no room")
+	}
+	s.Add("later", &Record{Time: at(25)})
+	if s.bytes != size(&Record{}) || len(s.policies) != 1 {
+		t.Errorf("%d bytes and %d policies are counted of an empty record", s.bytes, len(s.policies))
+	}
+}
+
 func TestStoreRefusesBadBounds(t *testing.T) {
 	for _, s := range [][2]int{{-1, 0}, {0, -1}} {
 		if _, err := NewStore(s[0], time.Duration(s[1])); err == nil {

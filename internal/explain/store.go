@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/assay-attestation/assay/policy"
 )
 
 // How much is kept unless configured otherwise (native.md section 3), and how many bytes at most.
@@ -17,10 +19,11 @@ const (
 
 // Store keeps the records of the latest requests by their ids. It is safe for concurrent use.
 type Store struct {
-	mu      sync.Mutex
-	records *simplelru.LRU[string, kept]
-	age     time.Duration
-	bytes   int
+	mu       sync.Mutex
+	records  *simplelru.LRU[string, kept]
+	policies map[*policy.Policy]int // how many records have each
+	age      time.Duration
+	bytes    int
 }
 
 type kept struct {
@@ -39,8 +42,8 @@ func NewStore(entries int, age time.Duration) (*Store, error) {
 	if age == 0 {
 		age = DefaultAge
 	}
-	s := &Store{age: age}
-	records, err := simplelru.NewLRU(entries, func(_ string, k kept) { s.bytes -= k.bytes })
+	s := &Store{age: age, policies: map[*policy.Policy]int{}}
+	records, err := simplelru.NewLRU(entries, func(_ string, k kept) { s.release(k) })
 	if err != nil {
 		return nil, fmt.Errorf("explanations: %w", err)
 	}
@@ -52,16 +55,32 @@ func NewStore(entries int, age time.Duration) (*Store, error) {
 // not kept.
 func (s *Store) Add(requestID string, r *Record) {
 	k := kept{r, size(r)}
-	if k.bytes > MaxBytes {
+	if k.bytes+policySize(r.Policy) > MaxBytes {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.records.Remove(requestID)
-	s.bytes += k.bytes
+	s.retain(k)
 	s.records.Add(requestID, k)
 	for s.bytes > MaxBytes || s.oldestIsPast(r.Time) {
 		s.records.RemoveOldest()
+	}
+}
+
+// retain counts a record, and its policy if no other record has it: one that was replaced is kept by the records alone.
+func (s *Store) retain(k kept) {
+	s.bytes += k.bytes
+	if s.policies[k.record.Policy]++; s.policies[k.record.Policy] == 1 {
+		s.bytes += policySize(k.record.Policy)
+	}
+}
+
+func (s *Store) release(k kept) {
+	s.bytes -= k.bytes
+	if s.policies[k.record.Policy]--; s.policies[k.record.Policy] == 0 {
+		delete(s.policies, k.record.Policy)
+		s.bytes -= policySize(k.record.Policy)
 	}
 }
 
@@ -81,7 +100,7 @@ func (s *Store) Get(requestID string, now time.Time) (*Record, bool) {
 	return k.record, true
 }
 
-// size is about how much memory a record holds; policies are counted where they came with the request.
+// size is about how much memory a record holds beside its policy, which many may share.
 func size(r *Record) int {
 	const perRecord, perClaim, perCheck = 512, 96, 80
 	n := perRecord + len(r.Error)
@@ -92,10 +111,15 @@ func size(r *Record) int {
 	for _, c := range r.Checks.Entries {
 		n += perCheck + len(c.Expected) + len(c.Found)
 	}
-	if r.Draft && r.Policy != nil {
-		n += treeFactor * r.Policy.Size()
-	}
 	return n
+}
+
+// policySize is the most memory that a compiled policy takes.
+func policySize(p *policy.Policy) int {
+	if p == nil {
+		return 0
+	}
+	return treeFactor * p.Size()
 }
 
 // treeFactor is how many bytes a compiled policy takes at most for each byte of its text: long queries of projections do.
