@@ -178,8 +178,8 @@ func changeProblem(err error) *problem {
 			return &problem{status: http.StatusBadRequest, code: codeInvalidOperation, message: err.Error() + "."}
 		}
 	}
-	if coming, ok := errors.AsType[*keyring.ComingError](err); ok {
-		return &problem{status: http.StatusConflict, code: codeConflict, message: coming.Error() + "."}
+	if _, coming := errors.AsType[*keyring.ComingError](err); coming || errors.Is(err, keyring.ErrTooManyKeys) {
+		return &problem{status: http.StatusConflict, code: codeConflict, message: err.Error() + "."}
 	}
 	switch {
 	case errors.Is(err, provider.ErrInvalid), errors.Is(err, provider.ErrBaseline):

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/ratelimit"
 	"github.com/assay-attestation/assay/internal/store"
@@ -38,6 +39,8 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{"change of what is fixed", fmt.Errorf("location: %w", provider.ErrFixed), 409, "Conflict", "", ""},
 		{"provider that is gone", fmt.Errorf("store: %w", store.ErrNotFound), 404, "NotFound", "", ""},
 		{"name that is taken", fmt.Errorf("store: %w", store.ErrTaken), 409, "Conflict", "", ""},
+		{"key to come", &keyring.ComingError{}, 409, "Conflict", "", ""},
+		{"key too many", fmt.Errorf("%w: x", keyring.ErrTooManyKeys), 409, "Conflict", "", ""},
 		{"quote cannot be parsed", refused(evidence.QuoteFormat), 400, "InvalidQuote", "", ""},
 		{"quote without chain", refused(evidence.CertDataType), 400, "InvalidQuote", "", ""},
 		{"evidence does not verify", refused(evidence.QuoteSignature), 400, "InvalidParameter", "", ""},
