@@ -14,7 +14,6 @@ import (
 
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/store"
-	"github.com/assay-attestation/assay/policy"
 	"github.com/assay-attestation/assay/result"
 )
 
@@ -120,9 +119,8 @@ func (s *Server) Ready(ctx context.Context) error {
 	if _, err := i.Keys.SignResult(result.Claims{}, s.clock()); err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
-	p := i.Policy("SgxEnclave").Policy
-	if _, err := p.Configure("SgxEnclave", policy.Budget{}); err != nil {
-		return fmt.Errorf("the policy for SgxEnclave: %w", err)
+	if i.Policy("SgxEnclave").Policy == nil {
+		return errors.New("the default provider has no policy for SgxEnclave")
 	}
 	if expiry, _ := soonest([]*provider.Instance{i}, s.clock()); expiry < expiryWarning {
 		return fmt.Errorf("the certificate of the signing key expires in %s", expiry)

@@ -1,0 +1,30 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/assay-attestation/assay/internal/config"
+)
+
+// setText sets the text of a policy for SgxEnclave of the provider at a host, empty for the default one.
+func (s *testService) setText(t *testing.T, host, text string) {
+	t.Helper()
+	a := s.make(t, call{method: "PUT", path: sgxPolicy, host: host, body: unsigned(policyPayload(text))})
+	if a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+}
+
+// TestPolicyOfATenantDoesNotEndTheService: configuration rules that fail are an affair of those who attest under them. Who may
+// set the policy of the default provider cannot have a balancer take away the service of all.
+func TestPolicyOfATenantDoesNotEndTheService(t *testing.T) {
+	s := start(t, config.Config{})
+	s.setText(t, "", `version=1.2;configurationrules{=> issueproperty(type="x-ms-sgx-tcbidentifier", value="10");
+		c:[type=="x-ms-attestation-type"] => issueproperty(type="x-ms-sgx-tcbidentifier", value=c.value);};
+		authorizationrules{=> permit();};issuancerules{};`)
+	s.attest(t, s.scenario()).refused(t, http.StatusBadRequest, "PolicyEvaluationError", "", "x-ms-sgx-tcbidentifier")
+	if a := s.make(t, call{method: "GET", path: "/servicehealth"}); a.status != http.StatusNoContent {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}
