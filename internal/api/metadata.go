@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/assay-attestation/assay/internal/collateral"
-	"github.com/assay-attestation/assay/policy"
 )
 
 // certs answers the set of signing keys (api.md section 10.1).
@@ -87,7 +86,7 @@ func (s *Service) tcbBaselines(_ context.Context, r *request) (any, error) {
 	if t != "SgxEnclave" && t != "OpenEnclave" {
 		return nil, bad("There are no TCB baselines for the attestation type %s, only for SgxEnclave and OpenEnclave.", t)
 	}
-	selected, err := selectedBaseline(r, t)
+	selected, err := r.at.Policy(t).Baseline()
 	if err != nil {
 		return nil, err
 	}
@@ -101,14 +100,4 @@ func (s *Service) tcbBaselines(_ context.Context, r *request) (any, error) {
 		}
 	}
 	return map[string][]baselineBody{"tcbBaselines": slices.Clip(list)}, nil
-}
-
-// selectedBaseline gives the baseline that the policy in force selects.
-func selectedBaseline(r *request, attestationType string) (string, error) {
-	p := r.at.Policy(attestationType).Policy
-	c, err := p.Configure(attestationType, policy.Budget{})
-	if err != nil {
-		return "", err
-	}
-	return c.TCBBaseline(), nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -46,6 +47,28 @@ type InForce struct {
 	JWS     string // as it was uploaded; of a default, the text in an unsigned JWS
 	Policy  *policy.Policy
 	Signer  jsontext.Value // the JWK of the signer, nil of an unsigned policy
+
+	baseline func() (string, error)
+}
+
+// Baseline names the TCB baseline that the policy selects. Its configuration rules, which see nothing of a request, run once
+// for all who ask. The error is a [policy.EvaluationError]; without a policy nothing is selected.
+func (p *InForce) Baseline() (string, error) {
+	if p.baseline == nil {
+		return "", nil
+	}
+	return p.baseline()
+}
+
+// inForce makes the policy of a version.
+func inForce(p store.Policy, jws string, compiled *policy.Policy, signer jsontext.Value) *InForce {
+	return &InForce{p.Version, jws, compiled, signer, sync.OnceValues(func() (string, error) {
+		c, err := compiled.Configure(p.Type, policy.Budget{})
+		if err != nil {
+			return "", err
+		}
+		return c.TCBBaseline(), nil
+	})}
 }
 
 // Types are the attestation types that have policies.
@@ -99,7 +122,7 @@ func open(p store.Policy, defaults map[string]string) (*InForce, error) {
 		return nil, err
 	}
 	signer, err := SignerKey(parsed)
-	return &InForce{p.Version, jws, compiled, signer}, err
+	return inForce(p, jws, compiled, signer), err
 }
 
 // Defaults gives the policies that a provider has by itself, as JWS by attestation type: those given, and the built-in ones.

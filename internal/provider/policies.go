@@ -17,6 +17,7 @@ import (
 	"github.com/assay-attestation/assay/internal/jose"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/store"
+	"github.com/assay-attestation/assay/internal/verifier"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -91,14 +92,16 @@ func (r *Registry) CheckPolicy(ctx context.Context, i *Instance, up Upload) (*po
 	if err := p.CheckFor(up.Type); err != nil {
 		return nil, err
 	}
-	return jws, r.checkBaseline(i, p, up.Type)
+	return jws, r.checkBaseline(ctx, p, up.Type)
 }
 
-// checkBaseline refuses a policy that selects a TCB baseline which does not exist (management.md section 10), or any other
-// than the default on a shared provider.
-func (r *Registry) checkBaseline(i *Instance, p *policy.Policy, attestationType string) error {
-	c, err := p.Configure(attestationType, policy.Budget{})
-	if err != nil {
+// checkBaseline refuses a policy that selects a TCB baseline which does not exist (management.md section 10).
+func (r *Registry) checkBaseline(ctx context.Context, p *policy.Policy, attestationType string) error {
+	c, err := r.Seats.Configure(ctx, p, attestationType)
+	switch {
+	case errors.Is(err, verifier.ErrBusy):
+		return err
+	case err != nil:
 		return nil // its evaluation will say so
 	}
 	if err := r.CheckBaseline(c.TCBBaseline()); err != nil {

@@ -47,6 +47,14 @@ func (s *Seats) Compile(ctx context.Context, text []byte) (p *policy.Policy, err
 	return p, cmp.Or(seated, err)
 }
 
+// Configure runs the configuration rules of a policy that is to be set, when there is a seat for it.
+func (s *Seats) Configure(ctx context.Context, p *policy.Policy, attestationType string) (c *policy.Configuration, err error) {
+	seated := s.seat(ctx, false, func(ctx context.Context) {
+		c, err = p.Configure(attestationType, policy.Budget{Done: ctx.Done()})
+	})
+	return c, cmp.Or(seated, err)
+}
+
 // Explain works out the explanation of a record, as the evaluation of its policy was bounded. It waits with the drafts.
 func (s *Seats) Explain(ctx context.Context, r *explain.Record) (e *explain.Explanation, err error) {
 	err = s.seat(ctx, true, func(ctx context.Context) { e = r.Explain(policy.Budget{Done: ctx.Done()}) })
