@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/audit"
@@ -56,7 +58,8 @@ func (s *Server) maintain(ctx context.Context) {
 	}
 }
 
-// maintainKeys makes and drops the signing keys of all providers as the schedule wants it.
+// maintainKeys makes and drops the signing keys of all providers as the schedule wants it. One whose keys cannot be looked after
+// is in the error, and keeps no other from its keys.
 func (s *Server) maintainKeys(ctx context.Context) error {
 	var all []store.Provider
 	err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
@@ -66,12 +69,17 @@ func (s *Server) maintainKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, p := range all {
-		if _, err := s.keys.Maintain(ctx, p.ID, s.recordKeys(p)); err != nil {
+		_, err := s.keys.Maintain(ctx, p.ID, s.recordKeys(p))
+		switch {
+		case errors.Is(err, store.ErrUnavailable):
 			return err
+		case err != nil && !errors.Is(err, store.ErrNotFound): // deleted in the meantime
+			errs = append(errs, fmt.Errorf("provider %s: %w", p.Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // recordKeys puts each key that came or went into the audit trail.

@@ -3,11 +3,14 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/issuer"
+	"github.com/assay-attestation/assay/internal/store"
 )
 
 // setText sets the text of a policy for SgxEnclave of the provider at a host, empty for the default one.
@@ -54,5 +57,38 @@ func TestBaselineOfAPolicyIsWorkedOutOnce(t *testing.T) {
 	}
 	if others > 10*first {
 		t.Errorf("the first took %v, 20 more took %v", first, others)
+	}
+}
+
+// TestKeysOfATenantDoNotEndTheService: a provider that has had all the keys that it may have, by rotations in a hurry, and whose
+// next one is due, keeps neither the service from starting nor other providers from their keys.
+func TestKeysOfATenantDoNotEndTheService(t *testing.T) {
+	cfg := config.Config{Data: t.TempDir()}
+	cfg.Keys.RotateEvery, cfg.Keys.PublishLead = 2*time.Hour, time.Hour
+	kept, err := store.Open(t.Context(), filepath.Join(cfg.Data, "assay.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	if err := kept.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err = kept.Write(t.Context(), func(tx *store.Tx) error {
+		if err := tx.AddProvider(store.Provider{ID: "first", Name: "aaa", URL: "https://aaa.attest.test"}); err != nil {
+			return err
+		}
+		for n := range issuer.MaxKeys {
+			if err := tx.AddKey(store.Key{ProviderID: "first", ID: fmt.Sprint(n), From: time.Now().Add(-90 * time.Minute)}); err != nil {
+				return err
+			}
+		}
+		return tx.AddProvider(store.Provider{ID: "last", Name: "zzz", URL: "https://zzz.attest.test"})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ProviderURL = "https://{name}.attest.test"
+	if a := start(t, cfg).make(t, call{method: "GET", path: "/certs", host: "zzz.attest.test"}); a.status != http.StatusOK {
+		t.Errorf("status %d: %s", a.status, a.body)
 	}
 }

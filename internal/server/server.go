@@ -135,9 +135,7 @@ func (s *Server) openProviders(ctx context.Context) error {
 	if err := s.ensureDefault(ctx, s.cfg); err != nil {
 		return err
 	}
-	if err := s.maintainKeys(ctx); err != nil {
-		return err
-	}
+	s.maintain(ctx) // a provider whose keys cannot be made is not put into service; the others are
 	if err := s.providers.Refresh(ctx); err != nil {
 		return err
 	}
