@@ -21,8 +21,14 @@ type listeners struct {
 	mu      sync.Mutex
 	service *server.Server // nil: not ready yet
 	wanted  []server.Listener
-	open    map[server.Listener]*http.Server
+	open    map[server.Listener]opened
 	work    sync.WaitGroup
+}
+
+// opened is a listener that is open.
+type opened struct {
+	http *http.Server
+	at   net.Listener
 }
 
 // set opens and closes what is needed for these to be the listeners.
@@ -39,23 +45,35 @@ func (l *listeners) set(wanted []server.Listener) {
 func (l *listeners) begin(s *server.Server) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.service, l.open = s, map[server.Listener]*http.Server{}
+	l.service, l.open = s, map[server.Listener]opened{}
 	l.follow()
 }
 
+// follow closes before it opens: a new provider may have the address of one that was deleted.
 func (l *listeners) follow() {
 	keep := map[server.Listener]bool{}
 	for _, w := range l.wanted {
 		keep[w] = true
-		if l.open[w] == nil {
+	}
+	for w := range l.open {
+		if !keep[w] {
+			l.stop(w)
+		}
+	}
+	for _, w := range l.wanted {
+		if _, is := l.open[w]; !is {
 			l.start(w)
 		}
 	}
-	for w, s := range l.open {
-		if !keep[w] {
-			delete(l.open, w)
-			l.work.Go(func() { shutDown(s, l.log) })
-		}
+}
+
+// stop gives the address of a listener free at once, and lets its requests under way finish.
+func (l *listeners) stop(w server.Listener) {
+	o := l.open[w]
+	delete(l.open, w)
+	l.work.Go(func() { shutDown(o.http, l.log) })
+	if err := o.at.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		l.log.Error("closing the listener of a provider", "provider", w.ProviderID, "address", w.Address, "error", err)
 	}
 }
 
@@ -67,9 +85,9 @@ func (l *listeners) start(w server.Listener) {
 		return
 	}
 	s := l.make(l.service.For(w.ProviderID))
-	l.open[w] = s
+	l.open[w] = opened{s, listener}
 	l.work.Go(func() {
-		if err := serveOn(s, listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serveOn(s, listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			l.log.Error("the listener of a provider has ended", "provider", w.ProviderID, "address", w.Address, "error", err)
 		}
 	})
@@ -79,9 +97,8 @@ func (l *listeners) start(w server.Listener) {
 func (l *listeners) end() {
 	l.mu.Lock()
 	l.service = nil
-	for w, s := range l.open {
-		delete(l.open, w)
-		l.work.Go(func() { shutDown(s, l.log) })
+	for w := range l.open {
+		l.stop(w)
 	}
 	l.mu.Unlock()
 	l.work.Wait()
