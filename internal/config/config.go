@@ -218,6 +218,10 @@ func (c *Config) Complete() error {
 		return errors.New("tls_cert and tls_key go together")
 	case !c.Dev && c.TLSCert == "" && !c.InsecureHTTP:
 		return errors.New("no TLS: give tls_cert and tls_key, or insecure_http on a loopback address behind a proxy that ends TLS")
+	case c.ClientCA != "" && c.PlainHTTP():
+		return errors.New("client_ca: there are no client certificates without TLS: give tls_cert and tls_key")
+	case c.ClientCA == "" && len(c.Auth.ClientCerts.Rules) > 0:
+		return errors.New("auth: client_certs have rules, and no client_ca says whose certificates count")
 	case c.InsecureHTTP && !loopback(host):
 		return fmt.Errorf("insecure_http: %s is not a loopback address", c.Listen)
 	case strings.HasSuffix(c.URL, "/"):

@@ -192,6 +192,9 @@ func TestComplete(t *testing.T) {
 		{"longest time to drain", tls, func(c *Config) { c.Drain = MaxDrain }, ""},
 		{"a longer one", tls, func(c *Config) { c.Drain = MaxDrain + 1 }, "drain"},
 		{"a negative one", tls, func(c *Config) { c.Drain = -1 }, "drain"},
+		{"client certificates", tls, func(c *Config) { c.ClientCA = "ca"; c.Auth.ClientCerts.Rules = make([]auth.CertRule, 1) }, ""},
+		{"client certificates without TLS", proxied, func(c *Config) { c.ClientCA = "ca" }, "client_ca"},
+		{"rules for client certificates of nobody", tls, func(c *Config) { c.Auth.ClientCerts.Rules = make([]auth.CertRule, 1) }, "client_ca"},
 		{"negative limit", tls, func(c *Config) { c.AttestBody = -1 }, "attest_body"},
 	} {
 		c := tt.base
