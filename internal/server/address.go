@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/store"
 )
@@ -22,6 +24,43 @@ func (s *Server) address() provider.Address {
 		return s.byPort
 	}
 	return nil
+}
+
+// checkAddresses reports a configuration by which no provider could be created, or one could take the requests of another.
+func (s *Server) checkAddresses() error {
+	switch {
+	case s.cfg.ProviderURL != "":
+		example, _, err := s.byHostName("name", "location", nil)
+		if err != nil {
+			return err
+		}
+		return cmp.Or(within("provider_url", checkHost(example)), within("url", checkHost(s.cfg.URL)))
+	case s.cfg.ProviderListen != "":
+		_, _, _, err := portRange(s.cfg.ProviderListen)
+		return err
+	}
+	return nil
+}
+
+// checkHost checks an URL of a provider that is told from others by the Host header. The header may or may not have the usual
+// port, so that two URLs must not differ in it.
+func checkHost(text string) error {
+	if err := issuer.CheckURL(text); err != nil {
+		return err
+	}
+	for _, usual := range []string{":443", ":80"} {
+		if host, has := strings.CutSuffix(text, usual); has {
+			return fmt.Errorf("expected %s without the usual port, found %q", host, text)
+		}
+	}
+	return nil
+}
+
+func within(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", key, err)
 }
 
 // byHostName makes an URL of the template of the configuration.

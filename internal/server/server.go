@@ -93,6 +93,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := issuer.CheckURL(s.cfg.URL); err != nil {
 		return err
 	}
+	if err := s.checkAddresses(); err != nil {
+		return err
+	}
 	if s.endorsing, err = newEndorsing(s.cfg, s.opt, s.judgedAt); err != nil {
 		return err
 	}
