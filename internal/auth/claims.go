@@ -51,12 +51,15 @@ func (c claims) firstText(names ...string) (string, error) {
 // list is a claim that is a string or an array of strings; nothing if it is none.
 func (c claims) list(name string) (values []string, ok bool) {
 	v := c[name]
-	if v.Kind() != '"' {
-		return values, len(v) > 0 && json.Unmarshal(v, &values) == nil
+	if v.Kind() == '"' {
+		var one string
+		err := json.Unmarshal(v, &one)
+		return []string{one}, err == nil
 	}
-	var one string
-	err := json.Unmarshal(v, &one)
-	return []string{one}, err == nil
+	if len(v) == 0 || json.Unmarshal(v, &values) != nil {
+		return nil, false // also of an array that has strings among others
+	}
+	return values, true
 }
 
 // maxTime is the first second of the year 10000, where times stop being times.

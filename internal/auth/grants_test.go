@@ -78,6 +78,7 @@ func TestRulesGrantByClaims(t *testing.T) {
 		{"both", "roles", []string{"Owner.Two", "Reader.One"}, "r|rwm||"},
 		{"group", "groups", []string{"g0", "g1"}, "rw|rw||"},
 		{"group that is no text", "groups", []any{1, "g1"}, "|||"},
+		{"group before what is no text", "groups", []any{"g1", 1}, "|||"},
 		{"groups that are an object", "groups", map[string]any{"g1": "g1"}, "|||"},
 		{"scope", "scp", "openid attest.read", "r|r|r|r"},
 		{"scope that begins alike", "scp", "attest.read.all", "|||"},
