@@ -20,8 +20,8 @@ type access struct {
 	permission auth.Permission
 	side       auth.Audience
 	scope      scope
-	open       openTo // the providers of which it needs no token; nil: none
-	closed     string // what a refusal says of the setting behind open
+	open       openTo                          // the providers of which it needs no token; nil: none
+	closed     func(*provider.Instance) string // what a refusal says of the settings behind open
 }
 
 // scope is what the permission must be for.
@@ -45,15 +45,30 @@ func needs(p auth.Permission) access {
 // readsPolicy is the access to policies, which some providers show to everybody (api.md section 5).
 func readsPolicy() access {
 	a := needs(auth.Read)
-	a.open, a.closed = (*provider.Instance).OpenPolicies, " (the provider's setting anonymous_policy_read is off)"
+	a.open, a.closed = (*provider.Instance).OpenPolicies, func(i *provider.Instance) string {
+		if i.Settings.Strict && (i.Shared || i.Settings.AnonymousPolicyRead) {
+			return " (the provider's setting strict is on, which overrules anonymous_policy_read)"
+		}
+		return " (the provider's setting anonymous_policy_read is off)"
+	}
 	return a
 }
 
 // tpmAccess is the access to /attest/Tpm (management.md section 4.4).
 func tpmAccess() access {
 	a := needs(auth.Read)
-	a.open, a.closed = (*provider.Instance).OpenTPM, " (the provider's setting tpmAttestationAuthentication is Enabled)"
+	a.open, a.closed = (*provider.Instance).OpenTPM, func(*provider.Instance) string {
+		return " (the provider's setting tpmAttestationAuthentication is Enabled)"
+	}
 	return a
+}
+
+// hint says why a caller needs a token for the provider, if a setting of it is why.
+func (a access) hint(i *provider.Instance) string {
+	if a.closed == nil {
+		return ""
+	}
+	return a.closed(i)
 }
 
 func (a access) name() string {
@@ -77,7 +92,7 @@ func (s *Service) admit(r *request, h http.Header) error {
 	case err != nil:
 		if refused, ok := errors.AsType[*auth.Refused](err); ok {
 			h.Set("WWW-Authenticate", s.challenge(r))
-			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s: %v", shorten(r.URL.Path, maxQuoted), a.closed, refused)
+			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s: %v", shorten(r.URL.Path, maxQuoted), a.hint(r.at), refused)
 		}
 		return err
 	}
@@ -126,7 +141,7 @@ func (s *Service) challenge(r *request) string {
 func unauthorized(r *request, c *auth.Caller) error {
 	path := shorten(r.URL.Path, maxQuoted)
 	if c == nil {
-		return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s", path, r.op.access.closed)
+		return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s", path, r.op.access.hint(r.at))
 	}
 	return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token of a caller with the permission %s for it: %s does not have it; ask whoever maps roles for this service.",
 		path, r.op.access.permission, c)

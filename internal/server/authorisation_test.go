@@ -355,6 +355,9 @@ func TestOpenProvidersAskForNoToken(t *testing.T) {
 			if got := a.status != http.StatusUnauthorized; got != slices.Contains(operations, op) {
 				t.Errorf("%s: %s without a token: status %d, want it open: %t", name, op, a.status, !got)
 			}
+			if strict := strings.HasSuffix(name, "-strict"); op == policy && strict != strings.Contains(string(a.body), "strict is on") {
+				t.Errorf("%s: %s", name, a.body)
+			}
 		}
 	}
 }
