@@ -57,6 +57,9 @@ func TestInvalidProvidersAreRefused(t *testing.T) {
 		"other switch":     {TPMAttestationAuthentication: &bad},
 		"unknown setting":  {Settings: jsontext.Value(`{"strickt":true}`)},
 		"setting twice":    {Settings: jsontext.Value(`{"strict":true,"strict":false}`)},
+		"setting no bool":  {Settings: jsontext.Value(`{"strict":1}`)},
+		"part of a number": {Settings: jsontext.Value(`{"tcb_min_evaluation_number":17.9}`)},
+		"number as text":   {Settings: jsontext.Value(`{"tcb_min_evaluation_number":"17"}`)},
 		"a limit":          {Settings: jsontext.Value(`{"collateral_grace":"1h"}`)},
 		"own member":       {Settings: jsontext.Value(`{"publicNetworkAccess":"Disabled"}`)},
 		"waiver":           {Settings: jsontext.Value(`{"tcb_accepted_statuses":{"OutOfDate":""}}`)},
@@ -66,7 +69,7 @@ func TestInvalidProvidersAreRefused(t *testing.T) {
 		"signers":          {Signers: make([][]byte, MaxSigners+1)},
 	} {
 		spec.Name = "other"
-		if err := l.Create(t.Context(), spec, byName, l.author()); !errors.Is(err, ErrInvalid) {
+		if err := l.Create(t.Context(), spec, byName, l.author()); !errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -88,11 +88,20 @@ func readSettings(b jsontext.Value) (s Settings, err error) {
 	if err := strictjson.Exact(b, &members); err != nil {
 		return s, err
 	}
+	var whole uint32 // as YAML, 17.9 would be 17
+	if n := members["tcb_min_evaluation_number"]; n != nil {
+		if err := strictjson.Exact(n, &whole); err != nil {
+			return s, fmt.Errorf("tcb_min_evaluation_number: %w", err)
+		}
+	}
 	canonical, err := json.Marshal(members, json.Deterministic(true))
 	if err != nil {
 		return s, err
 	}
-	return s, yaml.UnmarshalWithOptions(canonical, &s, yaml.Strict())
+	if err := yaml.UnmarshalWithOptions(canonical, &s, yaml.Strict()); err != nil {
+		return s, errors.New(yaml.FormatError(err, false, false)) // without a picture of several lines
+	}
+	return s, nil
 }
 
 // Baseline turns the settings into the verifier's terms.
