@@ -176,6 +176,9 @@ func (r *Registry) Delete(ctx context.Context, i *Instance, version int64, by Au
 // Ensure makes the default provider, or gives it the URL that the configuration has now. Its trust model is fixed once it
 // exists: signers given later must be none, or the provider isolated.
 func (r *Registry) Ensure(ctx context.Context, want store.Provider, by Author) error {
+	if err := checkSigners(want.Signers); err != nil {
+		return err
+	}
 	return r.Store.Write(ctx, func(tx *store.Tx) error {
 		record, err := tx.ProviderNamed(Default)
 		if errors.Is(err, store.ErrNotFound) {

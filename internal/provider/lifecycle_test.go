@@ -127,6 +127,10 @@ func TestTrustModelIsFixed(t *testing.T) {
 	if !errors.Is(err, ErrFixed) {
 		t.Errorf("got %v", err)
 	}
+	err = l.Ensure(t.Context(), store.Provider{URL: "https://attest.example", Isolated: true, Signers: [][]byte{{1, 2, 3}}}, l.author())
+	if !errors.Is(err, ErrInvalid) {
+		t.Errorf("signer that is no certificate: %v", err)
+	}
 	l.must(l.Ensure(t.Context(), store.Provider{URL: "https://moved.example", Location: "local"}, l.author()))
 	l.must(l.Refresh(t.Context()))
 	if got := l.at(Default).Keys.Issuer(); got != "https://moved.example" {

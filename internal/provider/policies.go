@@ -238,6 +238,9 @@ func (r *Registry) AddSigner(ctx context.Context, i *Instance, body []byte, by A
 		if len(signers) >= MaxSigners {
 			return nil, ErrTooManySigners
 		}
+		if err := checkSigners([][]byte{der}); err != nil {
+			return nil, err
+		}
 		return append(slices.Clone(signers), der), nil
 	})
 }

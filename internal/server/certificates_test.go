@@ -1,8 +1,12 @@
 package server_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/assay-attestation/assay/internal/config"
@@ -154,4 +158,19 @@ func TestSignersAreBounded(t *testing.T) {
 	if n := len(e.signers(t, "isolated")); n != 64 {
 		t.Errorf("%d signers, want 64", n)
 	}
+}
+
+// TestSignerWithAKeyThatSignsNoPolicyIsNotAdded: there are such certificates, but no JWK set that the service could list them in.
+func TestSignerWithAKeyThatSignsNoPolicyIsNotAdded(t *testing.T) {
+	first := root(t, "first")
+	curve, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := startEstate(t, config.Config{}, store.Provider{Name: "isolated", Signers: [][]byte{first.der()}})
+	odd := certified(t, nil, "odd", curve, true)
+	a := e.changeSigner(t, "isolated", "add", first.change(t, odd))
+	a.refused(t, http.StatusBadRequest, "InvalidParameter", "", "P-256")
+	e.wantSigners(t, "isolated", first)
+	e.changeSigner(t, "isolated", "remove", first.change(t, odd)).changed(t, odd, "IsAbsent")
 }
