@@ -31,6 +31,7 @@ const (
 	allProviders scope = iota // every provider there is or will be
 	thisProvider              // the one that the request is for
 	namedByPath               // the one that the path names
+	anyProvider               // some provider, also one that is not there
 )
 
 // everybody lets in everybody, whatever token they bring.
@@ -98,6 +99,8 @@ func (a access) lets(c *auth.Caller, r *request) bool {
 		return c.May(r.at.Name, a.permission)
 	case namedByPath:
 		return c.May(r.params["name"], a.permission)
+	case anyProvider:
+		return c.MayAny(a.permission)
 	}
 	return c.MayAll(a.permission)
 }

@@ -83,12 +83,13 @@ type switchedOff struct {
 // request is what an operation is given.
 type request struct {
 	*http.Request
-	id     string             // of this request, which the answer carries too
-	op     *operation         // that is done
-	at     *provider.Instance // the provider that it is for
-	caller *auth.Caller       // nil: nobody said who
-	params params             // of the path
-	body   []byte
+	id      string             // of this request, which the answer carries too
+	op      *operation         // that is done
+	at      *provider.Instance // the provider that it is for
+	caller  *auth.Caller       // nil: nobody said who
+	params  params             // of the path
+	version string             // api-version in lower case, of operations that have one
+	body    []byte
 }
 
 // reply is an answer that is not simply 200.
@@ -171,11 +172,13 @@ func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any,
 	if r.op, r.params, err = s.find(r.Request, w.Header()); err != nil {
 		return nil, err
 	}
-	e.operation = r.op.name
+	defer func() { e.operation = r.op.name }() // what it is may depend on the version, and on what is there
+	if r.op.form == armErrors {
+		armHeader(w.Header(), r.at.URL)
+	}
 	if err := s.version(r); err != nil {
 		return nil, err
 	}
-	e.operation = r.op.name
 	err = s.admit(r, w.Header())
 	if e.as = r.caller; err != nil {
 		return nil, err
@@ -224,7 +227,7 @@ func (s *Service) version(r *request) error {
 	if known == nil {
 		return nil
 	}
-	if !s.Preview {
+	if !s.Preview && r.op.form != armErrors {
 		known = slices.DeleteFunc(slices.Clone(known), func(v string) bool { return v == preview2018 })
 	}
 	version := strings.ToLower(r.URL.Query().Get("api-version"))
@@ -238,6 +241,7 @@ func (s *Service) version(r *request) error {
 		}
 		return refuse(http.StatusBadRequest, codeUnsupportedVersion, "The api-version %s is not supported%s; send one of %s.", shorten(version, maxQuoted), hint, strings.Join(known, ", "))
 	}
+	r.version = version
 	if version == preview2018 && r.op.preview != nil {
 		r.op = r.op.preview
 	}
