@@ -93,7 +93,7 @@ func TestTokensOfOneProviderAreNothingToAnother(t *testing.T) {
 func TestRolesAtOneProviderAreNothingAtAnother(t *testing.T) {
 	e := startEstate(t, config.Config{}, store.Provider{Name: "one"}, store.Provider{Name: "two"})
 	for _, x := range expectations() {
-		if x.needs == nothing {
+		if x.needs == nothing || x.needs == listing || strings.Contains(x.pattern, "{name}") { // the path says which provider
 			continue
 		}
 		for _, role := range []string{"one.owner", "one.contributor", "one.reader", "default.owner"} {
