@@ -20,6 +20,20 @@ const (
 	listing   need = "list" // reading some provider
 )
 
+// permission is the action of Azure that stands for the need (api.md section 5). No role has one of write and delete alone.
+func (n need) permission() string {
+	const provider = "Microsoft.Attestation/attestationProviders/"
+	switch n {
+	case nothing:
+		return ""
+	case listing:
+		return reading.permission()
+	case ownership:
+		return provider + "*"
+	}
+	return provider + "attestation/" + string(n)
+}
+
 // The api-versions that are sent.
 const (
 	preview   = "2018-09-01-preview"

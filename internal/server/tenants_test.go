@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,28 @@ func TestRolesAtOneProviderAreNothingAtAnother(t *testing.T) {
 		}
 		if a := e.send(t, sending{at: "two", method: x.method, path: x.path(), token: e.token("two.owner")}); a.status == http.StatusUnauthorized {
 			t.Errorf("%s %s as its owner: status %d", x.method, x.path(), a.status)
+		}
+	}
+}
+
+// TestListsShowWhatTheCallerMayRead: of the providers of a service everybody sees those that are his, wherever he asks.
+func TestListsShowWhatTheCallerMayRead(t *testing.T) {
+	e := startEstate(t, config.Config{ARMFacade: true}, store.Provider{Name: "one"}, store.Provider{Name: "two"})
+	names := []string{provider.Default, "one", "two"}
+	for _, x := range expectations() {
+		if x.needs != listing || !strings.HasSuffix(strings.ToLower(x.pattern), "providers") || strings.Contains(x.pattern, "default") {
+			continue
+		}
+		for role, sees := range map[string][]string{"one.reader": {"one"}, "two.owner": {"two"}, "All.owner": names} {
+			for _, at := range names {
+				a := e.send(t, sending{at: at, method: x.method, path: x.path(), token: e.tokenFor(x, role)})
+				for _, name := range names {
+					shown := strings.Contains(string(a.body), e.sites[name].URL+`"`)
+					if a.status != http.StatusOK || shown && !slices.Contains(sees, name) || !shown && x.form != arm && slices.Contains(sees, name) {
+						t.Errorf("%s as %s at %s: status %d, %s is shown: %t", x.path(), role, at, a.status, name, shown)
+					}
+				}
+			}
 		}
 	}
 }
