@@ -261,3 +261,10 @@ func TestHostDecidesOnASharedListener(t *testing.T) {
 		}
 	}
 }
+
+// TestCreatingNeedsAnAddressToGive shows a service that was not told where new providers are.
+func TestCreatingNeedsAnAddressToGive(t *testing.T) {
+	e := startEstate(t, config.Config{})
+	e.send(t, sending{method: "PUT", path: "/assay/v1/providers/new", token: e.token("All.owner"), body: "{}"}).
+		ended(t, "InvalidOperation", "provider_url")
+}

@@ -59,6 +59,8 @@ type Request struct {
 	InitData    *Data   // nil: none sent
 	Nonce       *string // echoed in the token
 	At          time.Time
+	// Preview is a request of api version 2018-09-01-preview, whose tokens name the policy as they did then, too.
+	Preview bool
 	// Record is filled with what is learned, for whoever asks why; nil: nobody will. What is decided does not depend on it.
 	Record *explain.Record
 }
@@ -154,7 +156,11 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims re
 	if err != nil {
 		return nil, err
 	}
-	return tokenClaims(service, outcome.Issued()), nil
+	claims = tokenClaims(service, outcome.Issued())
+	if r.Preview {
+		claims[claimOldPolicyHash], err = oldPolicyHash(p.Hash())
+	}
+	return claims, err
 }
 
 // note records the refusal that ended an appraisal, unless the check that made it did.
