@@ -213,7 +213,7 @@ func (r *running) secure(e *env) (err error) {
 // httpServer makes the server of a listener.
 func (r *running) httpServer(h http.Handler) *http.Server {
 	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
+		Handler: r.partingly(h), ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
 	}
 	if r.tls != nil {
@@ -269,7 +269,7 @@ func (r *running) run(ctx context.Context) error {
 	select {
 	case err = <-failed:
 		serving--
-	case <-ctx.Done():
+	case <-r.drained(ctx):
 	}
 	shutDown(r.http, r.log)
 	if r.ops != nil {
@@ -280,6 +280,26 @@ func (r *running) run(ctx context.Context) error {
 		<-failed
 	}
 	return err
+}
+
+// drained is closed when the context has ended and, after that, the time to drain is over.
+func (r *running) drained(ctx context.Context) <-chan struct{} {
+	over := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		r.service.Drain()
+		time.AfterFunc(r.cfg.Drain, func() { close(over) })
+	})
+	return over
+}
+
+// partingly answers by h, and asks clients for a new connection once the service is to end.
+func (r *running) partingly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.service.Draining() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, req)
+	})
 }
 
 // warn says in the log, at start and every hour, that this is development mode.

@@ -47,7 +47,7 @@ const (
 // defaultRetry is told to clients when nobody knows better when a fault of ours or of an upstream will have passed.
 const defaultRetry = 30 * time.Second
 
-// busyRetry is told to clients when all seats are taken: an evaluation takes no longer.
+// busyRetry is told to clients when all seats are taken, since an evaluation takes no longer, and when the store is away.
 const busyRetry = 5 * time.Second
 
 // maxMessage bounds the message of an answer. The errors of a policy that is wrong all over stay below it.
@@ -166,6 +166,9 @@ func policyProblem(err error) *problem {
 func changeProblem(err error) *problem {
 	if u, ok := errors.AsType[*auth.Unavailable](err); ok {
 		return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, message: "The issuer of the token cannot be asked for its keys.", retry: cmp.Or(u.RetryAfter, defaultRetry)}
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, message: "The store of the service cannot be reached.", retry: busyRetry}
 	}
 	if jws, ok := errors.AsType[*policyjws.Refusal](err); ok {
 		return &problem{status: http.StatusBadRequest, code: jws.Code(), message: jws.Error()}

@@ -22,6 +22,9 @@ import (
 // DefaultListen is where the service listens unless told otherwise: this machine only.
 const DefaultListen = "127.0.0.1:8443"
 
+// MaxDrain bounds Drain.
+const MaxDrain = 10 * time.Minute
+
 // Bounds of the files that the operator names, in bytes.
 const (
 	maxFile = 1 << 20 // of the configuration
@@ -85,6 +88,9 @@ type Config struct {
 	Audit Audit `yaml:"audit"`
 	// OpsListen is the address for operators: /livez, /readyz and /metrics, plain HTTP; default none.
 	OpsListen string `yaml:"ops_listen"`
+	// Drain is how long the service still answers after it was told to end, while /readyz says that nothing more is to be sent
+	// to it: the time that a balancer needs to learn of it. Default 0.
+	Drain time.Duration `yaml:"drain"`
 	// Preview2018 is the switch api_2018_preview, on by default.
 	Preview2018 *bool `yaml:"api_2018_preview"`
 	// ARMFacade is the switch arm_facade, off by default: serve the routes of the Azure Resource Manager.
@@ -226,6 +232,8 @@ func (c *Config) Complete() error {
 		return errors.New("provider_url and provider_listen exclude each other")
 	case c.ProviderURL != "" && !strings.Contains(c.ProviderURL, "{name}"):
 		return fmt.Errorf("provider_url: expected a URL with {name} in its host name, found %q", c.ProviderURL)
+	case c.Drain < 0 || c.Drain > MaxDrain:
+		return fmt.Errorf("drain: expected a duration up to %v, found %v", MaxDrain, c.Drain)
 	case c.PolicyTime < 0:
 		return fmt.Errorf("policy_time: expected a duration such as 5s, found %v", c.PolicyTime)
 	}

@@ -83,6 +83,7 @@ rate_limits:
   management: {per_second: 3, burst: 4}
 audit: {file: audit.jsonl, stdout: true, attest: true}
 ops_listen: 127.0.0.1:9464
+drain: 5s
 api_2018_preview: false
 arm_facade: true
 policy_body: 4096
@@ -117,7 +118,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			}},
 			ClientCerts: auth.ClientCerts{Rules: []auth.CertRule{{URI: "spiffe://x", Role: auth.Reader, Providers: []string{"default"}}}},
 		},
-		ClientCA: "clients.pem", Limits: Limits{Rate{100, 200}, Rate{1, 2}, Rate{3, 4}}, Audit: Audit{"audit.jsonl", true, true},
+		ClientCA: "clients.pem", Drain: 5 * time.Second, Limits: Limits{Rate{100, 200}, Rate{1, 2}, Rate{3, 4}}, Audit: Audit{"audit.jsonl", true, true},
 		OpsListen: "127.0.0.1:9464", Preview2018: &no, ARMFacade: true, PolicyBody: 4096,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -188,6 +189,9 @@ func TestComplete(t *testing.T) {
 		{"plain HTTP to a name", proxied, func(c *Config) { c.Listen = "localhost.example:80" }, "not a loopback address"},
 		{"plain HTTP in development", dev, func(c *Config) { c.InsecureHTTP, c.Listen = true, ":80" }, "not a loopback address"},
 		{"address without port", tls, func(c *Config) { c.Listen = "127.0.0.1" }, "listen"},
+		{"longest time to drain", tls, func(c *Config) { c.Drain = MaxDrain }, ""},
+		{"a longer one", tls, func(c *Config) { c.Drain = MaxDrain + 1 }, "drain"},
+		{"a negative one", tls, func(c *Config) { c.Drain = -1 }, "drain"},
 		{"negative limit", tls, func(c *Config) { c.AttestBody = -1 }, "attest_body"},
 	} {
 		c := tt.base

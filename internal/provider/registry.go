@@ -23,6 +23,9 @@ import (
 // PollTime is how often a replica asks the store for changes of others.
 const PollTime = 200 * time.Millisecond
 
+// refreshTime is how long the store may take for the changes of others, until it is asked anew.
+const refreshTime = 10 * time.Second
+
 // Local is what the configuration says of the default provider. It wins over what the store has.
 type Local struct {
 	Settings Settings
@@ -254,10 +257,17 @@ func (r *Registry) Follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := r.Refresh(ctx)
+		err := r.refreshInTime(ctx)
 		if failed := err != nil && ctx.Err() == nil; failed != failing {
 			failing = failed
 			r.Logger.Warn("the store and what is in service", "inStep", !failed, "error", err)
 		}
 	}
+}
+
+// refreshInTime gives up a store that does not answer: others wait for the refresh to end.
+func (r *Registry) refreshInTime(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	return r.Refresh(ctx)
 }

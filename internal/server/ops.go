@@ -97,8 +97,12 @@ const readyTime = 5 * time.Second
 const expiryWarning = 7 * 24 * time.Hour
 
 // Ready reports why the service cannot verify and sign, nil if it can: the store answers, there is collateral or a source of it,
-// the default policy is read, and the key of the default provider signs what its key set verifies and does not expire soon.
+// the default policy is read, and the key of the default provider signs what its key set verifies and does not expire soon. A
+// service that is about to end is not ready.
 func (s *Server) Ready(ctx context.Context) error {
+	if s.Draining() {
+		return errors.New("the service is about to end")
+	}
 	if err := s.store.Read(ctx, func(tx *store.Tx) error { _, err := tx.Versions(); return err }); err != nil {
 		return fmt.Errorf("the store: %w", err)
 	}

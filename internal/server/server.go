@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/api"
@@ -67,8 +68,9 @@ type Server struct {
 	metrics   *metrics
 	sinks     []audit.Sink
 
-	stop context.CancelFunc
-	work sync.WaitGroup
+	draining atomic.Bool
+	stop     context.CancelFunc
+	work     sync.WaitGroup
 }
 
 // New makes the service. The configuration must be complete, its URL included. Close it after the last request.
@@ -235,6 +237,12 @@ func (s *Server) For(providerID string) http.Handler { return s.api.For(provider
 
 // Operations lists what the API offers.
 func (s *Server) Operations() []api.Operation { return s.api.Operations() }
+
+// Drain has the service say that it is not ready from now on. It goes on answering.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Draining reports whether the service is about to end.
+func (s *Server) Draining() bool { return s.draining.Load() }
 
 // Close ends the background work, waits for it, and closes the store.
 func (s *Server) Close() {

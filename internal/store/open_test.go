@@ -210,6 +210,36 @@ func TestARestartedServerCostsNoRequest(t *testing.T) {
 	}
 }
 
+// TestADatabaseThatCannotBeReachedIsToldFromOtherFaults, also where a connection breaks in a transaction or there is no time left.
+func TestADatabaseThatCannotBeReachedIsToldFromOtherFaults(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	write(t, s, func(tx *store.Tx) error { return tx.AppendAudit(entry(1)) })
+	twice := s.Write(t.Context(), func(tx *store.Tx) error { return tx.AppendAudit(entry(1)) })
+	if twice == nil || errors.Is(twice, store.ErrUnavailable) {
+		t.Errorf("a row that is there already: %v", twice)
+	}
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if _, err := s.Changes(late); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("without time: %v", err)
+	}
+	var up func()
+	within := s.Write(t.Context(), func(tx *store.Tx) error {
+		up = storetest.Down(t)
+		return tx.AppendAudit(entry(2))
+	})
+	_, after := s.Changes(t.Context())
+	for what, err := range map[string]error{"in a transaction": within, "afterwards": after} {
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: got the error %v, want ErrUnavailable", what, err)
+		}
+	}
+	up()
+	if n, err := s.Changes(t.Context()); err != nil || n != 1 {
+		t.Errorf("afterwards %d changes, %v; want the first only", n, err)
+	}
+}
+
 // TestPoliciesAreFoundByTheirIndex asks both engines for their plan: nothing may look at every row.
 func TestPoliciesAreFoundByTheirIndex(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, dsn string) {

@@ -10,8 +10,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -29,6 +32,7 @@ const (
 	maxIdle        = 4
 	maxLifetime    = 30 * time.Minute // by then a connection follows a server that has moved
 	connectTime    = 10 * time.Second // how long connecting takes at most, unless the PostgreSQL URL says so
+	aliveTime      = 2 * time.Second  // how long a connection that was not in use may take to show that it still works
 	busyTime       = 10 * time.Second // how long a write waits for that of another process, SQLite only
 )
 
@@ -84,11 +88,22 @@ func (s *Store) openPostgres(dsn string) error {
 			return err
 		}),
 		// A connection that broke while nobody used it is found before a transaction begins on it, and replaced.
-		stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true }))
+		stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return false }),
+		stdlib.OptionResetSession(alive))
 	s.write.SetMaxOpenConns(maxConnections)
 	s.write.SetMaxIdleConns(maxIdle)
 	s.write.SetConnMaxLifetime(maxLifetime)
 	s.read = s.write
+	return nil
+}
+
+// alive asks whether the server is still at the other end. Where the network has forgotten a connection no answer comes, ever.
+func alive(ctx context.Context, c *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveTime)
+	defer cancel()
+	if c.Ping(ctx) != nil {
+		return driver.ErrBadConn
+	}
 	return nil
 }
 
@@ -191,7 +206,30 @@ func wrap(doing string, err error) error {
 	if lacksTable(err) {
 		return fmt.Errorf("store: %w: there is none yet, run assay store migrate", ErrSchema)
 	}
+	if unreachable(err) {
+		return fmt.Errorf("store: %s: %w: %w", doing, ErrUnavailable, err)
+	}
 	return fmt.Errorf("store: %s: %w", doing, err)
+}
+
+// ErrUnavailable is in the error of whatever failed because the database could not be reached, or did not answer in time. Whether a
+// write was made is not known then.
+var ErrUnavailable = errors.New("the database cannot be reached")
+
+// unreachable tells a server that is away, or about to be, from one that refuses a statement.
+func unreachable(err error) bool {
+	var fault *pgconn.PgError
+	if errors.As(err, &fault) {
+		switch fault.Code {
+		case "57P01", "57P02", "57P03", "53300": // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections
+			return true
+		}
+		return strings.HasPrefix(fault.Code, "08") // connection exceptions
+	}
+	var connecting *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // lacksTable reports whether a statement failed because there is no such table.

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -91,17 +92,36 @@ func Exec(t testing.TB, dsn, statement string) {
 // restarted: the test is skipped, or fails where ASSAY_CI is set.
 func Restart(t testing.TB) {
 	t.Helper()
+	Down(t)()
+}
+
+// Down ends the server as a crash would. It is started again by the function that it returns, or else after the test. Of a
+// server that was given from outside see [Restart].
+func Down(t testing.TB) (up func()) {
+	t.Helper()
 	data := os.Getenv(dataVar)
 	if data == "" {
 		vectortest.Missing(t, "a PostgreSQL server of the test's own (one that ASSAY_POSTGRES names is not restarted)")
 	}
+	control(t, "stop", "-m", "immediate", "-D", data)
+	up = sync.OnceFunc(func() {
+		control(t, "start", "-D", data, "-l", filepath.Join(data, "log"), "-o", "-c listen_addresses='' -k "+filepath.Dir(data))
+	})
+	t.Cleanup(up)
+	return up
+}
+
+// control runs pg_ctl.
+func control(t testing.TB, args ...string) {
+	t.Helper()
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := command(filepath.Join(bin, "pg_ctl"), "restart", "-s", "-w", "-m", "immediate", "-D", data, "-l", filepath.Join(data, "log"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("restarting PostgreSQL: %v\n%s", err, out)
+	cmd := command(append([]string{filepath.Join(bin, "pg_ctl"), "-s", "-w"}, args...)...)
+	cmd.Stdout, cmd.Stderr = nil, nil // the server keeps them: waiting for their end would not end
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("pg_ctl %q: %v", args, err)
 	}
 }
 
