@@ -36,6 +36,7 @@ type fakeService struct {
 	answer  http.HandlerFunc
 	request *http.Request // the last one
 	body    map[string]any
+	raw     string // the body of a request that is none of attest
 }
 
 func newFakeService(t *testing.T) *fakeService {
@@ -51,6 +52,11 @@ func newFakeService(t *testing.T) *fakeService {
 		if err := json.Unmarshal(b, &s.body); err != nil {
 			t.Errorf("request body: %v", err)
 		}
+		s.answer(w, r)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		s.request, s.raw = r, string(b)
 		s.answer(w, r)
 	})
 	s.Server = httptest.NewUnstartedServer(mux)

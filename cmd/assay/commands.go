@@ -43,7 +43,7 @@ func commands() []command {
 			"assay token verify token.jwt --issuer https://attest.example",
 			"assay token verify - --issuer https://attest.example --jwks certs.json --require x-ms-sgx-is-debuggable=false",
 		}, runTokenVerify},
-	}, policyCommands(), storeCommands(), []command{
+	}, policyCommands(), remotePolicyCommands(), managementCommands(), storeCommands(), []command{
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
@@ -117,6 +117,81 @@ func policyCommands() []command {
 	}
 }
 
+// remotePolicyCommands is what changes the policies of a service.
+func remotePolicyCommands() []command {
+	return []command{
+		{"policy get", "", "print the policy that a service has, after verifying its answer", []string{
+			"assay policy get --endpoint https://attest.example --type sgx --token-file token >policy.txt",
+			"assay policy get --endpoint https://attest.example --type sgx --token-file token --jws >policy.jws",
+		}, runPolicyGet},
+		{"policy set", "FILE", "put a policy, or the JWS of one, in force", []string{
+			"assay policy set policy.txt --endpoint https://attest.example --type sgx --token-file token",
+			"assay policy set policy.txt --endpoint https://attest.example --type sgx --token-file token --key signer.key --cert signer.pem",
+			"assay policy set policy.jws --endpoint https://attest.example --type sgx --token-file token",
+		}, runPolicySet},
+		{"policy reset", "", "bring the default policy back", []string{
+			"assay policy reset --endpoint https://attest.example --type sgx --token-file token",
+		}, runPolicyReset},
+		{"policy history", "", "list the versions of a policy", []string{
+			"assay policy history --endpoint https://attest.example --type sgx --token-file token",
+		}, runPolicyHistory},
+		{"policy diff", "", "show in what two versions of a policy differ", []string{
+			"assay policy diff --endpoint https://attest.example --type sgx --token-file token",
+			"assay policy diff --endpoint https://attest.example --type sgx --token-file token --from 2 --to 5",
+		}, runPolicyDiff},
+		{"policy rollback", "", "put an older version of a policy in force again", []string{
+			"assay policy rollback --endpoint https://attest.example --type sgx --token-file token --to 2",
+		}, runPolicyRollback},
+	}
+}
+
+// managementCommands is what changes the rest of a service.
+func managementCommands() []command {
+	return []command{
+		{"signer list", "", "list the policy signers of a provider", []string{
+			"assay signer list --endpoint https://attest.example --token-file token",
+		}, runSignerList},
+		{"signer add", "[CERT]", "add a policy signer, by the signature of an existing one", []string{
+			"assay signer add new.pem --endpoint https://attest.example --token-file token --key signer.key --cert signer.pem",
+			"assay signer add --jws new.jws --endpoint https://attest.example --token-file token",
+		}, runSignerAdd},
+		{"signer remove", "[CERT]", "remove a policy signer, by the signature of an existing one", []string{
+			"assay signer remove old.pem --endpoint https://attest.example --token-file token --key signer.key --cert signer.pem",
+		}, runSignerRemove},
+		{"signer sign", "CERT", "make the JWS that adds a policy signer or removes one, where the key is", []string{
+			"assay signer sign new.pem --key signer.key --cert signer.pem --out new.jws",
+		}, runSignerSign},
+		{"baseline list", "", "list the TCB baselines that policies can select", []string{
+			"assay baseline list --endpoint https://attest.example --type sgx",
+		}, runBaselineList},
+		{"provider create", "NAME", "create a provider", []string{
+			"assay provider create payments --endpoint https://attest.example --token-file token --tag team=payments --settings settings.yaml",
+			"assay provider create payments --endpoint https://attest.example --token-file token --signer signer.pem",
+			"assay provider create payments --endpoint https://management.azure.com --token-file token --subscription 3f1e --resource-group keys --location westeurope",
+		}, runProviderCreate},
+		{"provider list", "", "list the providers that the caller may read", []string{
+			"assay provider list --endpoint https://attest.example --token-file token",
+			"assay provider list --endpoint https://management.azure.com --token-file token --subscription 3f1e",
+		}, runProviderList},
+		{"provider show", "NAME", "show a provider", []string{
+			"assay provider show payments --endpoint https://attest.example --token-file token",
+		}, runProviderShow},
+		{"provider update", "NAME", "change tags and switches of a provider", []string{
+			"assay provider update payments --endpoint https://attest.example --token-file token --public-network-access Disabled --if-version 3",
+		}, runProviderUpdate},
+		{"provider delete", "NAME", "delete a provider and its signing keys", []string{
+			"assay provider delete payments --endpoint https://attest.example --token-file token",
+		}, runProviderDelete},
+		{"key list", "", "list the signing keys of a provider", []string{
+			"assay key list --endpoint https://attest.example --token-file token",
+		}, runKeyList},
+		{"key rotate", "", "make the next signing key of a provider", []string{
+			"assay key rotate --endpoint https://attest.example --token-file token",
+			"assay key rotate --endpoint https://attest.example --token-file token --emergency",
+		}, runKeyRotate},
+	}
+}
+
 // storeCommands is what those who keep the service's data need.
 func storeCommands() []command {
 	return []command{
@@ -136,6 +211,14 @@ func storeCommands() []command {
 		{"store check", "", "look for faults of a store", []string{
 			"assay store check --data /var/lib/assay",
 		}, runStoreCheck},
+		{"audit verify", "[FILE]", "verify the audit trail in a store, or in a file of JSON lines", []string{
+			"assay audit verify --data /var/lib/assay",
+			"assay audit verify --store-file /etc/assay/store --seal-key /etc/assay/seal.key --head 1041:kq0ssi5pDiWTbBPiBb8dEkvKOxmWR2iFqPuZNbgM4XA",
+			"assay audit verify audit.jsonl --seal-key /etc/assay/seal.key",
+		}, runAuditVerify},
+		{"audit show", "", "print rows of the audit trail, one JSON object on each line", []string{
+			"assay audit show --data /var/lib/assay --from 1000 --limit 50",
+		}, runAuditShow},
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"os"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/config"
@@ -119,17 +117,12 @@ func (d *demo) simulateQuote() error {
 
 // attest sends a quote to the service.
 func (d *demo) attest(ctx context.Context, quote []byte) (string, error) {
-	body, err := json.Marshal(attestBodyFor(evidence.SgxEnclave, quote, &runtimeData{d.data, true}))
+	m, err := attestMessage(evidence.SgxEnclave, attestBodyFor(evidence.SgxEnclave, quote, &runtimeData{d.data, true}))
 	if err != nil {
 		return "", err
 	}
-	url := d.service.cfg.URL + "/attest/SgxEnclave?api-version=" + apiVersion
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	return post(d.client, request)
+	service := remote{party: party{issuer: d.service.cfg.URL, client: d.client}}
+	return service.token(ctx, m)
 }
 
 // verifyToken is the relying party's part.

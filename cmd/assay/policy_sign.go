@@ -48,12 +48,31 @@ func runPolicySign(_ context.Context, c *call) error {
 
 func (s *signing) declare(c *call) {
 	c.policyTypeVar(&s.kind)
-	c.keyVar(&s.key, "key", "private key in `FILE`: PEM of PKCS #8, PKCS #1 or SEC 1")
-	c.certificatesVar(&s.chain, "cert", "certificate of the key in `FILE`, and behind it those above it: PEM")
-	c.StringVar(&s.algorithm, "alg", "", "sign with `ALG`: RS256, PS256, ES256, … (default: what the key is made for)")
+	s.declareKey(c)
 	c.BoolVar(&s.unsigned, "unsigned", false, "make an unsigned JWS")
 	c.BoolVar(&s.reset, "reset", false, "take the policy back instead of setting one")
 	c.StringVar(&s.out, "out", "", "write to `FILE`")
+}
+
+// declareKey declares the flags of the key to sign with.
+func (s *signing) declareKey(c *call) {
+	c.keyVar(&s.key, "key", "private key in `FILE`: PEM of PKCS #8, PKCS #1 or SEC 1")
+	c.certificatesVar(&s.chain, "cert", "certificate of the key in `FILE`, and behind it those above it: PEM")
+	c.StringVar(&s.algorithm, "alg", "", "sign with `ALG`: RS256, PS256, ES256, … (default: what the key is made for)")
+}
+
+// pair checks that the flags of the key go together. Without any of them nothing is signed.
+func (s *signing) pair() error {
+	s.unsigned = s.key == nil && s.chain == nil
+	switch {
+	case s.unsigned && s.algorithm != "":
+		return usage("--alg goes with --key")
+	case s.unsigned || s.key != nil && s.chain != nil:
+		return nil
+	case s.key == nil:
+		return usage("--key is missing: --cert goes with it")
+	}
+	return usage("--cert is missing: --key goes with it")
 }
 
 // complete checks that the flags go together.

@@ -88,12 +88,13 @@ type party struct {
 	jwks   []byte // the issuer's keys; nil: fetch them
 	client *http.Client
 	at     time.Time // zero: now
+	leeway time.Duration
 }
 
 // relyingParty makes a verifier for the tokens of the issuer. Tokens of development mode pass, and are marked as such.
 func (c *call) relyingParty(p party) (*relyingparty.Verifier, error) {
 	cfg := relyingparty.Config{
-		Issuer: p.issuer, AllowLoopbackHTTP: true, AllowDevelopment: true, HTTPClient: p.client, Clock: c.now,
+		Issuer: p.issuer, AllowLoopbackHTTP: true, AllowDevelopment: true, HTTPClient: p.client, Clock: c.now, Leeway: p.leeway,
 	}
 	if !p.at.IsZero() {
 		cfg.Clock = func() time.Time { return p.at }

@@ -21,6 +21,7 @@ type access struct {
 	side       auth.Audience
 	scope      scope
 	open       openTo // the providers of which it needs no token; nil: none
+	closed     string // what a refusal says of the setting behind open
 }
 
 // scope is what the permission must be for.
@@ -30,6 +31,7 @@ const (
 	allProviders scope = iota // every provider there is or will be
 	thisProvider              // the one that the request is for
 	namedByPath               // the one that the path names
+	anyProvider               // some provider, also one that is not there
 )
 
 // everybody lets in everybody, whatever token they bring.
@@ -43,14 +45,14 @@ func needs(p auth.Permission) access {
 // readsPolicy is the access to policies, which some providers show to everybody (api.md section 5).
 func readsPolicy() access {
 	a := needs(auth.Read)
-	a.open = (*provider.Instance).OpenPolicies
+	a.open, a.closed = (*provider.Instance).OpenPolicies, " (the provider's setting anonymous_policy_read is off)"
 	return a
 }
 
 // tpmAccess is the access to /attest/Tpm (management.md section 4.4).
 func tpmAccess() access {
 	a := needs(auth.Read)
-	a.open = (*provider.Instance).OpenTPM
+	a.open, a.closed = (*provider.Instance).OpenTPM, " (the provider's setting tpmAttestationAuthentication is Enabled)"
 	return a
 }
 
@@ -75,7 +77,7 @@ func (s *Service) admit(r *request, h http.Header) error {
 	case err != nil:
 		if refused, ok := errors.AsType[*auth.Refused](err); ok {
 			h.Set("WWW-Authenticate", s.challenge(r))
-			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token: %v", shorten(r.URL.Path, maxQuoted), refused)
+			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s: %v", shorten(r.URL.Path, maxQuoted), a.closed, refused)
 		}
 		return err
 	}
@@ -97,6 +99,8 @@ func (a access) lets(c *auth.Caller, r *request) bool {
 		return c.May(r.at.Name, a.permission)
 	case namedByPath:
 		return c.May(r.params["name"], a.permission)
+	case anyProvider:
+		return c.MayAny(a.permission)
 	}
 	return c.MayAll(a.permission)
 }
@@ -122,7 +126,7 @@ func (s *Service) challenge(r *request) string {
 func unauthorized(r *request, c *auth.Caller) error {
 	path := shorten(r.URL.Path, maxQuoted)
 	if c == nil {
-		return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token", path)
+		return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s", path, r.op.access.closed)
 	}
 	return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token of a caller with the permission %s for it: %s does not have it; ask whoever maps roles for this service.",
 		path, r.op.access.permission, c)

@@ -71,17 +71,25 @@ type Limits struct {
 type Service struct {
 	Config
 	operations table
+	off        []switchedOff
+}
+
+// switchedOff is what a switch of the service keeps from being served.
+type switchedOff struct {
+	name       string // of the switch
+	operations table
 }
 
 // request is what an operation is given.
 type request struct {
 	*http.Request
-	id     string             // of this request, which the answer carries too
-	op     *operation         // that is done
-	at     *provider.Instance // the provider that it is for
-	caller *auth.Caller       // nil: nobody said who
-	params params             // of the path
-	body   []byte
+	id      string             // of this request, which the answer carries too
+	op      *operation         // that is done
+	at      *provider.Instance // the provider that it is for
+	caller  *auth.Caller       // nil: nobody said who
+	params  params             // of the path
+	version string             // api-version in lower case, of operations that have one
+	body    []byte
 }
 
 // reply is an answer that is not simply 200.
@@ -101,6 +109,12 @@ func New(cfg Config) *Service {
 	}
 	s := &Service{Config: cfg}
 	s.operations = newTable(s.routes())
+	if !s.Preview {
+		s.off = append(s.off, switchedOff{"api_2018_preview", newTable(s.previewRoutes())})
+	}
+	if !s.ARM {
+		s.off = append(s.off, switchedOff{"arm_facade", newTable(s.armRoutes())})
+	}
 	return s
 }
 
@@ -158,11 +172,13 @@ func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any,
 	if r.op, r.params, err = s.find(r.Request, w.Header()); err != nil {
 		return nil, err
 	}
-	e.operation = r.op.name
+	defer func() { e.operation = r.op.name }() // what it is may depend on the version, and on what is there
+	if r.op.form == armErrors {
+		armHeader(w.Header(), r.at.URL)
+	}
 	if err := s.version(r); err != nil {
 		return nil, err
 	}
-	e.operation = r.op.name
 	err = s.admit(r, w.Header())
 	if e.as = r.caller; err != nil {
 		return nil, err
@@ -180,7 +196,7 @@ func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any,
 func (s *Service) find(r *http.Request, h http.Header) (*operation, params, error) {
 	methods, params, ok := s.operations.find(r.URL.EscapedPath())
 	if !ok {
-		return nil, nil, refuse(http.StatusNotFound, codeNotFound, "No such operation: %s", shorten(r.URL.Path, maxQuoted))
+		return nil, nil, s.nowhere(r.URL)
 	}
 	method := r.Method
 	if method == http.MethodHead {
@@ -194,13 +210,24 @@ func (s *Service) find(r *http.Request, h http.Header) (*operation, params, erro
 	return op, params, nil
 }
 
+// nowhere is the refusal of a path that nothing answers. It names the switch that would change that.
+func (s *Service) nowhere(u *url.URL) error {
+	hint := ""
+	for _, off := range s.off {
+		if _, _, ok := off.operations.find(u.EscapedPath()); ok {
+			hint = " (" + off.name + " is off)"
+		}
+	}
+	return refuse(http.StatusNotFound, codeNotFound, "No such operation: %s%s", shorten(u.Path, maxQuoted), hint)
+}
+
 // version checks the api-version, and turns to what the operation is in 2018-09-01-preview if that is the version.
 func (s *Service) version(r *request) error {
 	known := r.op.versions
 	if known == nil {
 		return nil
 	}
-	if !s.Preview {
+	if !s.Preview && r.op.form != armErrors {
 		known = slices.DeleteFunc(slices.Clone(known), func(v string) bool { return v == preview2018 })
 	}
 	version := strings.ToLower(r.URL.Query().Get("api-version"))
@@ -214,6 +241,7 @@ func (s *Service) version(r *request) error {
 		}
 		return refuse(http.StatusBadRequest, codeUnsupportedVersion, "The api-version %s is not supported%s; send one of %s.", shorten(version, maxQuoted), hint, strings.Join(known, ", "))
 	}
+	r.version = version
 	if version == preview2018 && r.op.preview != nil {
 		r.op = r.op.preview
 	}

@@ -60,7 +60,7 @@ func (s *Service) readAttest(t evidence.Type, r *request) (verifier.Request, []b
 	if err != nil {
 		return to, nil, err
 	}
-	to.At = s.JudgedAt()
+	to.At, to.Preview = s.JudgedAt(), r.op.form == previewErrors
 	to.Record = &explain.Record{Type: t, Time: s.Clock()}
 	if b.Draft == nil || *b.Draft == "" {
 		return to, nil, nil

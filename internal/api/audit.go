@@ -37,9 +37,9 @@ func (s *Service) record(r *request, start time.Time, p *problem) audit.Record {
 	if r.op != nil {
 		record.Operation = audit.Operation(r.op.name)
 	}
-	if r.at != nil {
-		record.ResourceID, record.Properties.Provider = resourceID(r.at), r.at.Name
-		record.Region, record.Location = r.at.Location, r.at.Location
+	if i := s.subject(r); i != nil {
+		record.ResourceID, record.Properties.Provider = resourceID(i), i.Name
+		record.Region, record.Location = i.Location, i.Location
 	}
 	if p != nil {
 		record.Status, record.Properties.Code, record.Properties.FailureDetails = p.status, p.code, p.text()

@@ -33,7 +33,7 @@ type event struct {
 }
 
 // maxLoggedPath bounds what a caller can write into the log.
-const maxLoggedPath = 128
+const maxLoggedPath = 256
 
 func newEvent(r *http.Request, at *provider.Instance) *event {
 	path := r.URL.Path

@@ -173,7 +173,7 @@ func changeProblem(err error) *problem {
 	if jws, ok := errors.AsType[*policyjws.Refusal](err); ok {
 		return &problem{status: http.StatusBadRequest, code: jws.Code(), message: jws.Error()}
 	}
-	for _, known := range []error{provider.ErrNotIsolated, provider.ErrShared, provider.ErrLastSigner, provider.ErrTooManySigners, provider.ErrConfigured, provider.ErrFixed, provider.ErrNoURL} {
+	for _, known := range []error{provider.ErrNotIsolated, provider.ErrShared, provider.ErrLastSigner, provider.ErrTooManySigners, provider.ErrConfigured, provider.ErrNoURL} {
 		if errors.Is(err, known) {
 			return &problem{status: http.StatusBadRequest, code: codeInvalidOperation, message: err.Error() + "."}
 		}
@@ -184,9 +184,9 @@ func changeProblem(err error) *problem {
 	switch {
 	case errors.Is(err, provider.ErrInvalid), errors.Is(err, provider.ErrBaseline):
 		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: err.Error() + "."}
-	case errors.Is(err, provider.ErrNoSuchVersion):
+	case errors.Is(err, provider.ErrNoSuchVersion), errors.Is(err, store.ErrNotFound):
 		return &problem{status: http.StatusNotFound, code: codeNotFound, message: err.Error() + "."}
-	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrTaken):
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrTaken), errors.Is(err, provider.ErrFixed):
 		return &problem{status: http.StatusConflict, code: codeConflict, message: err.Error() + "."}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/ratelimit"
+	"github.com/assay-attestation/assay/internal/store"
 	"github.com/assay-attestation/assay/internal/verifier"
 	"github.com/assay-attestation/assay/policy"
 	"github.com/assay-attestation/assay/result"
@@ -34,6 +35,9 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		retry  string
 	}{
 		{"own refusal", bad("x"), 400, "InvalidParameter", "", ""},
+		{"change of what is fixed", fmt.Errorf("location: %w", provider.ErrFixed), 409, "Conflict", "", ""},
+		{"provider that is gone", fmt.Errorf("store: %w", store.ErrNotFound), 404, "NotFound", "", ""},
+		{"name that is taken", fmt.Errorf("store: %w", store.ErrTaken), 409, "Conflict", "", ""},
 		{"quote cannot be parsed", refused(evidence.QuoteFormat), 400, "InvalidQuote", "", ""},
 		{"quote without chain", refused(evidence.CertDataType), 400, "InvalidQuote", "", ""},
 		{"evidence does not verify", refused(evidence.QuoteSignature), 400, "InvalidParameter", "", ""},

@@ -151,9 +151,14 @@ func (c *Caller) May(provider string, p Permission) bool {
 	})
 }
 
-// MayAll reports whether the caller has the permission on every provider, also those to come: it is what creating and
-// listing them needs.
+// MayAll reports whether the caller has the permission on every provider, also those to come.
 func (c *Caller) MayAll(p Permission) bool { return c.May(AllProviders, p) }
+
+// MayAny reports whether the caller has the permission on some provider, which need not be there: it is what asking which ones
+// there are needs.
+func (c *Caller) MayAny(p Permission) bool {
+	return c != nil && slices.ContainsFunc(c.grants, func(g Grant) bool { return g.Role.May(p) && len(g.Providers) > 0 })
+}
 
 // MaxText is the most bytes that a text of a Caller has.
 const MaxText = 256

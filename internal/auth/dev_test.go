@@ -192,3 +192,23 @@ func TestDevelopmentKeyFilesThatAreRefused(t *testing.T) {
 		t.Error("a key was made in a folder that is not there")
 	}
 }
+
+// TestMayAnyIsOfSomeProvider, whether or not there is one of the name.
+func TestMayAnyIsOfSomeProvider(t *testing.T) {
+	k := devKey(t, t.TempDir())
+	s := development(t, k)
+	for _, tt := range []struct {
+		role         auth.Role
+		provider     string
+		read, manage bool
+	}{{auth.Reader, "one", true, false}, {auth.Reader, "*", true, false}, {auth.Owner, "one", true, true}} {
+		c := caller(t, s.Authenticator, devToken(t, k, tt.role, tt.provider))
+		if c.MayAny(auth.Read) != tt.read || c.MayAny(auth.Manage) != tt.manage {
+			t.Errorf("%s of %s: %t, %t", tt.role, tt.provider, c.MayAny(auth.Read), c.MayAny(auth.Manage))
+		}
+	}
+	var nobody *auth.Caller
+	if nobody.MayAny(auth.Read) || caller(t, s.Authenticator, s.issuer.Token(s.claims("groups", []string{"unknown"}))).MayAny(auth.Read) {
+		t.Error("a caller without grants may read")
+	}
+}

@@ -2,6 +2,7 @@ package collateral
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence/dcap"
@@ -71,5 +72,16 @@ func (l crls) get(ctx, brief context.Context, w want) (*dcap.CRL, error) {
 	if l.optional {
 		err = nil
 	}
-	return best, err
+	return best, demanded(err)
+}
+
+// demanded has the refusal of a list name the setting that demands it.
+func demanded(err error) error {
+	u, ok := errors.AsType[*Unavailable](err)
+	if !ok {
+		return err
+	}
+	named := *u
+	named.Item += ", which the setting require_crls demands,"
+	return &named
 }

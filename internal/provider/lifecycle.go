@@ -24,7 +24,6 @@ const (
 	maxTags     = 50  // Azure's own
 	maxTagName  = 512 // characters
 	maxTagValue = 256
-	maxText     = 128 // of a location, subscription or resource group, in bytes
 )
 
 // The refusals of changes of providers.
@@ -39,16 +38,17 @@ var (
 	ErrNoURL = errors.New("the service is not configured to create providers: set provider_url or provider_listen")
 )
 
-// Spec is what somebody wants a provider to be. In a change, nil leaves a member as it is.
+// Spec is what somebody wants a provider to be. In a change, nil and the empty text leave a member as it is; what is fixed when a
+// provider is created may be there if it is as it was.
 type Spec struct {
 	Name                                              string
 	Subscription                                      string
 	ResourceGroup                                     string
 	Location                                          string
-	URL                                               string // empty: made by the service
 	Tags                                              map[string]string
+	TrustModel                                        string   // AAD or Isolated, which must fit Signers
 	Signers                                           [][]byte // DER; one or more make the provider isolated
-	Shared                                            bool
+	Shared                                            *bool
 	PublicNetworkAccess, TPMAttestationAuthentication *string
 	Settings                                          jsontext.Value
 	IfVersion                                         int64 // change only this version; 0: any
@@ -78,10 +78,13 @@ func CheckName(name string) error {
 // Create makes a provider with its first signing key and puts it into service. The error wraps [store.ErrTaken] if there is one
 // of that name.
 func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Author) error {
+	if spec.Signers == nil {
+		spec.Signers = [][]byte{}
+	}
 	record := store.Provider{
 		ID: NewID(), Name: strings.ToLower(spec.Name), Subscription: spec.Subscription,
-		ResourceGroup: spec.ResourceGroup, Location: spec.Location, Isolated: len(spec.Signers) > 0, Shared: spec.Shared,
-		Signers: spec.Signers, Created: by.stamp(), Modified: by.stamp(),
+		ResourceGroup: spec.ResourceGroup, Location: ShortLocation(spec.Location), Isolated: len(spec.Signers) > 0,
+		Shared: spec.Shared != nil && *spec.Shared, Signers: spec.Signers, Created: by.stamp(), Modified: by.stamp(),
 	}
 	if err := CheckName(spec.Name); err != nil {
 		return err
@@ -118,7 +121,8 @@ func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Au
 	return r.refreshed(ctx, err)
 }
 
-// Update changes a provider (management.md section 4.3). The error wraps [store.ErrConflict] if it is not of spec.IfVersion.
+// Update changes a provider (management.md section 4.3). The error wraps [store.ErrConflict] if it is not of spec.IfVersion, and
+// ErrFixed if the change is of what cannot be changed.
 func (r *Registry) Update(ctx context.Context, i *Instance, spec Spec, by Author) error {
 	if i.Name == Default {
 		return ErrConfigured
@@ -128,8 +132,11 @@ func (r *Registry) Update(ctx context.Context, i *Instance, spec Spec, by Author
 		if err != nil {
 			return err
 		}
-		if spec.IfVersion != 0 && spec.IfVersion != record.Version {
-			return fmt.Errorf("%w: expected version %d, found %d", store.ErrConflict, spec.IfVersion, record.Version)
+		if err := checkVersion(record, spec.IfVersion); err != nil {
+			return err
+		}
+		if err := spec.fixed(&record); err != nil {
+			return err
 		}
 		before := recordHash(record)
 		if err := spec.apply(&record); err != nil {
@@ -144,14 +151,18 @@ func (r *Registry) Update(ctx context.Context, i *Instance, spec Spec, by Author
 	return r.refreshed(ctx, err)
 }
 
-// Delete takes a provider away with its keys.
-func (r *Registry) Delete(ctx context.Context, i *Instance, by Author) error {
+// Delete takes a provider away with its keys. The error wraps [store.ErrConflict] if it is not of the version, 0 for any, and
+// [store.ErrNotFound] if it is not there any more.
+func (r *Registry) Delete(ctx context.Context, i *Instance, version int64, by Author) error {
 	if i.Name == Default {
 		return ErrConfigured
 	}
 	err := r.Store.Write(ctx, func(tx *store.Tx) error {
 		record, err := tx.Provider(i.ID)
 		if err != nil {
+			return err
+		}
+		if err := checkVersion(record, version); err != nil {
 			return err
 		}
 		if err := tx.DeleteProvider(i.ID); err != nil {
@@ -213,10 +224,11 @@ func (s *Spec) apply(record *store.Provider) error {
 }
 
 func (s *Spec) check() error {
-	for name, text := range map[string]string{"location": s.Location, "subscription": s.Subscription, "resource group": s.ResourceGroup} {
-		if len(text) > maxText {
-			return fmt.Errorf("%w: expected a %s of at most %d bytes, found %d", ErrInvalid, name, maxText, len(text))
-		}
+	if err := s.checkPlace(); err != nil {
+		return err
+	}
+	if err := s.checkTrust(); err != nil {
+		return err
 	}
 	if len(s.Tags) > maxTags {
 		return fmt.Errorf("%w: expected at most %d tags, found %d", ErrInvalid, maxTags, len(s.Tags))
@@ -273,16 +285,11 @@ func recordHash(p store.Provider) string {
 }
 
 // TrustModel is the provider's, as ARM names it.
-func (i *Instance) TrustModel() string {
-	if i.Isolated {
-		return "Isolated"
-	}
-	return "AAD"
-}
+func (i *Instance) TrustModel() string { return trustModel(i.Isolated) }
 
 // OpenTPM reports whether /attest/Tpm is open to callers without a token (management.md section 4.4).
 func (i *Instance) OpenTPM() bool {
-	return cmp.Or(i.TPMAttestationAuthentication, "Enabled") == "Disabled"
+	return cmp.Or(i.Settings.TPMAttestationAuthentication, i.TPMAttestationAuthentication) == disabled
 }
 
 // Private reports whether callers from public addresses are refused (management.md section 9).

@@ -45,20 +45,25 @@ func TestInvalidProvidersAreRefused(t *testing.T) {
 	}
 	bad, disabled := "enabled", "Disabled"
 	for what, spec := range map[string]Spec{
-		"location":        {Location: strings.Repeat("x", maxText+1)},
-		"number of tags":  {Tags: many},
-		"length of a tag": {Tags: map[string]string{"a": strings.Repeat("x", maxTagValue+1)}},
-		"switch":          {PublicNetworkAccess: &bad},
-		"other switch":    {TPMAttestationAuthentication: &bad},
-		"unknown setting": {Settings: jsontext.Value(`{"strickt":true}`)},
-		"setting twice":   {Settings: jsontext.Value(`{"strict":true,"strict":false}`)},
-		"a limit":         {Settings: jsontext.Value(`{"collateral_grace":"1h"}`)},
-		"own member":      {Settings: jsontext.Value(`{"publicNetworkAccess":"Disabled"}`)},
-		"waiver":          {Settings: jsontext.Value(`{"tcb_accepted_statuses":{"OutOfDate":""}}`)},
-		"no object":       {Settings: jsontext.Value(`[]`)},
-		"too large":       {Settings: jsontext.Value(`{"tcb_refused_advisories":["` + strings.Repeat("x", maxSettings) + `"]}`)},
-		"certificate":     {Signers: [][]byte{{1, 2, 3}}},
-		"signers":         {Signers: make([][]byte, MaxSigners+1)},
+		"location":         {Location: strings.Repeat("x", maxLocation+1)},
+		"no location":      {Location: "a.b"},
+		"subscription":     {Subscription: strings.Repeat("x", maxScope+1)},
+		"resource group":   {ResourceGroup: "a/b"},
+		"isolated by name": {TrustModel: "Isolated"},
+		"trust model":      {TrustModel: "Other"},
+		"number of tags":   {Tags: many},
+		"length of a tag":  {Tags: map[string]string{"a": strings.Repeat("x", maxTagValue+1)}},
+		"switch":           {PublicNetworkAccess: &bad},
+		"other switch":     {TPMAttestationAuthentication: &bad},
+		"unknown setting":  {Settings: jsontext.Value(`{"strickt":true}`)},
+		"setting twice":    {Settings: jsontext.Value(`{"strict":true,"strict":false}`)},
+		"a limit":          {Settings: jsontext.Value(`{"collateral_grace":"1h"}`)},
+		"own member":       {Settings: jsontext.Value(`{"publicNetworkAccess":"Disabled"}`)},
+		"waiver":           {Settings: jsontext.Value(`{"tcb_accepted_statuses":{"OutOfDate":""}}`)},
+		"no object":        {Settings: jsontext.Value(`[]`)},
+		"too large":        {Settings: jsontext.Value(`{"tcb_refused_advisories":["` + strings.Repeat("x", maxSettings) + `"]}`)},
+		"certificate":      {Signers: [][]byte{{1, 2, 3}}},
+		"signers":          {Signers: make([][]byte, MaxSigners+1)},
 	} {
 		spec.Name = "other"
 		if err := l.Create(t.Context(), spec, byName, l.author()); !errors.Is(err, ErrInvalid) {
@@ -66,7 +71,8 @@ func TestInvalidProvidersAreRefused(t *testing.T) {
 		}
 	}
 	l.create("other", func(s *Spec) {
-		s.Location, s.PublicNetworkAccess = strings.Repeat("x", maxText), &disabled
+		s.Location, s.PublicNetworkAccess, s.TrustModel = strings.Repeat("X ", maxLocation), &disabled, "aad"
+		s.Subscription, s.ResourceGroup = strings.Repeat("x", maxScope), "Rg_(1).x-"
 		s.Tags = map[string]string{strings.Repeat("n", maxTagName): strings.Repeat("v", maxTagValue)}
 		s.Settings = jsontext.Value(`{"strict":true,"tcb_accepted_statuses":{"OutOfDate":"2030-01-31"}}`)
 	})
@@ -95,13 +101,13 @@ func TestUpdateAndDelete(t *testing.T) {
 		t.Errorf("on an old version: %v", err)
 	}
 	for what, err := range map[string]error{
-		"update": l.Update(t.Context(), l.at(Default), Spec{}, l.author()), "delete": l.Delete(t.Context(), l.at(Default), l.author()),
+		"update": l.Update(t.Context(), l.at(Default), Spec{}, l.author()), "delete": l.Delete(t.Context(), l.at(Default), 0, l.author()),
 	} {
 		if !errors.Is(err, ErrConfigured) {
 			t.Errorf("%s of the default provider: %v", what, err)
 		}
 	}
-	l.must(l.Delete(t.Context(), now, l.author()))
+	l.must(l.Delete(t.Context(), now, 0, l.author()))
 	if _, ok := l.ByName("other"); ok {
 		t.Error("it is still in service")
 	}

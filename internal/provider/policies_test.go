@@ -35,7 +35,7 @@ func TestTrustModels(t *testing.T) {
 	known, stranger := newSigner(t, "known"), newSigner(t, "stranger")
 	l.create("isolated", signedBy(known))
 	l.create("aad")
-	l.create("shared", func(s *Spec) { s.Shared = true })
+	l.create("shared", func(s *Spec) { s.Shared = new(true) })
 	tampered := []byte(strings.Replace(string(known.policy(t, permits)), ".e", ".f", 1))
 	reset, err := known.Reset()
 	l.must(err)

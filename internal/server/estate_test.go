@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -113,7 +114,7 @@ func (e *estate) addProviders(t testing.TB, others []store.Provider) {
 	}
 	err = kept.Write(t.Context(), func(tx *store.Tx) error {
 		for _, p := range others {
-			p.ID, p.URL, p.Isolated = provider.NewID(), e.sites[p.Name].URL, len(p.Signers) > 0
+			p.ID, p.URL, p.Isolated = provider.NewID(), cmp.Or(p.URL, e.sites[p.Name].URL), len(p.Signers) > 0
 			e.ids[p.Name] = p.ID
 			if err := tx.AddProvider(p); err != nil {
 				return err

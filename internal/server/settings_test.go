@@ -83,7 +83,7 @@ func TestSettings(t *testing.T) {
 		{"waiver of another status", accept("OutOfDate", day(1)), []func(*assaytest.Scenario){level("Revoked")}, nil, 400, invalid, below, []string{"found Revoked"}},
 		{"waiver that has ended", accept("OutOfDate", day(-1)), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"expected TCB status OutOfDate until " + day(-1) + ", found OutOfDate"}},
 		{"waiver that ends today", accept("OutOfDate", day(0)), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, nil},
-		{"waiver under strict", strict(accept("OutOfDate", day(1))), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"found OutOfDate"}},
+		{"waiver under strict", strict(accept("OutOfDate", day(1))), []func(*assaytest.Scenario){level("OutOfDate")}, nil, 400, invalid, below, []string{"expected TCB status none (waivers do not count under strict), found OutOfDate", "tcb_accepted_statuses"}},
 
 		{"evaluation number reached", provider.Settings{TCBMinEvaluationNumber: 17}, nil, nil, 200, "", "", nil},
 		{"evaluation number too low", provider.Settings{TCBMinEvaluationNumber: 18}, nil, nil, 400, invalid, below, []string{"tcb_min_evaluation_number", "18 or more", "found 17"}},
@@ -94,29 +94,29 @@ func TestSettings(t *testing.T) {
 
 		{"debuggable", provider.Settings{}, []func(*assaytest.Scenario){debuggable}, nil, 200, "", "", nil},
 		{"debuggable refused", provider.Settings{RefuseDebuggable: true}, []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: ", "refuse_debuggable", "expected", "found"}},
-		{"debuggable under strict", strict(provider.Settings{}), []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: "}},
+		{"debuggable under strict", strict(provider.Settings{}), []func(*assaytest.Scenario){debuggable}, nil, 400, invalid, "", []string{"debuggable: ", "refuse_debuggable, on by strict"}},
 
 		{"report data with a tail", provider.Settings{}, []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 200, "", "", nil},
 		{"tail refused", provider.Settings{RequireZeroReportDataTail: true}, []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: ", "require_zero_report_data_tail", "expected 32 zero bytes, found 00"}},
-		{"tail under strict", strict(provider.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: "}},
+		{"tail under strict", strict(provider.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, []any{"runtimeData", data("x", "Binary")}, 400, invalid, "", []string{"runtime-data: ", "require_zero_report_data_tail, on by strict"}},
 		{"tail without runtime data", strict(provider.Settings{}), []func(*assaytest.Scenario){binds("x"), tail}, nil, 200, "", "", nil},
 
 		{"draft", provider.Settings{}, nil, []any{"draftPolicyForAttestation", permitAll}, 200, "", "", nil},
 		{"draft refused", provider.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy"}},
-		{"draft under strict", strict(provider.Settings{}), nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy"}},
+		{"draft under strict", strict(provider.Settings{}), nil, []any{"draftPolicyForAttestation", permitAll}, 400, "InvalidOperation", "", []string{"allow_draft_policy", "strict"}},
 		{"broken draft where none is allowed", provider.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", "version"}, 400, "InvalidOperation", "", nil},
 		{"empty draft where none is allowed", provider.Settings{AllowDraftPolicy: &no}, nil, []any{"draftPolicyForAttestation", ""}, 200, "", "", nil},
 
 		{"TCB info past its date", provider.Settings{}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", []string{"TCB info for FMSPC A55A79000000", "nextUpdate", "collateral_expiry=enforce"}},
 		{"the same, pinned", provider.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
-		{"the same, pinned under strict", strict(provider.Settings{CollateralExpiry: "pinned"}), []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", nil},
+		{"the same, pinned under strict", strict(provider.Settings{CollateralExpiry: "pinned"}), []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 503, unavailable, "", []string{"collateral_expiry=enforce"}},
 		{"the same, within the grace", provider.Settings{CollateralGrace: 72 * time.Hour}, []func(*assaytest.Scenario){fault(t, "tcb-info-expired")}, nil, 200, "", "", nil},
 		{"CRL past its date, pinned", provider.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
 		{"CRL past its date, within the grace", provider.Settings{CollateralGrace: 96 * time.Hour}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
 		{"issued in the future, pinned", provider.Settings{CollateralExpiry: "pinned"}, []func(*assaytest.Scenario){fault(t, "tcb-info-not-yet-valid")}, nil, 503, unavailable, "", []string{day(2)}},
 
 		{"CRL past its date, none required", provider.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 200, "", "", nil},
-		{"the same under strict", strict(provider.Settings{RequireCRLs: &no}), []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL"}},
+		{"the same under strict", strict(provider.Settings{RequireCRLs: &no}), []func(*assaytest.Scenario){fault(t, "pck-crl-expired")}, nil, 503, unavailable, "", []string{"PCK CRL", "require_crls"}},
 		{"revoked, no CRL required", provider.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
 
 		{"revoked by a CRL past its date, none required", provider.Settings{RequireCRLs: &no}, []func(*assaytest.Scenario){revokedPCK, fault(t, "pck-crl-expired")}, nil, 400, invalid, "", []string{"revoked: the PCK certificate is revoked"}},
@@ -173,7 +173,7 @@ func TestMissingCRLs(t *testing.T) {
 		s.pcs.Fail(assaytest.RootCRL, assaytest.Failure{Status: http.StatusNotFound})
 		a := s.attest(t, s.scenario())
 		if !tt.ok {
-			a.refused(t, http.StatusServiceUnavailable, "CollateralUnavailable", "", "CRL")
+			a.refused(t, http.StatusServiceUnavailable, "CollateralUnavailable", "", "CRL", "require_crls")
 			continue
 		}
 		hashes, ok := a.claims(t)["x-ms-sgx-collateral"].(map[string]any)

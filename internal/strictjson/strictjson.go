@@ -60,6 +60,24 @@ func Folded(b []byte, v any) error {
 	return typed(json.Unmarshal(lower, v))
 }
 
+// Members gives the members of the object b, whose names are matched without regard to the case of ASCII letters and given in
+// lower case. What they hold is as it was: for members in which case counts. null has no members.
+func Members(b []byte) (map[string]jsontext.Value, error) {
+	var exact map[string]jsontext.Value
+	if err := Exact(b, &exact); err != nil {
+		return nil, err
+	}
+	members := make(map[string]jsontext.Value, len(exact))
+	for name, value := range exact {
+		lower := LowerASCII(name)
+		if members[lower] != nil {
+			return nil, fmt.Errorf("JSON: duplicate member %q, in two cases", lower)
+		}
+		members[lower] = value
+	}
+	return members, nil
+}
+
 // Elements gives the elements of the array b to read, one by one and unread, so that the limits hold for each of them
 // and not for the whole. It ends with the first error of read.
 func Elements(b []byte, read func(element []byte) error) error {

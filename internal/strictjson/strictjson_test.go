@@ -151,3 +151,21 @@ func TestErrorsSpeakOfJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestMembersFoldTheirNamesOnly: what a member holds may have names in which case counts, such as tags (management.md section 4.1).
+func TestMembersFoldTheirNamesOnly(t *testing.T) {
+	got, err := Members([]byte(`{"Tags":{"Env":"X"},"n":null,"K":1}`))
+	if err != nil || len(got) != 3 || string(got["tags"]) != `{"Env":"X"}` || string(got["n"]) != "null" {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if none, err := Members([]byte("null")); err != nil || len(none) != 0 {
+		t.Errorf("null: %v, %v", none, err)
+	}
+	for in, want := range map[string]string{
+		``: "empty", `[]`: "expected an object", `{"a":1,"A":2}`: "duplicate", `{"a":1,"a":2}`: "duplicate", `{"a":{"b":1,"b":2}}`: "duplicate", `{} {}`: "after",
+	} {
+		if _, err := Members([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", in, err, want)
+		}
+	}
+}

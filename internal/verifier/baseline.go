@@ -55,6 +55,14 @@ func (b *Baseline) Check() error {
 
 func (b *Baseline) zeroTail() bool { return b.ZeroReportDataTail || b.Strict }
 
+// named names the setting behind a refusal, and strict where that alone turned it on.
+func named(setting string, on bool) string {
+	if on {
+		return setting
+	}
+	return setting + ", on by strict,"
+}
+
 // options are those of the verification; strict lets every date count.
 func (b *Baseline) options(at time.Time, expiry dcap.Expiry) dcap.Options {
 	opt := dcap.Options{At: at, Expiry: expiry, Grace: b.CollateralGrace, WithoutCRLs: b.WithoutCRLs}
@@ -70,7 +78,7 @@ func (b *Baseline) options(at time.Time, expiry dcap.Expiry) dcap.Options {
 // accept decides whether the facts about v earn a token.
 func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
 	if v.Report.Debug() && (b.RefuseDebuggable || b.Strict) {
-		return evidence.Refuse(evidence.Debuggable, "the enclave is debuggable, which the provider's setting refuse_debuggable forbids").
+		return evidence.Refuse(evidence.Debuggable, "the enclave is debuggable, which the provider's setting %s forbids", named("refuse_debuggable", b.RefuseDebuggable)).
 			Want("ATTRIBUTES without DEBUG", "DEBUG set").Do("build and sign the enclave without debug support")
 	}
 	if !b.accepts(v.Status, at) {
@@ -111,15 +119,21 @@ func (b *Baseline) list() string {
 		return "UpToDate or SWHardeningNeeded"
 	}
 	var words []string
+	disregarded := ""
 	for _, status := range slices.Sorted(maps.Keys(b.AcceptedStatuses)) {
 		switch until := b.AcceptedStatuses[status]; {
 		case until.IsZero():
 			words = append(words, string(status))
-		case !b.Strict:
+		case b.Strict:
+			disregarded = " (waivers do not count under strict)"
+		default:
 			words = append(words, string(status)+" until "+until.Format(time.DateOnly))
 		}
 	}
-	return strings.Join(words, " or ")
+	if len(words) == 0 {
+		words = []string{"none"}
+	}
+	return strings.Join(words, " or ") + disregarded
 }
 
 // below starts the refusal of a platform that verifies but is not good enough; the text is the real service's.

@@ -55,7 +55,8 @@ func (v *Verifier) bindRuntimeData(d *Data, e *sgx.Verified) error {
 	}
 	tail := e.Report.ReportData[sha256.Size:]
 	if v.cfg.Baseline.zeroTail() && !bytes.Equal(tail, make([]byte, len(tail))) {
-		return evidence.Refuse(evidence.RuntimeData, "the upper half of the report data is not zero (require_zero_report_data_tail)").
+		setting := named("require_zero_report_data_tail", v.cfg.Baseline.ZeroReportDataTail)
+		return evidence.Refuse(evidence.RuntimeData, "the upper half of the report data is not zero, which the provider's setting %s forbids", setting).
 			Want("32 zero bytes", hex.EncodeToString(tail)).Do("leave the upper half zero in the enclave")
 	}
 	return nil

@@ -1,11 +1,13 @@
 package verifier
 
 import (
+	"encoding/hex"
 	"slices"
 	"strings"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/b64"
 	"github.com/assay-attestation/assay/policy"
 	"github.com/assay-attestation/assay/result"
 )
@@ -15,6 +17,7 @@ const (
 	claimTCBIdentifier = "x-ms-sgx-tcbidentifier"
 	claimVersion       = "x-ms-ver"
 	claimPolicyHash    = "x-ms-policy-hash"
+	claimOldPolicyHash = "maa-policyHash" // of 2018-09-01-preview (tokens.md section 11)
 	claimPolicy        = "x-ms-policy"
 	claimPolicySigner  = "x-ms-policy-signer"
 	claimExpired       = "ext-collateral-expired"
@@ -31,6 +34,12 @@ func serviceClaims(v *sgx.Verified, bound []evidence.Claim, baseline string, p P
 		claims = append(claims, evidence.Claim{Name: claimPolicySigner, Value: p.Signer})
 	}
 	return claims
+}
+
+// oldPolicyHash writes the hash of a policy in hex.
+func oldPolicyHash(hash string) (string, error) {
+	b, err := b64.Decode(hash)
+	return hex.EncodeToString(b), err
 }
 
 // Incoming returns the claims over which Appraise evaluates p, for callers that verify evidence without a service. The

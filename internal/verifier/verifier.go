@@ -59,6 +59,8 @@ type Request struct {
 	InitData    *Data   // nil: none sent
 	Nonce       *string // echoed in the token
 	At          time.Time
+	// Preview is a request of api version 2018-09-01-preview, whose tokens name the policy as they did then, too.
+	Preview bool
 	// Record is filled with what is learned, for whoever asks why; nil: nobody will. What is decided does not depend on it.
 	Record *explain.Record
 }
@@ -103,8 +105,11 @@ func (v *Verifier) Appraise(ctx context.Context, r Request) (*Permit, error) {
 // Rehearse judges the evidence of r as Appraise does, but under a draft policy. The error is [ErrNoDrafts] where the
 // provider does not allow drafts.
 func (v *Verifier) Rehearse(ctx context.Context, r Request, draft []byte) (*Rehearsal, error) {
-	if !v.cfg.Baseline.AllowDraftPolicy || v.cfg.Baseline.Strict {
+	switch {
+	case !v.cfg.Baseline.AllowDraftPolicy:
 		return nil, ErrNoDrafts
+	case v.cfg.Baseline.Strict:
+		return nil, fmt.Errorf("%w: strict turned it off", ErrNoDrafts)
 	}
 	if r.Record == nil {
 		r.Record = &explain.Record{}
@@ -151,7 +156,11 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims re
 	if err != nil {
 		return nil, err
 	}
-	return tokenClaims(service, outcome.Issued()), nil
+	claims = tokenClaims(service, outcome.Issued())
+	if r.Preview {
+		claims[claimOldPolicyHash], err = oldPolicyHash(p.Hash())
+	}
+	return claims, err
 }
 
 // note records the refusal that ended an appraisal, unless the check that made it did.

@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/assay-attestation/assay/internal/vectortest"
@@ -83,21 +82,18 @@ func pythonCommand(t *testing.T, program string, s *stage) *exec.Cmd {
 	return cmd
 }
 
-// javaCommand runs the program from its source. Maven keeps what it fetches in its own repository.
+// javaCommand runs the program from its source.
 func javaCommand(t *testing.T, program string, s *stage) *exec.Cmd {
-	dir := t.TempDir()
-	classpath, trust := filepath.Join(dir, "classpath"), filepath.Join(dir, "trust.p12")
-	run(t, exec.Command("mvn", "--quiet", "--batch-mode", "--file", "java/pom.xml",
-		"dependency:build-classpath", "-Dmdep.outputFile="+classpath))
+	dir := installed(t, "java", []string{"java/pom.xml"}, func(dir string) {
+		run(t, exec.Command("mvn", "--quiet", "--batch-mode", "--file", filepath.Join(dir, "pom.xml"),
+			"dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(dir, "jars")))
+	})
+	trust := filepath.Join(t.TempDir(), "trust.p12")
 	for i, file := range s.cas {
 		run(t, exec.Command("keytool", "-importcert", "-noprompt", "-alias", strconv.Itoa(i), "-file", file,
 			"-storetype", "PKCS12", "-keystore", trust, "-storepass", "changeit"))
 	}
-	jars, err := os.ReadFile(classpath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return exec.Command("java", "-cp", strings.TrimSpace(string(jars)),
+	return exec.Command("java", "-cp", filepath.Join(dir, "jars", "*"),
 		"-Djavax.net.ssl.trustStore="+trust, "-Djavax.net.ssl.trustStorePassword=changeit", program, s.plan)
 }
 

@@ -28,8 +28,10 @@ import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import reactor.core.publisher.Mono;
 
@@ -44,6 +46,7 @@ public final class Admin {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final JsonNode plan;
+    private final Map<String, AttestationAdministrationClient> clients = new HashMap<>();
     private int passed;
     private int failed;
 
@@ -60,8 +63,7 @@ public final class Admin {
         System.exit(suite.failed > 0 || suite.passed == 0 ? 1 : 0);
     }
 
-    private AttestationAdministrationClient connect(JsonNode step) {
-        String token = plan.get("tokens").get(text(step, "token")).asText();
+    private AttestationAdministrationClient connect(String token) {
         return new AttestationAdministrationClientBuilder()
                 .endpoint(text(plan, "issuer"))
                 .credential(context -> Mono.just(new AccessToken(token, OffsetDateTime.now().plusHours(1))))
@@ -81,7 +83,8 @@ public final class Admin {
     }
 
     private void run(JsonNode step) throws Exception {
-        AttestationAdministrationClient client = connect(step);
+        AttestationAdministrationClient client = clients.computeIfAbsent(
+                text(plan.get("tokens"), text(step, "token")), this::connect);
         AttestationType type = AttestationType.fromString(text(step, "type"));
         switch (text(step, "do")) {
             case "get" -> equal("policy", client.getAttestationPolicy(type), text(step, "policy"));
