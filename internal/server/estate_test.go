@@ -100,11 +100,7 @@ func (e *estate) configure(t testing.TB, cfg config.Config, names []string) {
 // addProviders puts providers into the store before the service starts, which makes their keys.
 func (e *estate) addProviders(t testing.TB, others []store.Provider) {
 	t.Helper()
-	dsn, err := server.StoreName(e.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept, err := store.Open(t.Context(), dsn)
+	kept, err := store.Open(t.Context(), filepath.Join(e.cfg.Data, server.StoreFile))
 	if err != nil {
 		t.Fatal(err)
 	}
