@@ -70,7 +70,7 @@ func (e *estate) configure(t testing.TB, cfg config.Config, names []string) {
 	t.Helper()
 	cfg.URL, cfg.InsecureHTTP = e.sites[provider.Default].URL, !cfg.Dev // TLS is that of the sites
 	if cfg.Data == "" {
-		cfg.Data = t.TempDir()
+		cfg.Data = dataFolder(t, cfg)
 	}
 	if cfg.Limits.Denied == (config.Rate{}) {
 		cfg.Limits.Denied.PerSecond = -1
