@@ -19,7 +19,10 @@ func TestListenerOfADeletedProviderGivesItsAddressFree(t *testing.T) {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l := &listeners{log: slog.New(slog.DiscardHandler), make: func(h http.Handler) *http.Server { return &http.Server{Handler: h} }}
+	l := &listeners{
+		log: slog.New(slog.DiscardHandler), make: func(h http.Handler) *http.Server { return &http.Server{Handler: h} },
+		wrap: func(l net.Listener) (net.Listener, error) { return l, nil },
+	}
 	l.begin(&server.Server{})
 	defer l.end()
 	for _, provider := range []string{"deleted", "new"} {

@@ -21,7 +21,7 @@ type access struct {
 	side       auth.Audience
 	scope      scope
 	open       openTo                          // the providers of which it needs no token; nil: none
-	closed     func(*provider.Instance) string // what a refusal says of the settings behind open
+	closed     func(*provider.Instance) string // what WWW-Authenticate says of the setting behind open; the body is as recorded
 }
 
 // scope is what the permission must be for.
@@ -47,9 +47,9 @@ func readsPolicy() access {
 	a := needs(auth.Read)
 	a.open, a.closed = (*provider.Instance).OpenPolicies, func(i *provider.Instance) string {
 		if i.Settings.Strict && (i.Shared || i.Settings.AnonymousPolicyRead) {
-			return " (the provider's setting strict is on, which overrules anonymous_policy_read)"
+			return "the provider's setting strict is on, which overrules anonymous_policy_read"
 		}
-		return " (the provider's setting anonymous_policy_read is off)"
+		return "the provider's setting anonymous_policy_read is off"
 	}
 	return a
 }
@@ -58,17 +58,9 @@ func readsPolicy() access {
 func tpmAccess() access {
 	a := needs(auth.Read)
 	a.open, a.closed = (*provider.Instance).OpenTPM, func(*provider.Instance) string {
-		return " (the provider's setting tpmAttestationAuthentication is Enabled)"
+		return "the provider's setting tpmAttestationAuthentication is Enabled"
 	}
 	return a
-}
-
-// hint says why a caller needs a token for the provider, if a setting of it is why.
-func (a access) hint(i *provider.Instance) string {
-	if a.closed == nil {
-		return ""
-	}
-	return a.closed(i)
 }
 
 func (a access) name() string {
@@ -92,7 +84,7 @@ func (s *Service) admit(r *request, h http.Header) error {
 	case err != nil:
 		if refused, ok := errors.AsType[*auth.Refused](err); ok {
 			h.Set("WWW-Authenticate", s.challenge(r))
-			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s: %v", shorten(r.URL.Path, maxQuoted), a.hint(r.at), refused)
+			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token: %v", shorten(r.URL.Path, maxQuoted), refused)
 		}
 		return err
 	}
@@ -134,14 +126,18 @@ func (s *Service) may(r *request, p auth.Permission) bool {
 // (api.md section 5).
 func (s *Service) challenge(r *request) string {
 	uri := cmp.Or(s.Auth.AuthorizationURI(), r.at.URL+"/development")
-	return fmt.Sprintf("Bearer authorization_uri=%q, resource=%q", uri, auth.DefaultAudiences(r.op.access.side)[0])
+	header := fmt.Sprintf("Bearer authorization_uri=%q, resource=%q", uri, auth.DefaultAudiences(r.op.access.side)[0])
+	if closed := r.op.access.closed; closed != nil {
+		header += fmt.Sprintf(", error_description=%q", closed(r.at))
+	}
+	return header
 }
 
 // unauthorized is the refusal of whoever may not do an operation, in the words of Microsoft's service.
 func unauthorized(r *request, c *auth.Caller) error {
 	path := shorten(r.URL.Path, maxQuoted)
 	if c == nil {
-		return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s", path, r.op.access.hint(r.at))
+		return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token", path)
 	}
 	return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token of a caller with the permission %s for it: %s does not have it; ask whoever maps roles for this service.",
 		path, r.op.access.permission, c)
