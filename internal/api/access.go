@@ -175,7 +175,11 @@ func (s *Service) deny(r *request, e *event, p *problem) {
 		return
 	}
 	if denied || r.caller == nil {
-		if retry, ok := s.Limits.Denied.Allow(ratelimit.AddressKey(r.RemoteAddr), s.Clock()); !ok {
+		retry, ok := s.Limits.Denied.Allow(ratelimit.AddressKey(r.RemoteAddr), s.Clock())
+		if ok {
+			retry, ok = s.Limits.AllDenied.Allow("", s.Clock())
+		}
+		if !ok {
 			*p = *tooMany(retry).(*problem)
 			e.status, e.code = p.status, p.code
 			return

@@ -64,6 +64,7 @@ type Config struct {
 type Limits struct {
 	Address    *ratelimit.Limiter // requests by address
 	Denied     *ratelimit.Limiter // refused credentials by address; each costs an entry of the audit trail
+	AllDenied  *ratelimit.Limiter // refused credentials of all addresses together
 	Management *ratelimit.Limiter // operations that need permission, by caller
 }
 

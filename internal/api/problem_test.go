@@ -114,7 +114,7 @@ func bare(t *testing.T, log *slog.Logger) *Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Config{Logger: log, Clock: time.Now, Limits: Limits{none, none, none}})
+	return New(Config{Logger: log, Clock: time.Now, Limits: Limits{none, none, none, none}})
 }
 
 // TestPanicIsAnsweredAndLogged has an operation panic: the client learns nothing, the log all.

@@ -80,6 +80,7 @@ client_ca: clients.pem
 rate_limits:
   address: {per_second: 100, burst: 200}
   denied: {per_second: 1, burst: 2}
+  all_denied: {per_second: 5, burst: 6}
   management: {per_second: 3, burst: 4}
 audit: {file: audit.jsonl, stdout: true, attest: true}
 ops_listen: 127.0.0.1:9464
@@ -119,7 +120,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			}},
 			ClientCerts: auth.ClientCerts{Rules: []auth.CertRule{{URI: "spiffe://x", Role: auth.Reader, Providers: []string{"default"}}}},
 		},
-		ClientCA: "clients.pem", Drain: 5 * time.Second, Limits: Limits{Rate{100, 200}, Rate{1, 2}, Rate{3, 4}}, Audit: Audit{"audit.jsonl", true, true},
+		ClientCA: "clients.pem", Drain: 5 * time.Second, Limits: Limits{Rate{100, 200}, Rate{1, 2}, Rate{5, 6}, Rate{3, 4}}, Audit: Audit{"audit.jsonl", true, true},
 		OpsListen: "127.0.0.1:9464", ProxyProtocol: []string{"192.0.2.0/24", "2001:db8::1"}, Preview2018: &no, ARMFacade: true, PolicyBody: 4096,
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -147,7 +147,7 @@ func (i *Instance) Verifiable() map[evidence.Type]verifier.Policy {
 	policies := map[evidence.Type]verifier.Policy{}
 	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
 		if p := i.policies[string(t)]; p != nil && p.Policy != nil {
-			policies[t] = verifier.Policy{Policy: p.Policy, Signer: p.Signer}
+			policies[t] = verifier.Policy{Policy: p.Policy, Signer: p.Signer, Baseline: p.Baseline}
 		}
 	}
 	return policies

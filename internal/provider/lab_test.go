@@ -127,9 +127,13 @@ func byName(name, _ string, _ []store.Provider) (string, string, error) {
 type signer struct {
 	*policyjws.KeySigner
 	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
 }
 
-func newSigner(t *testing.T, name string) signer {
+func newSigner(t *testing.T, name string) signer { return signer{}.issues(t, name) }
+
+// issues makes a signer that s certifies, or that certifies itself if s is nobody.
+func (s signer) issues(t *testing.T, name string) signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -139,7 +143,11 @@ func newSigner(t *testing.T, name string) signer {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour),
 		BasicConstraintsValid: true, IsCA: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	parent, by := template, key
+	if s.cert != nil {
+		parent, by = s.cert, s.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,11 +155,11 @@ func newSigner(t *testing.T, name string) signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := policyjws.NewKeySigner(key, []*x509.Certificate{cert}, "")
+	made, err := policyjws.NewKeySigner(key, []*x509.Certificate{cert}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signer{s, cert}
+	return signer{made, cert, key}
 }
 
 // policy is a signed policy that issues a claim of this value.

@@ -134,7 +134,22 @@ func authorize(record store.Provider, jws *policyjws.Parsed) (*x509.Certificate,
 	if err != nil {
 		return nil, err
 	}
-	return trusted.Certificates()[0], nil
+	signer := trusted.Certificates()[0]
+	if jws.Operation() == policyjws.ChangeSigners && !isOne(signers, signer) {
+		return nil, &policyjws.Refusal{
+			Reason: policyjws.Signer, Problem: "the key is certified by a signer, and is none itself",
+			Expected: "a change of signers signed with the key of one of them", Found: policyjws.Thumbprint(signer),
+		}
+	}
+	return signer, nil
+}
+
+// isOne reports whether a certificate has the key of one of the signers. Only they decide who else is one (api.md section 9.2): whoever
+// a CA among them certifies may sign policies, no more.
+func isOne(signers []*x509.Certificate, cert *x509.Certificate) bool {
+	return slices.ContainsFunc(signers, func(s *x509.Certificate) bool {
+		return bytes.Equal(s.RawSubjectPublicKeyInfo, cert.RawSubjectPublicKeyInfo)
+	})
 }
 
 // put writes the next version of a policy. Whether its JWS may be set is judged by the signers of that very moment.

@@ -158,6 +158,23 @@ func TestSigners(t *testing.T) {
 	}
 }
 
+// TestWhomACASignerCertifiesSignsPoliciesOnly: otherwise it could remove the CA.
+func TestWhomACASignerCertifiesSignsPoliciesOnly(t *testing.T) {
+	l := newLab(t)
+	ca := newSigner(t, "ca")
+	leaf := ca.issues(t, "leaf")
+	i := l.create("isolated", signedBy(ca))
+	_, err := l.SetPolicy(t.Context(), i, Upload{Type: "SgxEnclave", Body: leaf.policy(t, permits)}, l.author())
+	l.must(err)
+	if _, err := l.AddSigner(t.Context(), i, leaf.change(t, leaf.cert), l.author()); reason(err) != policyjws.Signer {
+		t.Errorf("a leaf made itself a signer: %v", err)
+	}
+	_, err = l.AddSigner(t.Context(), i, ca.change(t, leaf.cert), l.author())
+	l.must(err)
+	_, err = l.RemoveSigner(t.Context(), i, leaf.change(t, ca.cert), l.author())
+	l.must(err)
+}
+
 func TestSignersAreBounded(t *testing.T) {
 	l := newLab(t)
 	var all []signer

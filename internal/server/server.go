@@ -209,22 +209,19 @@ func (s *Server) openAPI() error {
 
 // newLimits makes the rate limits of a configuration.
 func newLimits(c config.Limits) (l api.Limits, err error) {
-	usual := []config.Rate{{}, {PerSecond: 5, Burst: 100}, {PerSecond: 200, Burst: 1000}}
-	for n, r := range []config.Rate{c.Address, c.Denied, c.Management} {
-		if r == (config.Rate{}) {
-			r = usual[n]
-		}
-		limits, err := ratelimit.New(max(0, r.PerSecond), cmp.Or(r.Burst, 1), 0)
-		if err != nil {
+	for _, one := range []struct {
+		to    **ratelimit.Limiter
+		rate  config.Rate
+		usual config.Rate
+	}{
+		{&l.Address, c.Address, config.Rate{}},
+		{&l.Denied, c.Denied, config.Rate{PerSecond: 5, Burst: 100}},
+		{&l.AllDenied, c.AllDenied, config.Rate{PerSecond: 100, Burst: 1000}},
+		{&l.Management, c.Management, config.Rate{PerSecond: 200, Burst: 1000}},
+	} {
+		rate := cmp.Or(one.rate, one.usual)
+		if *one.to, err = ratelimit.New(max(0, rate.PerSecond), cmp.Or(rate.Burst, 1), 0); err != nil {
 			return l, err
-		}
-		switch n {
-		case 0:
-			l.Address = limits
-		case 1:
-			l.Denied = limits
-		case 2:
-			l.Management = limits
 		}
 	}
 	return l, nil
