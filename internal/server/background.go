@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/audit"
@@ -56,7 +58,8 @@ func (s *Server) maintain(ctx context.Context) {
 	}
 }
 
-// maintainKeys makes and drops the signing keys of all providers as the schedule wants it.
+// maintainKeys makes and drops the signing keys of all providers as the schedule wants it, those of each whatever becomes of
+// the others'.
 func (s *Server) maintainKeys(ctx context.Context) error {
 	var all []store.Provider
 	err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
@@ -66,12 +69,13 @@ func (s *Server) maintainKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, p := range all {
 		if _, err := s.keys.Maintain(ctx, p.ID, s.recordKeys(p)); err != nil {
-			return err
+			errs = append(errs, fmt.Errorf("provider %s: %w", p.Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // recordKeys puts each key that came or went into the audit trail.

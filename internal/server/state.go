@@ -73,15 +73,6 @@ func StoreName(cfg config.Config) (string, error) {
 // maxStoreName bounds the URL of a store in bytes.
 const maxStoreName = 4 << 10
 
-// SealKey opens the key of a configuration, which is made if it is the default one and not there.
-func SealKey(cfg config.Config) (*seal.Key, error) {
-	dsn, err := StoreName(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return openSeal(cfg, store.IsPostgres(dsn))
-}
-
 // openSeal opens the key that seals. One for a store that several replicas share is never made: each would make its own.
 func openSeal(cfg config.Config, shared bool) (*seal.Key, error) {
 	if cfg.SealKey != "" {
@@ -117,6 +108,24 @@ func ownRecord(op audit.Operation, now time.Time, before, after string) audit.Re
 		Time: now, Operation: op, Category: audit.AuditEvent, Status: 200, Identity: audit.Identity{ID: "service"},
 		Properties: audit.Properties{Provider: provider.Default, Before: before, After: after},
 	}
+}
+
+// checkSeal refuses a sealing key that is not the one of the store, before anything is written with it: a key that no other
+// replica can use, and a row of the audit trail that does not verify.
+func (s *Server) checkSeal(ctx context.Context) error {
+	return s.store.Read(ctx, func(tx *store.Tx) error {
+		p, err := tx.ProviderNamed(provider.Default)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			_, err = s.keys.Load(tx, p.ID)
+		}
+		if errors.Is(err, seal.ErrUnseal) {
+			err = fmt.Errorf("seal_key: %w; bring back the one that the store was made with", err)
+		}
+		return err
+	})
 }
 
 // ensureDefault makes the provider that the configuration describes, and its first key.
