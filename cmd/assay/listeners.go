@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/assay-attestation/assay/internal/auth"
@@ -21,8 +22,14 @@ type listeners struct {
 	mu      sync.Mutex
 	service *server.Server // nil: not ready yet
 	wanted  []server.Listener
-	open    map[server.Listener]*http.Server
+	open    map[server.Listener]*ownListener
 	work    sync.WaitGroup
+}
+
+// ownListener is an open listener.
+type ownListener struct {
+	*http.Server
+	closed chan struct{} // when the address is free again; requests may be under way still
 }
 
 // set opens and closes what is needed for these to be the listeners.
@@ -39,24 +46,30 @@ func (l *listeners) set(wanted []server.Listener) {
 func (l *listeners) begin(s *server.Server) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.service, l.open = s, map[server.Listener]*http.Server{}
+	l.service, l.open = s, map[server.Listener]*ownListener{}
 	l.follow()
 }
 
+// follow closes first: a new provider may have the address of one that was deleted.
 func (l *listeners) follow() {
-	keep := map[server.Listener]bool{}
+	for w := range l.open {
+		if !slices.Contains(l.wanted, w) {
+			l.close(w)
+		}
+	}
 	for _, w := range l.wanted {
-		keep[w] = true
 		if l.open[w] == nil {
 			l.start(w)
 		}
 	}
-	for w, s := range l.open {
-		if !keep[w] {
-			delete(l.open, w)
-			l.work.Go(func() { shutDown(s, l.log) })
-		}
-	}
+}
+
+// close closes one listener. The requests under way have until shutdownTime.
+func (l *listeners) close(w server.Listener) {
+	o := l.open[w]
+	delete(l.open, w)
+	l.work.Go(func() { shutDown(o.Server, l.log) })
+	<-o.closed
 }
 
 // start opens one listener. A provider whose address is taken cannot be reached, which the log says; the others can.
@@ -66,10 +79,11 @@ func (l *listeners) start(w server.Listener) {
 		l.log.Error("the listener of a provider cannot be opened", "provider", w.ProviderID, "address", w.Address, "error", err)
 		return
 	}
-	s := l.make(l.service.For(w.ProviderID))
-	l.open[w] = s
+	o := &ownListener{l.make(l.service.For(w.ProviderID)), make(chan struct{})}
+	l.open[w] = o
 	l.work.Go(func() {
-		if err := serveOn(s, listener); !errors.Is(err, http.ErrServerClosed) {
+		defer close(o.closed)
+		if err := serveOn(o.Server, listener); !errors.Is(err, http.ErrServerClosed) {
 			l.log.Error("the listener of a provider has ended", "provider", w.ProviderID, "address", w.Address, "error", err)
 		}
 	})
@@ -79,9 +93,8 @@ func (l *listeners) start(w server.Listener) {
 func (l *listeners) end() {
 	l.mu.Lock()
 	l.service = nil
-	for w, s := range l.open {
-		delete(l.open, w)
-		l.work.Go(func() { shutDown(s, l.log) })
+	for w := range l.open {
+		l.close(w)
 	}
 	l.mu.Unlock()
 	l.work.Wait()
