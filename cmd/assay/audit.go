@@ -10,10 +10,8 @@ import (
 
 	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/seal"
+	"github.com/assay-attestation/assay/internal/server"
 )
-
-// sealFile is the name of the sealing key in the data folder.
-const sealFile = "seal.key"
 
 // auditReport is the result of audit verify.
 type auditReport struct {
@@ -68,7 +66,7 @@ type auditing struct {
 func runAuditVerify(ctx context.Context, c *call) error {
 	var a auditing
 	c.storeVar(&a.store)
-	c.StringVar(&a.sealKey, "seal-key", "", "`FILE` with the sealing key of the service (default "+sealFile+" in --data)")
+	c.StringVar(&a.sealKey, "seal-key", "", "`FILE` with the sealing key of the service (default "+server.SealFile+" in --data)")
 	c.Func("head", "`SEQ:MAC` that an earlier run printed: nothing up to it may have changed since", func(s string) (err error) {
 		a.head, err = audit.ParseHead(s)
 		return err
@@ -85,7 +83,7 @@ func runAuditVerify(ctx context.Context, c *call) error {
 		return a.verifyStore(ctx, c, key)
 	}
 	if c.isSet("store") || c.isSet("store-file") {
-		return usage("FILE and --store exclude each other; --data may say where %s is", sealFile)
+		return usage("FILE and --store exclude each other; --data may say where %s is", server.SealFile)
 	}
 	return a.verifyFile(ctx, c, key, pos[0])
 }
@@ -93,11 +91,11 @@ func runAuditVerify(ctx context.Context, c *call) error {
 // key opens the sealing key. It is never made: a new one verifies nothing.
 func (a *auditing) key(c *call) (*seal.Key, error) {
 	if a.sealKey == "" && a.store.data == "" {
-		return nil, usage("--seal-key is missing, or --data with %s in it: only the key of the trail verifies it", sealFile)
+		return nil, usage("--seal-key is missing, or --data with %s in it: only the key of the trail verifies it", server.SealFile)
 	}
 	file := a.sealKey
 	if file == "" {
-		file = filepath.Join(a.store.data, sealFile)
+		file = filepath.Join(a.store.data, server.SealFile)
 	}
 	c.reads(file)
 	key, err := seal.Open(file)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/assay-attestation/assay/internal/audit"
+	"github.com/assay-attestation/assay/internal/server"
 	"github.com/assay-attestation/assay/internal/store"
 )
 
@@ -45,10 +46,10 @@ func tamper(t *testing.T, data string, statements ...string) (copied string) {
 	if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(filepath.Join(copied, sealFile), 0o600); err != nil {
+	if err := os.Chmod(filepath.Join(copied, server.SealFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", filepath.Join(copied, storeFile))
+	db, err := sql.Open("sqlite", filepath.Join(copied, server.StoreFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func TestAuditVerifyNamesTheRow(t *testing.T) {
 			broken := tamper(t, data, tt.sql...)
 			for place, args := range map[string][]string{
 				"store": {"--data", broken},
-				"file":  {tempFile(t, "audit.jsonl", tt.lines), "--seal-key", filepath.Join(data, sealFile), "--head", sound.Head},
+				"file":  {tempFile(t, "audit.jsonl", tt.lines), "--seal-key", filepath.Join(data, server.SealFile), "--head", sound.Head},
 			} {
 				var got trailResult
 				o := assay(t, append([]string{"audit", "verify", "--json"}, args...)...)
@@ -134,7 +135,7 @@ func TestAuditShowPrintsRowsAsTheyAre(t *testing.T) {
 	if o.want(t, exitOK, `{"seq":3,`, ""); strings.Count(o.stdout, "\n") != 2 {
 		t.Errorf("got\n%s", o.stdout)
 	}
-	s, err := store.Open(t.Context(), filepath.Join(data, storeFile))
+	s, err := store.Open(t.Context(), filepath.Join(data, server.StoreFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,5 +172,5 @@ func TestAuditRefusals(t *testing.T) {
 		words := strings.Fields(strings.NewReplacer("DATA", data, "FILE", file).Replace(args))
 		assay(t, append([]string{"audit"}, words...)...).want(t, exitUsage, "", want)
 	}
-	assay(t, "audit", "verify", "--data", data, "--seal-key", filepath.Join(another, sealFile)).want(t, exitRefused, "or --seal-key is another trail's", "")
+	assay(t, "audit", "verify", "--data", data, "--seal-key", filepath.Join(another, server.SealFile)).want(t, exitRefused, "or --seal-key is another trail's", "")
 }

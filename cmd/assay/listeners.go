@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
+
+	"github.com/pires/go-proxyproto"
 
 	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/server"
@@ -17,6 +20,7 @@ import (
 // listeners are those that providers have for themselves. They come and go with their providers.
 type listeners struct {
 	make func(http.Handler) *http.Server
+	wrap func(net.Listener) (net.Listener, error)
 	log  *slog.Logger
 
 	mu      sync.Mutex
@@ -75,6 +79,9 @@ func (l *listeners) close(w server.Listener) {
 // start opens one listener. A provider whose address is taken cannot be reached, which the log says; the others can.
 func (l *listeners) start(w server.Listener) {
 	listener, err := net.Listen("tcp", w.Address)
+	if err == nil {
+		listener, err = l.wrap(listener)
+	}
 	if err != nil {
 		l.log.Error("the listener of a provider cannot be opened", "provider", w.ProviderID, "address", w.Address, "error", err)
 		return
@@ -133,4 +140,17 @@ func withClientCAs(c *tls.Config, file string) error {
 	}
 	c.ClientCAs, c.ClientAuth = roots, tls.VerifyClientCertIfGiven
 	return nil
+}
+
+// behindProxies lets connections from the addresses named begin with the PROXY protocol, and wants them to; others may not. The
+// remote address of a connection is then that of the balancer's client.
+func behindProxies(l net.Listener, addresses []string) (net.Listener, error) {
+	if len(addresses) == 0 {
+		return l, nil
+	}
+	policy, err := proxyproto.PolicyFromRanges(addresses, proxyproto.REQUIRE, proxyproto.REJECT)
+	if err != nil {
+		return nil, fmt.Errorf("proxy_protocol: %w", err)
+	}
+	return &proxyproto.Listener{Listener: l, ConnPolicy: policy, ReadHeaderTimeout: headerTime}, nil
 }

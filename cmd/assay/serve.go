@@ -184,7 +184,10 @@ func (r *running) prepare(e *env) (err error) {
 	if err := r.secure(e); err != nil {
 		return err
 	}
-	r.own = &listeners{make: r.httpServer, log: r.log}
+	r.own = &listeners{make: r.httpServer, wrap: r.behindProxies, log: r.log}
+	if r.listener, err = r.behindProxies(r.listener); err != nil {
+		return err
+	}
 	opt.Listen = r.own.set
 	if r.service, err = server.New(r.cfg, opt); err != nil {
 		return err
@@ -192,6 +195,11 @@ func (r *running) prepare(e *env) (err error) {
 	r.http = r.httpServer(r.service)
 	r.own.begin(r.service)
 	return r.openOps()
+}
+
+// behindProxies lets the configured balancers say who their clients are.
+func (r *running) behindProxies(l net.Listener) (net.Listener, error) {
+	return behindProxies(l, r.cfg.ProxyProtocol)
 }
 
 // secure makes the TLS configuration of all listeners.

@@ -13,12 +13,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/assay-attestation/assay/internal/server"
 	"github.com/assay-attestation/assay/internal/store"
 	"github.com/assay-attestation/assay/internal/wholefile"
 )
-
-// storeFile is the name of the SQLite file in the data folder.
-const storeFile = "assay.db"
 
 // storeChoice is the store that a command works on.
 type storeChoice struct {
@@ -29,7 +27,7 @@ type storeChoice struct {
 
 func (c *call) storeVar(s *storeChoice) {
 	c.StringVar(&s.name, "store", "", "`STORE`: a postgres:// URL, or an SQLite file")
-	c.StringVar(&s.data, "data", "", "data folder `DIR` of the service, whose store is "+storeFile)
+	c.StringVar(&s.data, "data", "", "data folder `DIR` of the service, whose store is "+server.StoreFile)
 	c.fileVar(&s.file, "store-file", "`FILE` that holds what --store would say: a URL with a password is not for the command line")
 }
 
@@ -47,7 +45,7 @@ func (s *storeChoice) dsn(c *call) (string, error) {
 	case given > 1:
 		return "", usage("--store, --store-file and --data exclude each other")
 	case s.data != "":
-		return filepath.Join(s.data, storeFile), nil
+		return filepath.Join(s.data, server.StoreFile), nil
 	case s.name != "":
 		return s.name, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-attestation/assay/internal/server"
 	"github.com/assay-attestation/assay/internal/store"
 	"github.com/assay-attestation/assay/internal/store/storetest"
 )
@@ -19,7 +20,7 @@ func storeWithEverything(t *testing.T) (data string) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
 	assay(t, "store", "migrate", "--data", data).want(t, exitOK, "MIGRATED", "")
-	changeStore(t, filepath.Join(data, storeFile), func(tx *store.Tx) error {
+	changeStore(t, filepath.Join(data, server.StoreFile), func(tx *store.Tx) error {
 		return errors.Join(
 			tx.AddProvider(store.Provider{ID: "1", Name: "a", URL: "https://a", Tags: map[string]string{"é": "🦆"}, Signers: [][]byte{{0, 255}}}),
 			tx.AddPolicy(store.Policy{ProviderID: "1", Type: "SgxEnclave", Version: 1, JWS: "a.b.c", Action: "set"}),
@@ -131,7 +132,7 @@ func TestBackupsGoThroughStandardOutputAndInput(t *testing.T) {
 
 func TestStoreCheckNamesFaultsAndRefuses(t *testing.T) {
 	data := storeWithEverything(t)
-	changeStore(t, filepath.Join(data, storeFile), func(tx *store.Tx) error {
+	changeStore(t, filepath.Join(data, server.StoreFile), func(tx *store.Tx) error {
 		return tx.AppendAudit(store.AuditEntry{Seq: 2, Record: []byte(`{}`), MAC: []byte{2}})
 	})
 	assay(t, "store", "check", "--data", data).want(t, exitOK, "SOUND", "")
@@ -153,7 +154,7 @@ func TestStoreCheckNamesFaultsAndRefuses(t *testing.T) {
 
 func TestStoreRefusals(t *testing.T) {
 	data := storeWithEverything(t)
-	file := filepath.Join(data, storeFile)
+	file := filepath.Join(data, server.StoreFile)
 	dir := t.TempDir()
 	good, cut, bare, text := filepath.Join(dir, "good"), filepath.Join(dir, "cut"), filepath.Join(dir, "bare.db"), tempFile(t, "text", strings.Repeat("no database\n", 100))
 	assay(t, "store", "backup", "--data", data, "--out", good).want(t, exitOK, "BACKED UP", "")

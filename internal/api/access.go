@@ -21,7 +21,7 @@ type access struct {
 	side       auth.Audience
 	scope      scope
 	open       openTo // the providers of which it needs no token; nil: none
-	closed     string // what a refusal says of the setting behind open
+	closed     string // what WWW-Authenticate says of the setting behind open; the body is as recorded
 }
 
 // scope is what the permission must be for.
@@ -45,14 +45,14 @@ func needs(p auth.Permission) access {
 // readsPolicy is the access to policies, which some providers show to everybody (api.md section 5).
 func readsPolicy() access {
 	a := needs(auth.Read)
-	a.open, a.closed = (*provider.Instance).OpenPolicies, " (the provider's setting anonymous_policy_read is off)"
+	a.open, a.closed = (*provider.Instance).OpenPolicies, "the provider's setting anonymous_policy_read is off"
 	return a
 }
 
 // tpmAccess is the access to /attest/Tpm (management.md section 4.4).
 func tpmAccess() access {
 	a := needs(auth.Read)
-	a.open, a.closed = (*provider.Instance).OpenTPM, " (the provider's setting tpmAttestationAuthentication is Enabled)"
+	a.open, a.closed = (*provider.Instance).OpenTPM, "the provider's setting tpmAttestationAuthentication is Enabled"
 	return a
 }
 
@@ -77,7 +77,7 @@ func (s *Service) admit(r *request, h http.Header) error {
 	case err != nil:
 		if refused, ok := errors.AsType[*auth.Refused](err); ok {
 			h.Set("WWW-Authenticate", s.challenge(r))
-			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s: %v", shorten(r.URL.Path, maxQuoted), a.closed, refused)
+			return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token: %v", shorten(r.URL.Path, maxQuoted), refused)
 		}
 		return err
 	}
@@ -119,14 +119,18 @@ func (s *Service) may(r *request, p auth.Permission) bool {
 // (api.md section 5).
 func (s *Service) challenge(r *request) string {
 	uri := cmp.Or(s.Auth.AuthorizationURI(), r.at.URL+"/development")
-	return fmt.Sprintf("Bearer authorization_uri=%q, resource=%q", uri, auth.DefaultAudiences(r.op.access.side)[0])
+	header := fmt.Sprintf("Bearer authorization_uri=%q, resource=%q", uri, auth.DefaultAudiences(r.op.access.side)[0])
+	if r.op.access.closed != "" {
+		header += fmt.Sprintf(", error_description=%q", r.op.access.closed)
+	}
+	return header
 }
 
 // unauthorized is the refusal of whoever may not do an operation, in the words of Microsoft's service.
 func unauthorized(r *request, c *auth.Caller) error {
 	path := shorten(r.URL.Path, maxQuoted)
 	if c == nil {
-		return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token%s", path, r.op.access.closed)
+		return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token", path)
 	}
 	return refuse(http.StatusUnauthorized, codeUnauthorized, "Access to %s requires a valid JWT bearer token of a caller with the permission %s for it: %s does not have it; ask whoever maps roles for this service.",
 		path, r.op.access.permission, c)

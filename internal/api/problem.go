@@ -241,7 +241,7 @@ func (op *operation) errors() errorForm {
 func (p *problem) write(w http.ResponseWriter, form errorForm) {
 	var b errorBody
 	b.Error.Code, b.Error.Message = p.code, p.text()
-	if form != armErrors {
+	if form != armErrors && p.status != http.StatusUnauthorized { // neither has one in what was recorded
 		b.Error.Inner = &innerError{cmp.Or(p.inner, p.code), b.Error.Message}
 	}
 	w.Header().Set("x-ms-error-code", p.code)

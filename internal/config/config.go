@@ -86,6 +86,9 @@ type Config struct {
 	Limits Limits `yaml:"rate_limits"`
 	// Audit says what else the audit trail does beside being kept in the store.
 	Audit Audit `yaml:"audit"`
+	// ProxyProtocol are the addresses (CIDR or single) of balancers that put the PROXY protocol in front of each connection, by
+	// which the service knows its callers' addresses. They must then do so; from any other address it is refused.
+	ProxyProtocol []string `yaml:"proxy_protocol"`
 	// OpsListen is the address for operators: /livez, /readyz and /metrics, plain HTTP; default none.
 	OpsListen string `yaml:"ops_listen"`
 	// Drain is how long the service still answers after it was told to end, while /readyz says that nothing more is to be sent

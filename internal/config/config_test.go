@@ -83,6 +83,7 @@ rate_limits:
   management: {per_second: 3, burst: 4}
 audit: {file: audit.jsonl, stdout: true, attest: true}
 ops_listen: 127.0.0.1:9464
+proxy_protocol: [192.0.2.0/24, 2001:db8::1]
 drain: 5s
 api_2018_preview: false
 arm_facade: true
@@ -119,7 +120,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			ClientCerts: auth.ClientCerts{Rules: []auth.CertRule{{URI: "spiffe://x", Role: auth.Reader, Providers: []string{"default"}}}},
 		},
 		ClientCA: "clients.pem", Drain: 5 * time.Second, Limits: Limits{Rate{100, 200}, Rate{1, 2}, Rate{3, 4}}, Audit: Audit{"audit.jsonl", true, true},
-		OpsListen: "127.0.0.1:9464", Preview2018: &no, ARMFacade: true, PolicyBody: 4096,
+		OpsListen: "127.0.0.1:9464", ProxyProtocol: []string{"192.0.2.0/24", "2001:db8::1"}, Preview2018: &no, ARMFacade: true, PolicyBody: 4096,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -214,11 +214,11 @@ func TestDevelopmentTokensOpenTheirRoles(t *testing.T) {
 		return made
 	}
 	for _, c := range []caller{
-		{"reader", token(auth.Reader, "*"), []need{reading}},
-		{"contributor", token(auth.Contributor, "default"), []need{reading, writing, deleting, ownership}},
-		{"contributor of another", token(auth.Contributor, "other"), nil},
-		{"reader of Entra", e.token("default.reader"), []need{reading}},
+		{"reader", token(auth.Reader, "*"), []need{listing, reading}},
+		{"contributor", token(auth.Contributor, "default"), []need{listing, reading, writing, deleting, ownership}},
+		{"contributor of another", token(auth.Contributor, "other"), []need{listing}},
+		{"reader of Entra", e.token("default.reader"), []need{listing, reading}},
 	} {
-		e.try(t, c)
+		e.try(t, on{dataPlane, controlPlane}, c)
 	}
 }

@@ -70,7 +70,7 @@ func (e *estate) configure(t testing.TB, cfg config.Config, names []string) {
 	t.Helper()
 	cfg.URL, cfg.InsecureHTTP = e.sites[provider.Default].URL, !cfg.Dev // TLS is that of the sites
 	if cfg.Data == "" {
-		cfg.Data = t.TempDir()
+		cfg.Data = dataFolder(t, cfg)
 	}
 	if cfg.Limits.Denied == (config.Rate{}) {
 		cfg.Limits.Denied.PerSecond = -1
@@ -100,11 +100,7 @@ func (e *estate) configure(t testing.TB, cfg config.Config, names []string) {
 // addProviders puts providers into the store before the service starts, which makes their keys.
 func (e *estate) addProviders(t testing.TB, others []store.Provider) {
 	t.Helper()
-	dsn, err := server.StoreName(e.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept, err := store.Open(t.Context(), dsn)
+	kept, err := store.Open(t.Context(), filepath.Join(e.cfg.Data, server.StoreFile))
 	if err != nil {
 		t.Fatal(err)
 	}

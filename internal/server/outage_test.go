@@ -151,18 +151,18 @@ func TestThousandCallersAskTheSourceOnce(t *testing.T) {
 	}
 	request := text(s.evidence(t, s.scenario()))
 	var all sync.WaitGroup
-	codes := make([]int, callers)
+	codes, bodies := make([]int, callers), make([]string, callers)
 	for i := range callers {
 		all.Go(func() {
 			w := httptest.NewRecorder()
 			s.Config.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, sgxPath, strings.NewReader(request)))
-			codes[i] = w.Code
+			codes[i], bodies[i] = w.Code, w.Body.String()
 		})
 	}
 	all.Wait()
 	for i, code := range codes {
 		if code != http.StatusOK {
-			t.Fatalf("caller %d: status %d", i, code)
+			t.Fatalf("caller %d: status %d: %s", i, code, bodies[i])
 		}
 	}
 	for _, item := range items() {

@@ -43,7 +43,7 @@ func start(t testing.TB, cfg config.Config) *testService {
 	t.Helper()
 	cfg.Dev = true
 	if cfg.Data == "" {
-		cfg.Data = t.TempDir()
+		cfg.Data = dataFolder(t, cfg)
 	}
 	hs := httptest.NewUnstartedServer(nil)
 	hs.StartTLS()

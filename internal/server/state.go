@@ -22,8 +22,8 @@ import (
 
 // Names in the data folder.
 const (
-	storeFile = "assay.db"
-	sealFile  = "seal.key"
+	StoreFile = "assay.db" // the store, unless another one is configured
+	SealFile  = "seal.key" // the key under which signing keys are sealed in it, likewise
 )
 
 // state is what is kept over restarts.
@@ -36,7 +36,7 @@ type state struct {
 
 // openState opens the store, whose schema it brings up to date, and the key that seals what is secret in it.
 func openState(ctx context.Context, cfg config.Config, clock func() time.Time) (*state, error) {
-	dsn, err := StoreName(cfg)
+	dsn, err := storeName(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +58,10 @@ func openState(ctx context.Context, cfg config.Config, clock func() time.Time) (
 	return s, nil
 }
 
-// StoreName gives the name of the store that a configuration means.
-func StoreName(cfg config.Config) (string, error) {
+// storeName gives the name of the store that a configuration means.
+func storeName(cfg config.Config) (string, error) {
 	if cfg.StoreFile == "" {
-		return cmp.Or(cfg.Store, filepath.Join(cfg.Data, storeFile)), nil
+		return cmp.Or(cfg.Store, filepath.Join(cfg.Data, StoreFile)), nil
 	}
 	b, err := config.ReadFile(cfg.StoreFile, maxStoreName)
 	if err != nil {
@@ -82,7 +82,7 @@ func openSeal(cfg config.Config, shared bool) (*seal.Key, error) {
 		return nil, errors.New("seal_key: a store in PostgreSQL needs a key that all replicas have: make one with " +
 			"\"head -c 32 /dev/urandom | base64\", mode 0600, and give each of them a copy")
 	}
-	return seal.Create(filepath.Join(cfg.Data, sealFile))
+	return seal.Create(filepath.Join(cfg.Data, SealFile))
 }
 
 func schedule(k config.Keys) keyring.Schedule {

@@ -151,8 +151,8 @@ func TestSwitchesOfTheService(t *testing.T) {
 		off.send(t, sending{method: op.Method, path: path + "?api-version=" + preview, token: off.token("All.owner")}).
 			refused(t, http.StatusNotFound, "NotFound", "", "No such operation", name+" is off")
 	}
-	if switched["api_2018_preview"] != 10 {
-		t.Errorf("%d operations of 2018-09-01-preview, want 10", switched["api_2018_preview"])
+	if switched["api_2018_preview"] != 10 || switched["arm_facade"] != len(armExpectations()) {
+		t.Errorf("switched off: %v, want 10 operations of 2018-09-01-preview and %d of ARM", switched, len(armExpectations()))
 	}
 	for _, path := range []string{"/attest/SgxEnclave", "/policies/SgxEnclave", "/tcbbaselines/SgxEnclave"} {
 		method := map[bool]string{true: "POST", false: "GET"}[strings.HasPrefix(path, "/attest")]

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,7 +94,7 @@ func TestTokensOfOneProviderAreNothingToAnother(t *testing.T) {
 func TestRolesAtOneProviderAreNothingAtAnother(t *testing.T) {
 	e := startEstate(t, config.Config{}, store.Provider{Name: "one"}, store.Provider{Name: "two"})
 	for _, x := range expectations() {
-		if x.needs == nothing {
+		if x.needs == nothing || x.needs == listing || strings.Contains(x.pattern, "{name}") { // the path says which provider
 			continue
 		}
 		for _, role := range []string{"one.owner", "one.contributor", "one.reader", "default.owner"} {
@@ -104,6 +105,28 @@ func TestRolesAtOneProviderAreNothingAtAnother(t *testing.T) {
 		}
 		if a := e.send(t, sending{at: "two", method: x.method, path: x.path(), token: e.token("two.owner")}); a.status == http.StatusUnauthorized {
 			t.Errorf("%s %s as its owner: status %d", x.method, x.path(), a.status)
+		}
+	}
+}
+
+// TestListsShowWhatTheCallerMayRead: of the providers of a service everybody sees those that are his, wherever he asks.
+func TestListsShowWhatTheCallerMayRead(t *testing.T) {
+	e := startEstate(t, config.Config{ARMFacade: true}, store.Provider{Name: "one"}, store.Provider{Name: "two"})
+	names := []string{provider.Default, "one", "two"}
+	for _, x := range expectations() {
+		if x.needs != listing || !strings.HasSuffix(strings.ToLower(x.pattern), "providers") || strings.Contains(x.pattern, "default") {
+			continue
+		}
+		for role, sees := range map[string][]string{"one.reader": {"one"}, "two.owner": {"two"}, "All.owner": names} {
+			for _, at := range names {
+				a := e.send(t, sending{at: at, method: x.method, path: x.path(), token: e.tokenFor(x, role)})
+				for _, name := range names {
+					shown := strings.Contains(string(a.body), e.sites[name].URL+`"`)
+					if a.status != http.StatusOK || shown && !slices.Contains(sees, name) || !shown && x.form != arm && slices.Contains(sees, name) {
+						t.Errorf("%s as %s at %s: status %d, %s is shown: %t", x.path(), role, at, a.status, name, shown)
+					}
+				}
+			}
 		}
 	}
 }
@@ -237,4 +260,11 @@ func TestHostDecidesOnASharedListener(t *testing.T) {
 			t.Errorf("the reader of one at %q: status %d, want %d", host, a.status, status)
 		}
 	}
+}
+
+// TestCreatingNeedsAnAddressToGive shows a service that was not told where new providers are.
+func TestCreatingNeedsAnAddressToGive(t *testing.T) {
+	e := startEstate(t, config.Config{})
+	e.send(t, sending{method: "PUT", path: "/assay/v1/providers/new", token: e.token("All.owner"), body: "{}"}).
+		ended(t, "InvalidOperation", "provider_url")
 }

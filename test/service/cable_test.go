@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
 // cable is between a replica and its PostgreSQL.
@@ -33,7 +35,7 @@ func newCable(t *testing.T, dsn string) (*cable, string) {
 	query := u.Query()
 	c := &cable{to: filepath.Join(query.Get("host"), socket)}
 	if query.Get("host") == "" {
-		t.Skip("the server is not on a socket of this machine")
+		vectortest.Missing(t, "a PostgreSQL server on a socket of this machine")
 	}
 	dir := t.TempDir()
 	l, err := net.Listen("unix", filepath.Join(dir, socket))
