@@ -19,7 +19,10 @@ func TestListenerOfANewProviderMayHaveTheAddressOfADeletedOne(t *testing.T) {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l := &listeners{make: func(h http.Handler) *http.Server { return &http.Server{Handler: h} }, log: slog.New(slog.DiscardHandler)}
+	l := &listeners{
+		make: func(h http.Handler) *http.Server { return &http.Server{Handler: h} },
+		wrap: func(l net.Listener) (net.Listener, error) { return l, nil }, log: slog.New(slog.DiscardHandler),
+	}
 	l.begin(&server.Server{})
 	defer l.end()
 	for _, provider := range []string{"one", "two", "three"} {
