@@ -122,6 +122,10 @@ func TestWhatIsMeantForAServerIsNoFileAndIsNotPrinted(t *testing.T) {
 }
 
 func TestACommitWaitsForTheDiskWhateverTheDatabaseSays(t *testing.T) {
+	const full = "2\n" // as SQLite numbers them
+	if got, err := store.Plan(open(t, storetest.SQLite(t)), "PRAGMA synchronous"); err != nil || got != full {
+		t.Errorf("SQLite: %q, %v, want %q", got, err, full)
+	}
 	dsn := storetest.Postgres(t)
 	for set, want := range map[string]string{"off": "on", "on": "on", "remote_apply": "remote_apply"} {
 		s := open(t, dsn+"&synchronous_commit="+set)
