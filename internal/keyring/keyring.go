@@ -5,6 +5,7 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -95,6 +96,9 @@ func (e *ComingError) Error() string {
 	return fmt.Sprintf("the signing key %s is listed already and signs from %s: rotate after that", e.Key.ID, e.Key.From.Format(time.RFC3339))
 }
 
+// ErrFull is in the error of a rotation of a provider that has issuer.MaxKeys signing keys already.
+var ErrFull = errors.New("the provider has too many signing keys")
+
 // Rotate adds a key that signs after the time of Lead. The error is a [ComingError] if one is to come already.
 func (r *Ring) Rotate(ctx context.Context, providerID string, record Record) (Change, error) {
 	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time) ([]time.Time, []string, error) {
@@ -168,8 +172,7 @@ func (r *Ring) plan(tx *store.Tx, providerID string, plan planner) (add []time.T
 	}
 	add, drop, err = plan(keys, r.cfg.Clock())
 	if err == nil && len(keys)-len(drop)+len(add) > issuer.MaxKeys {
-		err = fmt.Errorf("provider %s would have more than %d signing keys: superseded ones are dropped %s after another one took over",
-			providerID, issuer.MaxKeys, r.cfg.Schedule.Retain)
+		err = fmt.Errorf("%w: at most %d are listed, and superseded ones are dropped %s after another one took over", ErrFull, issuer.MaxKeys, r.cfg.Schedule.Retain)
 	}
 	return add, drop, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,21 @@ func TestServiceWithAnotherSealingKeyDoesNotStartAndWritesNothing(t *testing.T) 
 	}
 	if !bytes.Equal(content(t, data), before) {
 		t.Error("the store has changed")
+	}
+}
+
+// Who rotates at once too often is told so: superseded keys stay listed while tokens under them live.
+func TestMoreSigningKeysThanCanBeListedAreAConflict(t *testing.T) {
+	e := startEstate(t, config.Config{})
+	for n := range issuer.MaxKeys {
+		a := e.send(t, sending{method: "POST", path: "/assay/v1/keys:rotate?emergency=true", token: e.token("All.owner")})
+		want := http.StatusOK
+		if n == issuer.MaxKeys-1 { // the first was there already
+			want = http.StatusConflict
+		}
+		if a.status != want {
+			t.Fatalf("rotation %d: status %d, want %d: %s", n+1, a.status, want, a.body)
+		}
 	}
 }
 
