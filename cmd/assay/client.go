@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 
@@ -47,7 +48,7 @@ func (c *call) remoteVar(r *remote) {
 
 // bearerVar declares the three ways to give a bearer token, of which one may be used.
 func (c *call) bearerVar(bearer *func(context.Context) (string, error)) {
-	c.Func("token", "bearer `TOKEN` to send", func(s string) error {
+	c.Func("token", "bearer `TOKEN` to send; others on this machine can see it, as they cannot with the next two", func(s string) error {
 		*bearer = func(context.Context) (string, error) { return s, nil }
 		return nil
 	})
@@ -150,6 +151,9 @@ func (r *remote) request(ctx context.Context, m message) (*http.Request, error) 
 		var err error
 		if bearer, err = r.bearer(ctx); err != nil {
 			return nil, err
+		}
+		if strings.ContainsFunc(bearer, unicode.IsControl) {
+			return nil, badFile(errors.New("the bearer token holds a line break or another control character: expected one line"))
 		}
 	}
 	u := strings.TrimSuffix(r.issuer, "/") + m.path

@@ -100,6 +100,11 @@ func TestAnswersToManagementAreVerified(t *testing.T) {
 		{"too many", get, retryAfter(429, "7"), exitRefused, "retry after 7 s", ""},
 		{"unavailable", get, retryAfter(503, "Wed, 21 Oct 2026 07:28:00 GMT"), exitService, "retry after Wed, 21 Oct 2026 07:28:00 GMT", ""},
 		{"elsewhere", get, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, exitService, "302 Found", ""},
+		{"rolled back", "policy rollback --type sgx --to 3", says(200, `{"version":9,"action":"rollback","of":3,"by":"b","at":"2026-01-01T00:00:00Z"}`), exitOK, "ROLLED BACK", ""},
+		{"rolled back to another", "policy rollback --type sgx --to 3", says(200, `{"version":9,"action":"rollback","of":2,"by":"b","at":"2026-01-01T00:00:00Z"}`), exitRefused, "", "has done something else"},
+		{"another provider", "provider show mine", says(200, `{"name":"yours"}`), exitService, "", `about the provider "yours", not about "mine"`},
+		{"another provider created", "provider create mine", says(201, `{"name":"yours"}`), exitService, "", `about the provider "yours", not about "mine"`},
+		{"the provider", "provider show Mine", says(200, `{"name":"mine"}`), exitOK, "PROVIDER  mine", ""},
 		{"no JSON", "key list", says(200, "<html>"), exitService, "", "something unexpected"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,6 +187,9 @@ func TestWrongCallsOfManagementAreSentToNobody(t *testing.T) {
 		if s.manage(t, words).want(t, exitUsage, "", want); s.request != nil {
 			t.Errorf("%s: sent %s", words, s.request.URL)
 		}
+	}
+	if s.manage(t, "key list", "--token", "a\nb").want(t, exitUsage, "", "control character"); s.request != nil {
+		t.Errorf("sent %s", s.request.URL)
 	}
 	assay(t, "key", "list").want(t, exitUsage, "", "--endpoint is missing")
 	assay(t, "key", "list", "--endpoint", "http://attest.example").want(t, exitUsage, "", "http is for this machine only")

@@ -124,6 +124,9 @@ func runPolicyRollback(ctx context.Context, c *call) error {
 	if err := p.native(ctx, m, &now.policyVersion); err != nil {
 		return c.tellService(err)
 	}
+	if now.Of != *to {
+		return fmt.Errorf("the service answered that it has done something else: it went back to version %d, not to %d", now.Of, *to)
+	}
 	return c.tell(&now, nil)
 }
 

@@ -304,14 +304,17 @@ func (p *providerCall) one(ctx context.Context, m message, viaARM bool) (*provid
 		return nil, 0, err
 	}
 	report := &providerReport{}
-	if !viaARM {
-		return report, a.status, a.read(report)
-	}
 	var resource armProvider
-	if err := a.read(&resource); err != nil {
-		return nil, 0, err
+	if viaARM {
+		err = a.read(&resource)
+		report = resource.report()
+	} else {
+		err = a.read(report)
 	}
-	return resource.report(), a.status, nil
+	if err == nil && !strings.EqualFold(report.Name, p.name) {
+		err = &serviceError{err: fmt.Errorf("the service answered %d about the provider %q, not about %q", a.status, report.Name, p.name)}
+	}
+	return report, a.status, err
 }
 
 // runProviderCreate creates a provider.

@@ -68,6 +68,9 @@ func (s *storeChoice) open(ctx context.Context, c *call, create bool) (*openStor
 	if err != nil {
 		return nil, err
 	}
+	if err := store.CheckName(dsn); err != nil {
+		return nil, badFile(err)
+	}
 	o := &openStore{name: dsn, postgres: store.IsPostgres(dsn)}
 	if o.postgres {
 		o.name = withoutSecrets(dsn)
@@ -109,7 +112,7 @@ func (o *openStore) fault(err error) error {
 	switch {
 	case err == nil, errors.Is(err, store.ErrSchema), errors.Is(err, store.ErrNotEmpty), errors.Is(err, store.ErrDamaged):
 		return err
-	case errors.As(err, &file) || !o.postgres:
+	case errors.As(err, &file) || !o.postgres || errors.Is(err, store.ErrName):
 		return badFile(err)
 	}
 	return &serviceError{err: err}

@@ -185,7 +185,9 @@ func (s *Service) deny(r *request, e *event, p *problem) {
 			return
 		}
 	}
-	if err := s.Trail.Write(r.Context(), s.record(r, e.start, p)); err != nil {
+	record := s.record(r, e.start, p)
+	record.Properties.Check = e.check
+	if err := s.Trail.Write(r.Context(), record); err != nil {
 		s.Logger.Error("a denial could not be put into the audit trail", "requestId", r.id, "error", err)
 	}
 }

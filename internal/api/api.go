@@ -185,7 +185,7 @@ func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any,
 		return nil, err
 	}
 	if r.at.Outdated != nil && !r.op.always {
-		return nil, fmt.Errorf("the provider is not up to date: %w", r.at.Outdated)
+		return nil, fmt.Errorf("the provider is not up to date: %v", r.at.Outdated) // not wrapped: it is no refusal of this request
 	}
 	if r.body, err = s.readBody(w, r); err != nil {
 		return nil, err

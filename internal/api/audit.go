@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func (s *Service) record(r *request, start time.Time, p *problem) audit.Record {
 		record.Region, record.Location = i.Location, i.Location
 	}
 	if p != nil {
-		record.Status, record.Properties.Code, record.Properties.FailureDetails = p.status, p.code, p.text()
+		record.Status, record.Properties.Code, record.Properties.FailureDetails = p.status, p.code, cmp.Or(p.bare, p.text())
 	}
 	return record
 }
@@ -51,7 +52,7 @@ func identityOf(c *auth.Caller) audit.Identity {
 	if c == nil {
 		return audit.Identity{}
 	}
-	return audit.Identity{UPN: c.Name, ObjectID: c.ID, ID: c.String()}
+	return audit.Identity{UPN: c.Name, ObjectID: c.ID, ID: strings.Join([]string{string(c.Method), c.ID, "of", c.Issuer}, " ")}
 }
 
 func received(r *request) audit.Received {
@@ -81,6 +82,6 @@ func (s *Service) auditAttest(r *request, start time.Time, err error) error {
 		p = s.problemFor(r, err)
 	}
 	record := s.record(r, start, p)
-	record.Category = audit.Operational
+	record.Category, record.Properties.Check = audit.Operational, checkOf(err)
 	return s.Trail.Write(r.Context(), record)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/auth"
+	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/provider"
 )
 
@@ -65,12 +66,21 @@ func isTraceID(s string) bool {
 // refused notes how the request was refused.
 func (e *event) refused(p *problem, err error) {
 	e.status, e.code = p.status, p.code
-	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
-		e.check = string(r.Check)
-	}
+	e.check = checkOf(err)
 	if p.status >= http.StatusInternalServerError {
 		e.cause = err.Error()
 	}
+}
+
+// checkOf is the word for the check that failed, empty if the error is not of one.
+func checkOf(err error) string {
+	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
+		return string(r.Check)
+	}
+	if r, ok := errors.AsType[*policyjws.Refusal](err); ok {
+		return string(r.Reason)
+	}
+	return ""
 }
 
 // identity is who the caller proved to be; nothing of those who did not have to say.

@@ -23,7 +23,22 @@ type Sink interface {
 // Copy brings to a sink, in order, what the store has after the head, and returns the sequence number of the last entry
 // that the sink has taken, which the next call begins after. So a sink that has failed goes on where it was. Each sink
 // is to have one caller at a time; to be called after every change and every second, since other replicas write too.
+//
+// A sink that is ahead of the store is an error: it has the rows of another store, or an older state of this one was put back, and
+// rows of a number that it has already would be missing in it.
 func Copy(ctx context.Context, s *store.Store, sink Sink, after int64) (int64, error) {
+	var newest Head
+	err := s.Read(ctx, func(tx *store.Tx) (err error) {
+		newest, err = mark(tx)
+		return err
+	})
+	if err != nil {
+		return after, fmt.Errorf("copying the audit trail: %w", err)
+	}
+	if newest.Seq < after {
+		return after, fmt.Errorf("copying the audit trail: the store ends with row %d, but row %d was copied already: "+
+			"if an older state of the store was put back, put the copy aside and restart", newest.Seq, after)
+	}
 	for e, err := range Rows(ctx, s, after+1) {
 		if err == nil {
 			err = sink.Write(e)

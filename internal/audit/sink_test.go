@@ -72,6 +72,19 @@ func TestFileHasTheTrailAndGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
+// The rows that come until the store is as far as the sink would be missing in the sink, without a word.
+func TestSinkThatIsAheadOfTheStoreIsAnError(t *testing.T) {
+	b := newBench(t, 3)
+	sink := NewStream(new(bytes.Buffer))
+	last, err := Copy(t.Context(), b.s, sink, 4)
+	if last != 4 || err == nil || !strings.Contains(err.Error(), "ends with row 3, but row 4") {
+		t.Errorf("row %d, error %v, want row 4 and an error with both numbers", last, err)
+	}
+	if last, err := Copy(t.Context(), b.s, sink, 3); last != 3 || err != nil {
+		t.Errorf("a sink that has all: row %d, %v", last, err)
+	}
+}
+
 func TestLinesKeepTheRecordByteForByte(t *testing.T) {
 	e := store.AuditEntry{Seq: 7, Record: []byte(`{"a":"<é\u0041>"}`), MAC: []byte{0xfb, 0xff}}
 	text := line(e)

@@ -47,8 +47,15 @@ type InForce struct {
 	JWS     string // as it was uploaded; of a default, the text in an unsigned JWS
 	Policy  *policy.Policy
 	Signer  jsontext.Value // the JWK of the signer, nil of an unsigned policy
+	Broken  error          // why the stored policy cannot be used, nil if it can: nothing is attested then
 
+	stored   string // the JWS of the store: of a default none
 	baseline func() (string, error)
+}
+
+// is reports whether p was made of a stored version, and can be used.
+func (p *InForce) is(stored store.Policy) bool {
+	return p != nil && p.Broken == nil && p.Version == stored.Version && p.stored == stored.JWS
 }
 
 // Baseline names the TCB baseline that the policy selects. Its configuration rules, which see nothing of a request, run once
@@ -62,13 +69,14 @@ func (p *InForce) Baseline() (string, error) {
 
 // inForce makes the policy of a version.
 func inForce(p store.Policy, jws string, compiled *policy.Policy, signer jsontext.Value) *InForce {
-	return &InForce{p.Version, jws, compiled, signer, sync.OnceValues(func() (string, error) {
+	baseline := sync.OnceValues(func() (string, error) {
 		c, err := compiled.Configure(p.Type, policy.Budget{})
 		if err != nil {
 			return "", err
 		}
 		return c.TCBBaseline(), nil
-	})}
+	})
+	return &InForce{Version: p.Version, JWS: jws, Policy: compiled, Signer: signer, stored: p.JWS, baseline: baseline}
 }
 
 // Types are the attestation types that have policies.

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -59,6 +58,7 @@ type Registry struct {
 // view is what is in service at a time.
 type view struct {
 	versions map[string]int64
+	outdated bool // there are providers that could not be brought up to date
 	byID     map[string]*Instance
 	byHost   map[string]*Instance // by host:port, and by host where that is only one's
 	byName   map[string]*Instance
@@ -130,12 +130,19 @@ func (r *Registry) Refresh(ctx context.Context) error {
 	if err != nil || changes == r.changes {
 		return err
 	}
+	old := r.view.Load()
+	if changes < r.changes { // the store was put back to what it was once: versions may mean something else now
+		old = &view{}
+	}
 	next := &view{byID: map[string]*Instance{}}
-	if err := r.Store.Read(ctx, func(tx *store.Tx) error { return r.read(tx, next) }); err != nil {
+	if err := r.Store.Read(ctx, func(tx *store.Tx) error { return r.read(tx, old, next) }); err != nil {
 		return err
 	}
 	next.index()
 	r.changes = changes
+	if next.outdated {
+		r.changes = -1 // try again
+	}
 	r.view.Store(next)
 	if r.watch != nil {
 		r.watch(slices.Collect(maps.Values(next.byID)))
@@ -144,8 +151,7 @@ func (r *Registry) Refresh(ctx context.Context) error {
 }
 
 // read fills the view from the store; what has not changed stays as it is.
-func (r *Registry) read(tx *store.Tx, next *view) (err error) {
-	old := r.view.Load()
+func (r *Registry) read(tx *store.Tx, old, next *view) (err error) {
 	if next.versions, err = tx.Versions(); err != nil {
 		return err
 	}
@@ -158,9 +164,10 @@ func (r *Registry) read(tx *store.Tx, next *view) (err error) {
 		switch {
 		case errors.Is(err, errNoKeys):
 		case err != nil && old.byID[id] != nil:
-			r.Logger.Error("a provider cannot be brought up to date", "provider", old.byID[id].Name, "error", err)
+			next.outdated = true
+			r.tell(old.byID[id], err)
 			next.byID[id] = old.byID[id].outdated(err)
-			delete(next.versions, id) // try again
+			delete(next.versions, id)
 		case err != nil:
 			r.Logger.Error("a provider cannot be put into service", "id", id, "error", err)
 		default:
@@ -168,6 +175,13 @@ func (r *Registry) read(tx *store.Tx, next *view) (err error) {
 		}
 	}
 	return nil
+}
+
+// tell says in the log, once, why a provider cannot be brought up to date.
+func (r *Registry) tell(i *Instance, err error) {
+	if i.Outdated == nil || i.Outdated.Error() != err.Error() {
+		r.Logger.Error("a provider cannot be brought up to date", "provider", i.Name, "error", err)
+	}
 }
 
 // instance makes a provider from what the store has of it. What was made for the instance before is used again.
@@ -218,10 +232,13 @@ func (r *Registry) policies(tx *store.Tx, i, before *Instance, given map[string]
 	for _, t := range Types() {
 		p := versions[t]
 		p.Type = t
-		if before != nil && before.policies[t] != nil && before.policies[t].Version == p.Version {
+		if before != nil && before.policies[t].is(p) {
 			i.policies[t] = before.policies[t]
-		} else if i.policies[t], err = open(p, defaults); err != nil {
-			return fmt.Errorf("policy for %s, version %d: %w", t, p.Version, err)
+			continue
+		}
+		if i.policies[t], err = open(p, defaults); err != nil { // of a newer program, say: its owner can set another
+			i.policies[t] = &InForce{Version: p.Version, JWS: p.JWS, Broken: err}
+			r.Logger.Error("a policy cannot be used; nothing is attested under it", "provider", i.Name, "type", t, "version", p.Version, "error", err)
 		}
 	}
 	return nil

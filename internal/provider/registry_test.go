@@ -90,26 +90,77 @@ func TestWhatDidNotChangeIsNotMadeAgain(t *testing.T) {
 	}
 }
 
-// TestProviderThatCannotBeBroughtUpToDateSaysSo: what its owner wants cannot be known, so it must not decide as before.
+// put writes a version of the other provider's policy as a newer program might.
+func (l *lab) put(version int64, jws string) {
+	l.t.Helper()
+	l.must(l.Store.Write(l.t.Context(), func(tx *store.Tx) error {
+		return tx.AddPolicy(store.Policy{ProviderID: l.at("other").ID, Type: "SgxEnclave", Version: version, JWS: jws, Action: "set"})
+	}))
+	l.must(l.Refresh(l.t.Context()))
+}
+
+// TestPolicyThatCannotBeUsedDecidesNothing: what its owner wants cannot be known, so nothing is attested as before. Other types are not
+// concerned, and another policy can be set, also after a restart.
+func TestPolicyThatCannotBeUsedDecidesNothing(t *testing.T) {
+	dsn, sealFile := storetest.SQLite(t), filepath.Join(t.TempDir(), "seal.key")
+	l := newLabOn(t, dsn, sealFile)
+	l.create("other")
+	l.put(1, "no JWS")
+	for name, l := range map[string]*lab{"as it changed": l, "at a start": newLabOn(t, dsn, sealFile)} {
+		i := l.at("other")
+		if p := i.Policy("SgxEnclave"); p.Broken == nil || p.Policy != nil || p.JWS != "no JWS" {
+			t.Errorf("%s: got %+v", name, p)
+		}
+		if _, is := i.Verifiable()["SgxEnclave"]; is || len(i.Verifiable()) != 1 || i.Outdated != nil {
+			t.Errorf("%s: attests under %v", name, i.Verifiable())
+		}
+	}
+	_, err := l.SetPolicy(t.Context(), l.at("other"), Upload{Type: "SgxEnclave", Body: unsigned(t, permits)}, l.author())
+	if p := l.at("other").Policy("SgxEnclave"); err != nil || p.Broken != nil || p.Version != 2 {
+		t.Errorf("after another was set: %+v, %v", p, err)
+	}
+}
+
+// TestProviderThatCannotBeBroughtUpToDateSaysSo, and is when it can be.
 func TestProviderThatCannotBeBroughtUpToDateSaysSo(t *testing.T) {
 	l := newLab(t)
 	l.create("other")
-	l.must(l.Store.Write(t.Context(), func(tx *store.Tx) error {
-		return tx.AddPolicy(store.Policy{ProviderID: l.at("other").ID, Type: "SgxEnclave", Version: 1, JWS: "no JWS", Action: "set"})
-	}))
-	l.must(l.Refresh(t.Context()))
+	settings := func(text string) {
+		l.must(l.Store.Write(t.Context(), func(tx *store.Tx) error {
+			record, err := tx.ProviderNamed("other")
+			l.must(err)
+			record.Settings = []byte(text)
+			return tx.UpdateProvider(record)
+		}))
+		l.must(l.Refresh(t.Context()))
+	}
+	settings(`{"of_a_newer_program":true}`)
 	if i := l.at("other"); i.Outdated == nil {
-		t.Error("it decides by a policy that is no longer in force")
+		t.Error("it decides by settings that are no longer in force")
 	}
 	if i := l.at(Default); i.Outdated != nil {
 		t.Errorf("another provider is outdated too: %v", i.Outdated)
 	}
-	l.must(l.Store.Write(t.Context(), func(tx *store.Tx) error {
-		return tx.AddPolicy(store.Policy{ProviderID: l.at("other").ID, Type: "SgxEnclave", Version: 2, Action: "reset"})
-	}))
-	l.must(l.Refresh(t.Context()))
-	if i := l.at("other"); i.Outdated != nil {
+	settings(`{"strict":true}`)
+	if i := l.at("other"); i.Outdated != nil || !i.Settings.Strict {
 		t.Errorf("it did not come back: %v", i.Outdated)
+	}
+}
+
+// TestStoreThatWasPutBackIsReadAnew: a version number may stand for another policy then.
+func TestStoreThatWasPutBackIsReadAnew(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	l := newLabOn(t, dsn, filepath.Join(t.TempDir(), "seal.key"))
+	l.create("other")
+	l.put(1, string(unsigned(t, issuing("1"))))
+	l.must(l.Store.Write(t.Context(), func(tx *store.Tx) error { return nil })) // the one that is lost
+	l.must(l.Refresh(t.Context()))
+	storetest.Exec(t, dsn, "UPDATE state SET changes = changes - 1")
+	two := string(unsigned(t, issuing("2")))
+	storetest.Exec(t, dsn, "UPDATE policies SET jws = '"+two+"'")
+	l.must(l.Refresh(t.Context()))
+	if got := l.at("other").Policy("SgxEnclave").JWS; got != two {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -24,12 +24,11 @@ func TestOpenReadsBothForms(t *testing.T) {
 		}
 		return k.ID()
 	}
-	want := made(t, 0).ID()
-	if k, err := newKey(secret); err != nil {
+	key, err := newKey(secret)
+	if err != nil {
 		t.Fatal(err)
-	} else {
-		want = k.ID()
 	}
+	want := key.ID()
 	for name, text := range map[string]string{
 		"base64": base64.StdEncoding.EncodeToString(secret), "base64 line": base64.StdEncoding.EncodeToString(secret) + "\n",
 		"hex": hex.EncodeToString(secret), "hex in capitals": strings.ToUpper(hex.EncodeToString(secret)) + "\n",

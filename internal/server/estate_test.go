@@ -248,7 +248,7 @@ type auditRecord struct {
 	ResultSignature string
 	CallerIPAddress string
 	Identity        string
-	Properties      struct{ RequestID, Provider, Code, FailureDetails, Before, After string }
+	Properties      struct{ RequestID, Provider, Code, Check, FailureDetails, Before, After string }
 
 	text string
 }

@@ -135,6 +135,9 @@ func (s *Server) openProviders(ctx context.Context) error {
 		Store: s.store, Keys: s.keys, Verify: s.verifier, CheckBaseline: usual.genuine.Check, Seats: verifier.NewSeats(s.cfg.PolicyTime), ByHost: s.cfg.ProviderURL != "",
 		Default: provider.Local{Settings: s.cfg.Settings, Policies: policies}, Development: s.cfg.Dev, Logger: s.opt.Logger,
 	}, s.watch)
+	if err := s.checkSeal(ctx); err != nil {
+		return err
+	}
 	if err := s.ensureDefault(ctx, s.cfg); err != nil {
 		return err
 	}

@@ -112,11 +112,16 @@ func (l *logged) Write(b []byte) (int, error) {
 	return l.buf.Write(b)
 }
 
-// events returns the lines about requests.
-func (l *logged) events() (lines []string) {
+// String returns all lines so far.
+func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for line := range strings.Lines(l.buf.String()) {
+	return l.buf.String()
+}
+
+// events returns the lines about requests.
+func (l *logged) events() (lines []string) {
+	for line := range strings.Lines(l.String()) {
 		if strings.Contains(line, `"msg":"request"`) {
 			lines = append(lines, line)
 		}

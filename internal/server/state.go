@@ -110,6 +110,24 @@ func ownRecord(op audit.Operation, now time.Time, before, after string) audit.Re
 	}
 }
 
+// checkSeal refuses a sealing key that is not the one of the store, before anything is written with it: a key that no other
+// replica can use, and a row of the audit trail that does not verify.
+func (s *Server) checkSeal(ctx context.Context) error {
+	return s.store.Read(ctx, func(tx *store.Tx) error {
+		p, err := tx.ProviderNamed(provider.Default)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			_, err = s.keys.Load(tx, p.ID)
+		}
+		if errors.Is(err, seal.ErrUnseal) {
+			err = fmt.Errorf("seal_key: %w; bring back the one that the store was made with", err)
+		}
+		return err
+	})
+}
+
 // ensureDefault makes the provider that the configuration describes, and its first key.
 func (s *Server) ensureDefault(ctx context.Context, cfg config.Config) error {
 	signers, err := readSigners(cfg.PolicySigners)

@@ -56,6 +56,17 @@ func TestConcurrentWritersLoseNothing(t *testing.T) {
 	})
 }
 
+// What the administrator of the database has made the default of all transactions does not make writers fail.
+func TestConcurrentWritersLoseNothingUnderAnyDefaultIsolation(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	replicas := two(t, dsn+"&default_transaction_isolation=serializable")
+	write(t, replicas[0], func(tx *store.Tx) error { return tx.AddProvider(plainProvider("1", "a")) })
+	if err := all(writers, func(i int) error { return addSigner(t.Context(), replicas[i%2], byte(i)) }); err != nil {
+		t.Fatal(err)
+	}
+	wantSigners(t, replicas[0], writers)
+}
+
 // wantSigners checks that provider 1 has n signers, all different.
 func wantSigners(t *testing.T, s *store.Store, n int) {
 	t.Helper()

@@ -25,7 +25,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.run(ctx, s.write, nil, func(tx *Tx) error {
+	return s.run(ctx, s.write, s.writing(), func(tx *Tx) error {
 		if err := tx.prepare(); err != nil {
 			return err
 		}

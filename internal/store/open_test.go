@@ -102,6 +102,53 @@ func TestWhatCannotBeOpenedIsAnError(t *testing.T) {
 	}
 }
 
+// A slip in the scheme must not make a file of that name, nor print it.
+func TestWhatIsMeantForAServerIsNoFileAndIsNotPrinted(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, dsn := range []string{
+		"postgress://u:hunter2@h/db", "POSTGRES://u:hunter2@h/db", "mysql://u:hunter2@h/db", "host=h user=u password=hunter2", "user=u password=hunter2",
+	} {
+		s, err := store.Open(t.Context(), dsn)
+		if err == nil {
+			s.Close()
+		}
+		if !errors.Is(err, store.ErrName) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got the error %v, want ErrName without the password", dsn, err)
+		}
+	}
+	if files, err := os.ReadDir("."); err != nil || len(files) > 0 {
+		t.Errorf("files %v, %v, want none", files, err)
+	}
+}
+
+func TestACommitWaitsForTheDiskWhateverTheDatabaseSays(t *testing.T) {
+	const full = "2\n" // as SQLite numbers them
+	if got, err := store.Plan(open(t, storetest.SQLite(t)), "PRAGMA synchronous"); err != nil || got != full {
+		t.Errorf("SQLite: %q, %v, want %q", got, err, full)
+	}
+	dsn := storetest.Postgres(t)
+	for set, want := range map[string]string{"off": "on", "on": "on", "remote_apply": "remote_apply"} {
+		s := open(t, dsn+"&synchronous_commit="+set)
+		if got, err := store.Plan(s, "SHOW synchronous_commit"); err != nil || got != want+"\n" {
+			t.Errorf("with the default %s: %q, %v, want %s", set, got, err, want)
+		}
+	}
+}
+
+func TestAnSQLiteFileThatStaysLockedIsToldFromOtherFaults(t *testing.T) {
+	dsn := storetest.SQLite(t)
+	waiting, writing := open(t, dsn), open(t, dsn)
+	if err := store.Exec(waiting, "PRAGMA busy_timeout=50"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, writing, func(*store.Tx) error {
+		if err := waiting.Write(t.Context(), func(*store.Tx) error { return nil }); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got the error %v, want ErrUnavailable", err)
+		}
+		return nil
+	})
+}
+
 func TestErrorsOfPostgreSQLNeverPrintThePassword(t *testing.T) {
 	server := storetest.Postgres(t) // trusts every password
 	for _, dsn := range []string{

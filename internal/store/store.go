@@ -36,8 +36,10 @@ const (
 	busyTime       = 10 * time.Second // how long a write waits for that of another process, SQLite only
 )
 
-// idleTransaction ends the transaction of a replica that hangs or has lost its network: it would hold up all others.
-const idleTransaction = "SET idle_in_transaction_session_timeout = '60s'"
+// sessionSettings end the transaction of a replica that hangs or has lost its network, which would hold up all others; and have a
+// commit wait for the disk, where the database's own default does not: what was answered must not be lost.
+const sessionSettings = "SET idle_in_transaction_session_timeout = '60s'; " +
+	"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
@@ -51,14 +53,27 @@ func IsPostgres(dsn string) bool {
 	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
 }
 
+// ErrName is in the error of a name that is none of a store. The name, which may hold a password, is not.
+var ErrName = errors.New("expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, or the name of an SQLite file")
+
+// CheckName refuses what is meant for a database server, but would be taken for the name of a file: a URL of another kind, or the
+// other form in which PostgreSQL's own tools take their parameters.
+func CheckName(dsn string) error {
+	if !IsPostgres(dsn) && (strings.Contains(dsn, "://") || strings.Contains(dsn, "password=") || strings.HasPrefix(dsn, "host=")) {
+		return fmt.Errorf("the name of the store: %w", ErrName)
+	}
+	return nil
+}
+
 // Open opens the database that dsn names: a PostgreSQL URL, or the name of an SQLite file, which is made (0600) if it is
 // not there. The schema is left as it is, see [Store.Migrate].
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	s := &Store{postgres: IsPostgres(dsn)}
-	var err error
-	if s.postgres {
+	err := CheckName(dsn)
+	switch {
+	case err == nil && s.postgres:
 		err = s.openPostgres(dsn)
-	} else {
+	case err == nil:
 		err = s.openSQLite(dsn)
 	}
 	switch {
@@ -77,14 +92,14 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 func (s *Store) openPostgres(dsn string) error {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil { // it would quote the URL, with its password
-		return errors.New("the PostgreSQL URL cannot be read: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+		return fmt.Errorf("the PostgreSQL URL cannot be read: %w", ErrName)
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTime
 	}
 	s.write = stdlib.OpenDB(*config,
 		stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
-			_, err := c.Exec(ctx, idleTransaction)
+			_, err := c.Exec(ctx, sessionSettings)
 			return err
 		}),
 		// A connection that broke while nobody used it is found before a transaction begins on it, and replaced.
@@ -179,12 +194,21 @@ func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error {
 // Write runs fn in a transaction that can write, alone among those of all processes. If fn fails, or the commit does,
 // nothing is written. fn may be slow only if everybody else may wait.
 func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
-	return s.run(ctx, s.write, nil, func(tx *Tx) error {
+	return s.run(ctx, s.write, s.writing(), func(tx *Tx) error {
 		if err := tx.exec("UPDATE state SET changes = changes + 1"); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
+}
+
+// writing are the options of transactions that write. They wait for each other, so each must see what was written while it
+// waited, whatever the default of the database is.
+func (s *Store) writing() *sql.TxOptions {
+	if s.postgres {
+		return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	}
+	return nil
 }
 
 func (s *Store) run(ctx context.Context, db *sql.DB, opt *sql.TxOptions, fn func(*Tx) error) error {
@@ -225,6 +249,10 @@ func unreachable(err error) bool {
 			return true
 		}
 		return strings.HasPrefix(fault.Code, "08") // connection exceptions
+	}
+	var locked *sqlite.Error
+	if errors.As(err, &locked) {
+		return locked.Code()&0xff == sqlite3.SQLITE_BUSY // another process has been writing for all of busyTime
 	}
 	var connecting *pgconn.ConnectError
 	var network net.Error
