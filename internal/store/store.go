@@ -220,7 +220,11 @@ func (s *Store) run(ctx context.Context, db *sql.DB, opt *sql.TxOptions, fn func
 	if err := fn(&Tx{ctx, tx, s.postgres}); err != nil {
 		return err
 	}
-	return wrap("committing", tx.Commit())
+	err = tx.Commit()
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		err = ctx.Err() // by which it was rolled back
+	}
+	return wrap("committing", err)
 }
 
 func wrap(doing string, err error) error {
