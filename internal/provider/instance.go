@@ -29,6 +29,7 @@ type Instance struct {
 	Settings Settings
 	Keys     *issuer.Keys
 	Verifier *verifier.Verifier
+	Share    verifier.Share // of the seats for work on policies
 	policies map[string]*InForce
 	// Outdated says why what the store has now cannot be put into service, nil if it is. Such an instance still shows its
 	// keys and decides nothing: its owner may have forbidden what it would permit.

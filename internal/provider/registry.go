@@ -210,6 +210,9 @@ func (r *Registry) instance(tx *store.Tx, id string, before *Instance) (*Instanc
 	if err := r.policies(tx, i, before, local.Policies); err != nil {
 		return nil, err
 	}
+	if i.Share = r.Seats.NewShare(); before != nil {
+		i.Share = before.Share // in which work may be under way
+	}
 	i.Verifier, err = r.Verify(i)
 	return i, err
 }

@@ -163,7 +163,7 @@ func (s *Server) verifier(i *provider.Instance) (*verifier.Verifier, error) {
 	}
 	baseline.CollateralGrace = s.cfg.Settings.CollateralGrace
 	return verifier.New(verifier.Config{
-		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline, Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats,
+		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline, Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats, Share: i.Share,
 	}), nil
 }
 

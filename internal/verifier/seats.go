@@ -77,6 +77,21 @@ func (s *Seats) seat(ctx context.Context, draft bool, work func(context.Context)
 	return nil
 }
 
+// Share bounds how many of the seats one provider has at a time, so that costly policies of one do not keep all others waiting.
+type Share chan struct{}
+
+// NewShare makes the share of a provider, half of the seats.
+func (s *Seats) NewShare() Share { return make(Share, max(1, cap(s.policies)/2)) }
+
+// seat runs work on a policy of the provider when it and the machine have a seat for it.
+func (share Share) seat(ctx context.Context, s *Seats, work func(context.Context)) error {
+	if !take(ctx, share) {
+		return ErrBusy
+	}
+	defer func() { <-share }()
+	return s.seat(ctx, false, work)
+}
+
 // waitForSeat is how long a request waits before it is told to come back; meanwhile it holds its body.
 const waitForSeat = 10 * time.Second
 

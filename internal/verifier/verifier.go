@@ -44,6 +44,7 @@ type Config struct {
 	Baseline  Baseline
 	Policies  map[evidence.Type]Policy
 	Seats     *Seats
+	Share     Share         // of the seats, for the provider's policies
 	Endorsing time.Duration // how long the collateral for one request may take
 }
 
@@ -182,7 +183,7 @@ func (v *Verifier) configure(ctx context.Context, r Request, p Policy) (baseline
 		r.Record.Judged = err != nil
 		return baseline, err
 	}
-	seated := v.cfg.Seats.seat(ctx, r.Record.Draft, func(ctx context.Context) {
+	seated := v.seat(ctx, r.Record.Draft, func(ctx context.Context) {
 		var c *policy.Configuration
 		if c, err = p.Configure(string(r.Type), policy.Budget{Done: ctx.Done()}); err == nil {
 			baseline = c.TCBBaseline()
@@ -192,9 +193,17 @@ func (v *Verifier) configure(ctx context.Context, r Request, p Policy) (baseline
 	return baseline, cmp.Or(seated, err)
 }
 
+// seat runs work on a draft, or on a policy of the provider, when there is a seat for it.
+func (v *Verifier) seat(ctx context.Context, draft bool, work func(context.Context)) error {
+	if draft {
+		return v.cfg.Seats.seat(ctx, true, work)
+	}
+	return v.cfg.Share.seat(ctx, v.cfg.Seats, work)
+}
+
 // evaluate evaluates the policy over the claims of the record.
 func (v *Verifier) evaluate(ctx context.Context, r Request, p *policy.Policy) (outcome *policy.Outcome, err error) {
-	seated := v.cfg.Seats.seat(ctx, r.Record.Draft, func(ctx context.Context) {
+	seated := v.seat(ctx, r.Record.Draft, func(ctx context.Context) {
 		outcome, err = p.Evaluate(r.Record.Claims, policy.Budget{Done: ctx.Done()})
 	})
 	return outcome, cmp.Or(seated, err)

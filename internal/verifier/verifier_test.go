@@ -72,9 +72,10 @@ func newBench(t *testing.T, policyText string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	seats := NewSeats(0)
 	v := New(Config{
 		DCAP: d.dcap, Endorser: d, Baseline: Baseline{AllowDraftPolicy: true},
-		Policies: map[evidence.Type]Policy{evidence.SgxEnclave: {Policy: p}}, Endorsing: time.Minute, Seats: NewSeats(0),
+		Policies: map[evidence.Type]Policy{evidence.SgxEnclave: {Policy: p}}, Endorsing: time.Minute, Seats: seats, Share: seats.NewShare(),
 	})
 	return &bench{v, d, Request{Type: evidence.SgxEnclave, Evidence: quote, At: at}}
 }
@@ -214,6 +215,25 @@ func TestDraftsTakeNoSeatsFromTheProvidersPolicy(t *testing.T) {
 	}
 	if _, err := b.cfg.Seats.Explain(ctx, &explain.Record{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("an explanation got a seat that is taken: %v", err)
+	}
+}
+
+// TestOneProviderLeavesSeatsToOthers has all seats taken that a provider may have.
+func TestOneProviderLeavesSeatsToOthers(t *testing.T) {
+	b := newBench(t, permits)
+	other := New(b.cfg)
+	other.cfg.Share = b.cfg.Seats.NewShare()
+	for range cap(b.cfg.Share) {
+		b.cfg.Share <- struct{}{}
+		b.cfg.Seats.policies <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := b.Appraise(ctx, b.request); !errors.Is(err, ErrBusy) {
+		t.Errorf("the provider has more than its share: %v", err)
+	}
+	if _, err := other.Appraise(t.Context(), b.request); err != nil {
+		t.Errorf("another provider has no seat: %v", err)
 	}
 }
 
