@@ -162,6 +162,9 @@ func (r *Ring) prepare(ctx context.Context, providerID string, plan planner) (ma
 }
 
 func (r *Ring) plan(tx *store.Tx, providerID string, plan planner) (add []time.Time, drop []string, err error) {
+	if err := r.checkClock(tx); err != nil {
+		return nil, nil, err
+	}
 	stored, err := tx.Keys(providerID)
 	if err != nil {
 		return nil, nil, err
@@ -176,6 +179,19 @@ func (r *Ring) plan(tx *store.Tx, providerID string, plan planner) (add []time.T
 			ErrTooManyKeys, issuer.MaxKeys, r.cfg.Schedule.Retain)
 	}
 	return add, drop, err
+}
+
+// ErrClock is in the error of a replica whose clock is not to be trusted with the times of keys.
+var ErrClock = errors.New("the clock of this machine differs from the database server's")
+
+// checkClock refuses to plan by a clock that is wrong: it would drop keys whose tokens live, and list others for a time that
+// does not come.
+func (r *Ring) checkClock(tx *store.Tx) error {
+	skew, err := tx.Skew(r.cfg.Clock())
+	if err == nil && skew.Abs() > Slack {
+		err = fmt.Errorf("%w by %s, at most %s are borne: set it right", ErrClock, skew.Round(time.Second), Slack)
+	}
+	return err
 }
 
 // generate makes keys whose times are not known yet.

@@ -58,7 +58,7 @@ type Registry struct {
 // view is what is in service at a time.
 type view struct {
 	versions map[string]int64
-	outdated bool // there are providers that could not be brought up to date
+	failed   map[string]string // why providers could not be put into service, by id
 	byID     map[string]*Instance
 	byHost   map[string]*Instance // by host:port, and by host where that is only one's
 	byName   map[string]*Instance
@@ -134,13 +134,13 @@ func (r *Registry) Refresh(ctx context.Context) error {
 	if changes < r.changes { // the store was put back to what it was once: versions may mean something else now
 		old = &view{}
 	}
-	next := &view{byID: map[string]*Instance{}}
+	next := &view{byID: map[string]*Instance{}, failed: map[string]string{}}
 	if err := r.Store.Read(ctx, func(tx *store.Tx) error { return r.read(tx, old, next) }); err != nil {
 		return err
 	}
 	next.index()
 	r.changes = changes
-	if next.outdated {
+	if len(next.failed) > 0 {
 		r.changes = -1 // try again
 	}
 	r.view.Store(next)
@@ -163,25 +163,20 @@ func (r *Registry) read(tx *store.Tx, old, next *view) (err error) {
 		i, err := r.instance(tx, id, old.byID[id])
 		switch {
 		case errors.Is(err, errNoKeys):
-		case err != nil && old.byID[id] != nil:
-			next.outdated = true
-			r.tell(old.byID[id], err)
-			next.byID[id] = old.byID[id].outdated(err)
-			delete(next.versions, id)
 		case err != nil:
-			r.Logger.Error("a provider cannot be put into service", "id", id, "error", err)
+			next.failed[id] = err.Error()
+			if old.failed[id] != err.Error() {
+				r.Logger.Error("what the store has of a provider cannot be put into service", "id", id, "error", err)
+			}
+			if before := old.byID[id]; before != nil {
+				next.byID[id] = before.outdated(err)
+			}
+			delete(next.versions, id)
 		default:
 			next.byID[id] = i
 		}
 	}
 	return nil
-}
-
-// tell says in the log, once, why a provider cannot be brought up to date.
-func (r *Registry) tell(i *Instance, err error) {
-	if i.Outdated == nil || i.Outdated.Error() != err.Error() {
-		r.Logger.Error("a provider cannot be brought up to date", "provider", i.Name, "error", err)
-	}
 }
 
 // instance makes a provider from what the store has of it. What was made for the instance before is used again.

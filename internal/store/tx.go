@@ -323,3 +323,14 @@ func (tx *Tx) AppendAudit(e AuditEntry) error {
 	}
 	return tx.exec("INSERT INTO audit VALUES ($1, $2, $3)", e.Seq, string(e.Record), mac)
 }
+
+// Skew is how far a clock is ahead of the database server's, which all replicas share; zero for SQLite, whose clock is this
+// machine's.
+func (tx *Tx) Skew(now time.Time) (time.Duration, error) {
+	if !tx.postgres {
+		return 0, nil
+	}
+	var server time.Time
+	err := tx.tx.QueryRowContext(tx.ctx, "SELECT clock_timestamp()").Scan(&server)
+	return now.Sub(server), wrap("reading the server's clock", err)
+}
