@@ -98,7 +98,7 @@ func TestSignerRequests(t *testing.T) {
 		{"an object in another case", text(body{"PolicyCertificateToADD": good, "other": 1}), "", ""},
 		{"maa-policyCertificate", sign(certificatePayload("maa-policyCertificate", next)), "", ""},
 		{"x-ms-policyCertificate", sign(certificatePayload("x-ms-policyCertificate", next)), "", ""},
-		{"a leaf of the signer", leaf.change(t, next), "", ""},
+		{"a leaf of the signer", leaf.change(t, next), operation, "is none itself"},
 		{"RSA256", owner.jws(t, "RSA256", "RS256", certificatePayload("policyCertificate", next)), "", ""},
 		{"an object for removal", text(body{"policyCertificateToRemove": good}), parameter, "policycertificatetoadd"},
 		{"an object with a number", `{"policyCertificateToAdd":1}`, parameter, "policycertificatetoadd"},
