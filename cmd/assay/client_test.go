@@ -39,6 +39,7 @@ func TestManagementSendsWhatTheAPIAsksFor(t *testing.T) {
 		{"key list", "GET /assay/v1/keys", "", ""},
 		{"key rotate", "POST /assay/v1/keys:rotate", "", ""},
 		{"key rotate --emergency", "POST /assay/v1/keys:rotate?emergency=true", "", ""},
+		{"key rotate --withdraw", "POST /assay/v1/keys:rotate?withdraw=true", "", ""},
 	} {
 		s.manage(t, tt.words, "--token-command", "echo t-1").want(t, exitRefused, "400 Bad Request", "")
 		r := s.request

@@ -187,7 +187,7 @@ func managementCommands() []command {
 		}, runKeyList},
 		{"key rotate", "", "make the next signing key of a provider", []string{
 			"assay key rotate --endpoint https://attest.example --token-file token",
-			"assay key rotate --endpoint https://attest.example --token-file token --emergency",
+			"assay key rotate --endpoint https://attest.example --token-file token --withdraw",
 		}, runKeyRotate},
 	}
 }

@@ -51,11 +51,15 @@ func runKeyList(ctx context.Context, c *call) error {
 func runKeyRotate(ctx context.Context, c *call) error {
 	var r remote
 	emergency := c.Bool("emergency", false, "let the new key sign at once: clients that keep the old key set refuse tokens until they fetch it anew")
+	withdraw := c.Bool("withdraw", false, "let the new key sign at once and take all others away, as somebody else may have them: all tokens issued before stop verifying")
 	if err := r.parse(c); err != nil {
 		return err
 	}
 	m := message{method: http.MethodPost, path: "/keys:rotate"}
-	if *emergency {
+	switch {
+	case *withdraw:
+		m.query = url.Values{"withdraw": {"true"}}
+	case *emergency:
 		m.query = url.Values{"emergency": {"true"}}
 	}
 	return r.tellKeys(ctx, c, m, "ROTATED")

@@ -307,6 +307,10 @@ func TestKeysAreListedAndRotated(t *testing.T) {
 		t.Errorf("after one in an emergency: %+v, want a key that signs soon", now)
 	}
 	m.run(t, "key list").want(t, exitOK, "  *  "+now.Current, "")
+	m.run(t, "key rotate --withdraw --json").read(t, &after)
+	if len(after.Keys) != 1 || after.Keys[0].KID != after.Current || after.Current == before.Current {
+		t.Errorf("after the others were withdrawn: %+v", after)
+	}
 }
 
 func TestCommandsOfTheControlPlaneNeedTheRole(t *testing.T) {

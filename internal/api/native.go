@@ -149,15 +149,27 @@ func (s *Service) keys(_ context.Context, r *request) (any, error) {
 	return map[string]any{"keys": list, "current": r.at.Keys.KeyID(s.Clock())}, nil
 }
 
-// rotate makes the next signing key, which signs when relying parties have had the time to learn of it; with the query
-// parameter emergency=true at once, whoever that breaks.
-func (s *Service) rotate(ctx context.Context, r *request) (any, error) {
-	rotate := s.Keys.Rotate
-	if strings.EqualFold(r.query("emergency"), "true") {
-		rotate = s.Keys.RotateAtOnce
+// rotation chooses how to rotate: with a key that signs when relying parties have had the time to learn of it; with the query
+// parameter emergency=true with one that signs at once; and with withdraw=true the others are taken away, too.
+func (s *Service) rotation(r *request) func(context.Context, string, keyring.Record) (keyring.Change, error) {
+	switch {
+	case strings.EqualFold(r.query("withdraw"), "true"):
+		return s.Keys.Replace
+	case strings.EqualFold(r.query("emergency"), "true"):
+		return s.Keys.RotateAtOnce
 	}
+	return s.Keys.Rotate
+}
+
+// rotate makes the next signing key. Each key that comes or goes is a row of the audit trail.
+func (s *Service) rotate(ctx context.Context, r *request) (any, error) {
 	author := s.author(r)
-	_, err := rotate(ctx, r.at.ID, func(tx *store.Tx, c keyring.Change) error {
+	_, err := s.rotation(r)(ctx, r.at.ID, func(tx *store.Tx, c keyring.Change) error {
+		for _, id := range c.Dropped {
+			if err := author.Audit(tx, id, ""); err != nil {
+				return err
+			}
+		}
 		return author.Audit(tx, r.at.Keys.KeyID(author.At), c.Added[0].ID)
 	})
 	if err != nil {

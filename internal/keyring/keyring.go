@@ -124,6 +124,18 @@ func (r *Ring) RotateAtOnce(ctx context.Context, providerID string, record Recor
 	})
 }
 
+// Replace adds a key that signs at once and takes all others away, listed or to come: for a key that somebody else may have.
+// Every token issued until now stops verifying.
+func (r *Ring) Replace(ctx context.Context, providerID string, record Record) (Change, error) {
+	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time) ([]time.Time, []string, error) {
+		var all []string
+		for _, k := range keys {
+			all = append(all, k.ID)
+		}
+		return []time.Time{now.Truncate(time.Second)}, all, nil
+	})
+}
+
 // planner decides like Plan, or refuses.
 type planner func(keys []Listed, now time.Time) (add []time.Time, drop []string, err error)
 

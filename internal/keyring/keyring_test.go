@@ -181,6 +181,25 @@ func TestRotateOnCommand(t *testing.T) {
 	}
 }
 
+func TestReplaceTakesAllOtherKeysAway(t *testing.T) {
+	b := newBench(t)
+	b.maintain(alpha)
+	if _, err := b.Rotate(t.Context(), alpha, b.record); err != nil { // one more, to come
+		t.Fatal(err)
+	}
+	change, err := b.Replace(t.Context(), alpha, b.record)
+	if err != nil || len(change.Added) != 1 || len(change.Dropped) != 2 || change.Added[0].From.After(b.now) {
+		t.Fatalf("got %+v, %v", change, err)
+	}
+	b.write(b.cfg.Store, func(tx *store.Tx) error {
+		keys, err := b.Load(tx, alpha)
+		if len(keys) != 1 || keys[0].ID != change.Added[0].ID {
+			t.Errorf("%d keys are left, want the new one", len(keys))
+		}
+		return err
+	})
+}
+
 func TestRotateAtOnceSignsAtOnce(t *testing.T) {
 	b := newBench(t)
 	b.maintain(alpha)
