@@ -51,6 +51,7 @@ type Registry struct {
 	Ground
 	mu      sync.Mutex // one refresh at a time
 	changes int64      // of the store, up to which the view is true
+	again   bool       // some provider could not be put into service: try again though nothing has changed
 	view    atomic.Pointer[view]
 	watch   func([]*Instance)
 }
@@ -127,7 +128,7 @@ func (r *Registry) Refresh(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changes, err := r.Store.Changes(ctx)
-	if err != nil || changes == r.changes {
+	if err != nil || changes == r.changes && !r.again {
 		return err
 	}
 	old := r.view.Load()
@@ -139,10 +140,7 @@ func (r *Registry) Refresh(ctx context.Context) error {
 		return err
 	}
 	next.index()
-	r.changes = changes
-	if len(next.failed) > 0 {
-		r.changes = -1 // try again
-	}
+	r.changes, r.again = changes, len(next.failed) > 0
 	r.view.Store(next)
 	if r.watch != nil {
 		r.watch(slices.Collect(maps.Values(next.byID)))

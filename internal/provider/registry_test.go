@@ -164,6 +164,29 @@ func TestStoreThatWasPutBackIsReadAnew(t *testing.T) {
 	}
 }
 
+// TestStoreThatWasPutBackIsReadAnewWhileAProviderFails: that something is tried again must not hide it.
+func TestStoreThatWasPutBackIsReadAnewWhileAProviderFails(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	l := newLabOn(t, dsn, filepath.Join(t.TempDir(), "seal.key"))
+	l.create("other")
+	l.put(1, string(unsigned(t, issuing("1"))))
+	l.create("failing")
+	l.must(l.Store.Write(t.Context(), func(tx *store.Tx) error {
+		record, err := tx.ProviderNamed("failing")
+		l.must(err)
+		record.Settings = []byte(`{"of_a_newer_program":true}`)
+		return tx.UpdateProvider(record)
+	}))
+	l.must(l.Refresh(t.Context()))
+	two := string(unsigned(t, issuing("2")))
+	storetest.Exec(t, dsn, "UPDATE state SET changes = changes - 1")
+	storetest.Exec(t, dsn, "UPDATE policies SET jws = '"+two+"'")
+	l.must(l.Refresh(t.Context()))
+	if got := l.at("other").Policy("SgxEnclave").JWS; got != two {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestDefaultPolicies holds the texts to policy.md section 9, their hashes to section 9.1.
 func TestDefaultPolicies(t *testing.T) {
 	l := newLab(t)
