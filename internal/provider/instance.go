@@ -36,9 +36,14 @@ type Instance struct {
 	Outdated error
 }
 
-func (i *Instance) outdated(err error) *Instance {
+// outdated gives the instance with the keys of its next version, if they could be loaded: one that was withdrawn must not be
+// listed any longer.
+func (i *Instance) outdated(next *Instance, err error) *Instance {
 	old := *i
 	old.Outdated = err
+	if next != nil && next.URL == i.URL {
+		old.Keys = next.Keys
+	}
 	return &old
 }
 

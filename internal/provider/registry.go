@@ -167,7 +167,7 @@ func (r *Registry) read(tx *store.Tx, old, next *view) (err error) {
 				r.Logger.Error("what the store has of a provider cannot be put into service", "id", id, "error", err)
 			}
 			if before := old.byID[id]; before != nil {
-				next.byID[id] = before.outdated(err)
+				next.byID[id] = before.outdated(i, err)
 			}
 			delete(next.versions, id)
 		default:
@@ -177,19 +177,14 @@ func (r *Registry) read(tx *store.Tx, old, next *view) (err error) {
 	return nil
 }
 
-// instance makes a provider from what the store has of it. What was made for the instance before is used again.
+// instance makes a provider from what the store has of it. What was made for the instance before is used again. With an error,
+// what it returns has its keys at most.
 func (r *Registry) instance(tx *store.Tx, id string, before *Instance) (*Instance, error) {
 	record, err := tx.Provider(id)
 	if err != nil {
 		return nil, err
 	}
 	i := &Instance{Provider: record}
-	local := Local{}
-	if record.Name == Default {
-		local, i.Settings = r.Default, r.Default.Settings
-	} else if i.Settings, err = ParseSettings(record.Settings); err != nil {
-		return nil, err
-	}
 	keys, err := r.Keys.Load(tx, id)
 	if err != nil {
 		return nil, err
@@ -200,8 +195,14 @@ func (r *Registry) instance(tx *store.Tx, id string, before *Instance) (*Instanc
 	if i.Keys, err = issuer.New(issuer.Config{Issuer: record.URL, Development: r.Development}, keys); err != nil {
 		return nil, err
 	}
+	local := Local{}
+	if record.Name == Default {
+		local, i.Settings = r.Default, r.Default.Settings
+	} else if i.Settings, err = ParseSettings(record.Settings); err != nil {
+		return i, err
+	}
 	if err := r.policies(tx, i, before, local.Policies); err != nil {
-		return nil, err
+		return i, err
 	}
 	if i.Share = r.Seats.NewShare(); before != nil {
 		i.Share = before.Share // in which work may be under way

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/store"
 	"github.com/assay-attestation/assay/internal/store/storetest"
@@ -137,6 +138,12 @@ func TestProviderThatCannotBeBroughtUpToDateSaysSo(t *testing.T) {
 	settings(`{"of_a_newer_program":true}`)
 	if i := l.at("other"); i.Outdated == nil {
 		t.Error("it decides by settings that are no longer in force")
+	}
+	change, err := l.Keys.Replace(t.Context(), l.at("other").ID, func(*store.Tx, keyring.Change) error { return nil })
+	l.must(err)
+	l.must(l.Refresh(t.Context()))
+	if keys := l.at("other").Keys.Published(); len(keys) != 1 || keys[0].KeyID != change.Added[0].ID {
+		t.Errorf("it lists a key that was withdrawn: %+v", keys)
 	}
 	if i := l.at(Default); i.Outdated != nil {
 		t.Errorf("another provider is outdated too: %v", i.Outdated)
