@@ -168,20 +168,20 @@ func hostOf(remote string) string {
 	return remote
 }
 
-// deny takes note of a refused caller. Those who try too often are told to wait, and leave no more traces.
+// deny takes note of a refused caller. Those who try too often are told to wait, and leave no more traces
+// in the audit trail, nor does anybody while too many are refused; the log has each.
 func (s *Service) deny(r *request, e *event, p *problem) {
 	denied := p.status == http.StatusUnauthorized || p.status == http.StatusForbidden
 	if p.status == http.StatusTooManyRequests || !denied && !r.changes() {
 		return
 	}
 	if denied || r.caller == nil {
-		retry, ok := s.Limits.Denied.Allow(ratelimit.AddressKey(r.RemoteAddr), s.Clock())
-		if ok {
-			retry, ok = s.Limits.AllDenied.Allow("", s.Clock())
-		}
-		if !ok {
+		if retry, ok := s.Limits.Denied.Allow(ratelimit.AddressKey(r.RemoteAddr), s.Clock()); !ok {
 			*p = *tooMany(retry).(*problem)
 			e.status, e.code = p.status, p.code
+			return
+		}
+		if _, ok := s.Limits.AllDenied.Allow("", s.Clock()); !ok { // somebody has many addresses; the answer stays what it is
 			return
 		}
 	}

@@ -24,12 +24,14 @@ func (s *Service) nativeRoutes() []route {
 	op := func(name string, a access, do func(context.Context, *request) (any, error)) operation {
 		return operation{name: name, access: a, policyBody: true, do: do}
 	}
+	listKeys, rotate := op("ListSigningKeys", needs(auth.Read), s.keys), op("RotateSigningKey", needs(auth.Manage), s.rotate)
+	listKeys.always, rotate.always = true, true // a leaked key must go, whatever else cannot be read
 	return []route{
 		{http.MethodGet, "/assay/v1/policies/{type}/versions", op("ListPolicyVersions", needs(auth.Read), s.policyVersions)},
 		{http.MethodGet, "/assay/v1/policies/{type}/versions/{version}", op("GetPolicyVersion", needs(auth.Read), s.policyVersion)},
 		{http.MethodPost, "/assay/v1/policies/{type}:rollback", op("RollbackPolicy", needs(auth.Write), s.rollback)},
-		{http.MethodGet, "/assay/v1/keys", op("ListSigningKeys", needs(auth.Read), s.keys)},
-		{http.MethodPost, "/assay/v1/keys:rotate", op("RotateSigningKey", needs(auth.Manage), s.rotate)},
+		{http.MethodGet, "/assay/v1/keys", listKeys},
+		{http.MethodPost, "/assay/v1/keys:rotate", rotate},
 	}
 }
 

@@ -133,7 +133,7 @@ type Limits struct {
 	Address Rate `yaml:"address"`
 	// Denied bounds the refused requests for management of one address, each of which costs a row of the audit trail; default 5, 100.
 	Denied Rate `yaml:"denied"`
-	// AllDenied bounds those of all addresses together, which strangers may have many of; default 100, 1000.
+	// AllDenied bounds those of all addresses together that go into the audit trail: strangers may have many; default 100, 1000.
 	AllDenied Rate `yaml:"all_denied"`
 	// Management bounds the operations of one caller that need a permission; default 200, 1000.
 	Management Rate `yaml:"management"`

@@ -20,7 +20,7 @@ type Config struct {
 	Store    *store.Store
 	Seal     *seal.Key
 	Schedule Schedule
-	Clock    func() time.Time // replicas must agree on the time within a second
+	Clock    func() time.Time // replicas should agree on the time within half of Lead; see ErrClock
 }
 
 // Ring keeps the keys of all providers. It may be used concurrently.

@@ -52,6 +52,7 @@ type Registry struct {
 	mu      sync.Mutex // one refresh at a time
 	changes int64      // of the store, up to which the view is true
 	again   bool       // some provider could not be put into service: try again though nothing has changed
+	tried   time.Time
 	view    atomic.Pointer[view]
 	watch   func([]*Instance)
 }
@@ -123,14 +124,18 @@ func hostname(host string) string {
 	return strings.Trim(host, "[]")
 }
 
+// retryTime is how often it is tried again to put into service what could not be.
+const retryTime = 5 * time.Second
+
 // Refresh puts into service what the store has. It is quick when nothing has changed.
 func (r *Registry) Refresh(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changes, err := r.Store.Changes(ctx)
-	if err != nil || changes == r.changes && !r.again {
+	if err != nil || changes == r.changes && !(r.again && time.Since(r.tried) > retryTime) {
 		return err
 	}
+	r.tried = time.Now()
 	old := r.view.Load()
 	if changes < r.changes { // the store was put back to what it was once: versions may mean something else now
 		old = &view{}
@@ -235,6 +240,9 @@ func (r *Registry) policies(tx *store.Tx, i, before *Instance, given map[string]
 		}
 		if i.policies[t], err = open(p, defaults); err != nil { // of a newer program, say: its owner can set another
 			i.policies[t] = &InForce{Version: p.Version, JWS: p.JWS, Broken: err}
+			if before != nil && before.policies[t] != nil && before.policies[t].Broken != nil && before.policies[t].Version == p.Version {
+				continue // the log has it
+			}
 			r.Logger.Error("a policy cannot be used; nothing is attested under it", "provider", i.Name, "type", t, "version", p.Version, "error", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -116,6 +117,21 @@ func TestDenialsAreLimitedByAddress(t *testing.T) {
 				t.Errorf("the reader: status %d", a.status)
 			}
 		})
+	}
+}
+
+// TestDenialsOfManyAddressesFillNoTrail: the answers stay what they are.
+func TestDenialsOfManyAddressesFillNoTrail(t *testing.T) {
+	e := startEstate(t, config.Config{Limits: config.Limits{AllDenied: rare(3)}})
+	before := len(denied(t, e.cfg.Data))
+	for n := range 6 {
+		a := from(e.service, fmt.Sprintf("192.0.2.%d:1", n), "GET", "/certificates?api-version=2022-08-01", "")
+		if a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("address %d: status %d, challenge %q", n, a.status, a.header.Get("WWW-Authenticate"))
+		}
+	}
+	if n := len(denied(t, e.cfg.Data)) - before; n != 3 {
+		t.Errorf("%d rows of the audit trail, want 3", n)
 	}
 }
 
