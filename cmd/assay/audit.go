@@ -17,8 +17,9 @@ import (
 type auditReport struct {
 	Trail string      `json:"trail"` // the store, without user and password, or the file
 	Sound bool        `json:"sound"`
-	Rows  int64       `json:"rows"` // that are sound, from the first on
-	Head  string      `json:"head"` // of the last of them, for --head the next time
+	Rows  int64       `json:"rows"`          // that are sound, from the first on
+	Head  string      `json:"head"`          // of the last of them, for --head the next time
+	Note  string      `json:"note,omitzero"` // what is not shown by it
 	Error *auditError `json:"error,omitzero"`
 }
 
@@ -43,7 +44,7 @@ func remedy(p audit.Problem) string {
 func (r *auditReport) print(s sheet, err error) {
 	if err == nil {
 		s.heading(green, "SOUND", r.Trail)
-		s.rows(row{"rows", fmt.Sprint(r.Rows)}, row{"head", r.Head})
+		s.rows(row{"rows", fmt.Sprint(r.Rows)}, row{"head", r.Head}, row{"note", r.Note})
 		return
 	}
 	s.heading(red, "BROKEN", r.Trail)
@@ -115,7 +116,7 @@ func (a *auditing) verifyStore(ctx context.Context, c *call, key *seal.Key) erro
 	if err != nil && !errors.As(err, new(*audit.Broken)) {
 		err = o.fault(err)
 	}
-	return c.tellTrail(o.name, last, err)
+	return c.tellTrail(&auditReport{Trail: o.name}, last, err)
 }
 
 func (a *auditing) verifyFile(ctx context.Context, c *call, key *seal.Key, name string) error {
@@ -129,15 +130,19 @@ func (a *auditing) verifyFile(ctx context.Context, c *call, key *seal.Key, name 
 		in = f
 	}
 	last, err := audit.NewChain(key).Verify(ctx, audit.Lines(in), audit.Head{}, a.head)
-	return c.tellTrail(name, last, fileFault(err))
+	r := &auditReport{Trail: name}
+	if a.head.Seq == 0 {
+		r.Note = "rows cut off at the end of a file, even all of them, show only with --head: a head kept from before"
+	}
+	return c.tellTrail(r, last, fileFault(err))
 }
 
 // tellTrail shows how far the trail is sound. What could not be read is no verdict.
-func (c *call) tellTrail(name string, last audit.Head, err error) error {
+func (c *call) tellTrail(r *auditReport, last audit.Head, err error) error {
 	if status := exitStatus(err); status != exitOK && status != exitRefused {
 		return err
 	}
-	r := &auditReport{Trail: name, Sound: err == nil, Rows: last.Seq, Head: last.String()}
+	r.Sound, r.Rows, r.Head = err == nil, last.Seq, last.String()
 	if err != nil {
 		r.Error = &auditError{Message: err.Error()}
 		if broken, ok := errors.AsType[*audit.Broken](err); ok {

@@ -112,6 +112,8 @@ func TestAuditVerifyNamesTheRow(t *testing.T) {
 	}
 	assay(t, "audit", "verify", file, "--data", data, "--head", sound.Head).want(t, exitOK, "SOUND  "+file, "")
 	world{stdin: readFile(t, file)}.assay(t, "audit", "verify", "-", "--data", data).want(t, exitOK, sound.Head, "")
+	assay(t, "audit", "verify", tempFile(t, "empty", ""), "--data", data).want(t, exitOK, "show only with --head", "")
+	assay(t, "audit", "verify", tempFile(t, "empty", ""), "--data", data, "--head", sound.Head).want(t, exitRefused, "cut-off", "")
 	assay(t, "audit", "verify", tempFile(t, "half", readFile(t, file)[:500]), "--data", data).want(t, exitRefused, "line 1", "")
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -93,6 +94,9 @@ func prepareFile(file, data string, create bool) error {
 		return nil
 	}
 	_, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; assay store migrate makes an empty store", err)
+	}
 	return err
 }
 

@@ -181,7 +181,7 @@ func TestStoreRefusals(t *testing.T) {
 		{[]string{"migrate", "--store", "postgress://u:hunter2@h/db"}, exitUsage, "expected postgres://USER"},
 		{[]string{"check", "--store", "host=h password=hunter2"}, exitUsage, "expected postgres://USER"},
 		{[]string{"check", "--store", "postgres://u:hunter2@[h/db"}, exitUsage, "expected postgres://USER"},
-		{[]string{"backup", "--store", filepath.Join(dir, "none.db"), "--out", good}, exitUsage, "no such file"},
+		{[]string{"backup", "--store", filepath.Join(dir, "none.db"), "--out", good}, exitUsage, "assay store migrate makes"},
 		{[]string{"backup", "--data", data}, exitUsage, "--out is missing"},
 		{[]string{"backup", "--data", data, "--out", "-", "--json"}, exitUsage, "exclude each other"},
 		{[]string{"backup", "--data", data, "--out", file}, exitUsage, "is one of the files read"},

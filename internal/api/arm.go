@@ -108,11 +108,8 @@ func (s *Service) armPatch(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := s.existing(ctx, r)
+	i, err := s.patch(ctx, r, spec)
 	if err != nil {
-		return nil, err
-	}
-	if i, err = s.change(ctx, r, i, spec); err != nil {
 		return nil, err
 	}
 	return armOf(i, r.version), nil

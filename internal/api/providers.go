@@ -100,7 +100,11 @@ func (s *Service) existing(ctx context.Context, r *request) (*provider.Instance,
 }
 
 func noProvider(r *request) error {
-	return refuse(http.StatusNotFound, codeNotFound, "There is no provider %s.", shorten(r.URL.Path, maxQuoted))
+	where := "here"
+	if group, ok := r.params["group"]; ok {
+		where = "in the resource group " + shorten(group, maxQuoted) + " of this subscription"
+	}
+	return refuse(http.StatusNotFound, codeNotFound, "There is no provider %s %s; list those that there are.", shorten(r.params["name"], maxQuoted), where)
 }
 
 // holds reports whether a provider is of the subscription and the resource group that the path names, if it does.
@@ -136,6 +140,15 @@ func (s *Service) put(ctx context.Context, r *request, spec provider.Spec) (i *p
 	}
 	i, err = s.existing(ctx, r)
 	return i, true, err
+}
+
+// patch changes the provider that the path names.
+func (s *Service) patch(ctx context.Context, r *request, spec provider.Spec) (*provider.Instance, error) {
+	i, err := s.existing(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.change(ctx, r, i, spec)
 }
 
 // taken says what is taken.
