@@ -17,6 +17,7 @@ type Type string
 const (
 	SgxEnclave  Type = "SgxEnclave"
 	OpenEnclave Type = "OpenEnclave"
+	Tpm         Type = "Tpm"
 )
 
 // ParseType finds the type that s names in any case; "sgx" is short for SgxEnclave, "oe" for OpenEnclave.
@@ -26,6 +27,8 @@ func ParseType(s string) (Type, bool) {
 		return SgxEnclave, true
 	case "openenclave", "oe":
 		return OpenEnclave, true
+	case "tpm":
+		return Tpm, true
 	}
 	return "", false
 }
@@ -71,6 +74,37 @@ const (
 	QEIdentityMismatch    Check = "qeidentity-mismatch"
 	QuoteSignature        Check = "quote-signature"
 	TCBNotSupported       Check = "tcb-not-supported"
+)
+
+// The checks of a TPM attestation, in the order in which they are made (tpm.md section 13).
+const (
+	TPMRequest      Check = "tpm-request"           // form of the request, its JSON and its JWS
+	TPMRequestKey   Check = "tpm-request-signature" // the JWS by the key that it names
+	TPMChallenge    Check = "tpm-challenge"         // service context and challenge
+	AIKCertificate  Check = "aik-certificate"       // chain, dates, usage
+	AIKKey          Check = "aik-key"               // kind and strength of the AIK, and that all parts name the same one
+	AttestFormat    Check = "attest-format"         // layout of TPMS_ATTEST, TPMT_PUBLIC, TPMT_SIGNATURE, NCrypt claims
+	AttestSignature Check = "attest-signature"      // by the AIK
+	AttestType      Check = "attest-type"           // magic and kind of the attestation
+	AttestNonce     Check = "attest-nonce"          // qualifying data
+	PCRSelection    Check = "pcr-selection"         // which PCRs are quoted, and which values come along
+	PCRDigest       Check = "pcr-digest"            // the values against the quote
+	SHA1            Check = "sha1"                  // SHA-1 where it is not allowed
+	BootAttestation Check = "boot-attestation"      // the quote of before hibernation against the current one
+	EventLogFormat  Check = "event-log-format"      // layout of a TCG log
+	EventLogBank    Check = "event-log-bank"        // digests of the quoted bank
+	EventLogStart   Check = "event-log-start"       // startup locality
+	EventLogReplay  Check = "event-log-replay"      // the log against the quoted PCRs
+	EventLogData    Check = "event-log-data"        // data against its digest
+	EventLogType    Check = "event-log-type"        // an event where it does not belong
+	SecureBootLog   Check = "secure-boot-log"       // the rules of PCR 7
+	WindowsEvents   Check = "windows-events"        // layout of SIPA elements
+	IMAFormat       Check = "ima-format"            // layout and template hashes of an IMA list
+	IMAReplay       Check = "ima-replay"            // the list against PCR 10
+	CertifiedKey    Check = "certified-key"         // a key certified by the AIK
+	VBSFormat       Check = "vbs-format"            // layout of an enclave report
+	VBSSignature    Check = "vbs-signature"         // by the key that the log measures
+	VBSBinding      Check = "vbs-binding"           // the report against the request
 )
 
 // The checks that the service adds to those of the evidence itself.

@@ -15,7 +15,7 @@ func TestParseType(t *testing.T) {
 			t.Errorf("ParseType(%q) = %q, %t, want %q", in, got, ok, want)
 		}
 	}
-	for _, in := range []string{"", "sgx ", "Tpm", "SgxEnclave/"} {
+	for _, in := range []string{"", "sgx ", "Tpm ", "SgxEnclave/"} {
 		if got, ok := ParseType(in); ok {
 			t.Errorf("ParseType(%q) = %q, want none", in, got)
 		}
