@@ -14,6 +14,7 @@ const (
 	maxAlgs = 8 // tcg_algorithms
 
 	legacyHeader = 32 // pcr u32, type u32, SHA-1 digest, size u32
+	agileHeader  = 12 // pcr u32, type u32, number of digests u32
 	endHeader    = 8  // what of a header must be there to end a log: pcr u32, type u32
 
 	specIDSignature   = "Spec ID Event03\x00"
@@ -104,16 +105,25 @@ func (p *parser) record() error {
 
 // checkHeader refuses PCRs that do not exist, and headers that end a log although more than padding follows.
 func (p *parser) checkHeader(r *Record) error {
-	header := p.input[p.start:min(p.start+legacyHeader, len(p.input))]
 	switch {
 	case p.c.Err() != nil:
 		return p.short()
-	case r.PCR == Outside && r.Type == 0xFFFFFFFF, p.form.legacy && len(header) == legacyHeader && only(header, 0):
+	case r.PCR == Outside && r.Type == 0xFFFFFFFF, p.zeroHeader():
 		return p.refuse(evidence.EventLogFormat, "has the header that ends a log, but not only padding follows").Do(whole)
 	case r.PCR >= tpm.PCRCount && r.PCR != Outside:
 		return p.refuse(evidence.EventLogFormat, "is of a PCR that does not exist").Want("PCR 0 to 23, or FFFFFFFF", r.PCR).Do(whole)
 	}
 	return nil
+}
+
+// zeroHeader reports whether all of a header is there, and zero.
+func (p *parser) zeroHeader() bool {
+	size := agileHeader
+	if p.form.legacy {
+		size = legacyHeader
+	}
+	rest := p.input[p.start:]
+	return len(rest) >= size && only(rest[:size], 0)
 }
 
 // digests reads the digests of a record, and gives their place in the log.

@@ -1,5 +1,7 @@
 package eventlog
 
+import "strconv"
+
 // Type is the type of an event. It is not covered by the digest: anybody can change it.
 type Type uint32
 
@@ -24,6 +26,7 @@ const (
 const (
 	firstTXT Type = 0x400
 	firstAMD Type = 0x8000
+	firstHSP Type = 0x8200
 	firstARM Type = 0x9000
 	firstEFI Type = 0x80000000
 )
@@ -37,6 +40,8 @@ func (t Type) String() string {
 		name = t.efi()
 	case t >= firstARM:
 		name = t.arm()
+	case t >= firstHSP:
+		name = t.hsp()
 	case t >= firstAMD:
 		name = t.amd()
 	case t >= firstTXT:
@@ -204,6 +209,99 @@ func (t Type) amd() string {
 		return "EV_AMD_SL_LOAD_1"
 	case 0x8007:
 		return "EV_AMD_SL_SEPARATOR"
+	}
+	return ""
+}
+
+// hsp names those of AMD's security processor (HSP, Pluton), as wbcl.h of the Windows SDK does.
+func (t Type) hsp() string {
+	const firstABL, firstVBL, firstRIB = 0x820A, 0x823C, 0x8257
+	switch {
+	case t >= firstABL && t < firstABL+48:
+		return "EV_AMD_ABL_" + strconv.Itoa(int(t-firstABL)+1)
+	case t >= firstVBL && t < firstVBL+10:
+		return "EV_AMD_VBL_" + strconv.Itoa(int(t-firstVBL)+1)
+	case t >= firstRIB && t < firstRIB+16:
+		return "EV_AMD_PSP_DF_RIB" + strconv.Itoa(int(t-firstRIB))
+	case t > firstVBL && t < firstRIB:
+		return t.hspFirmware()
+	}
+	switch t {
+	case 0x8201:
+		return "EV_AMD_SPL_TABLE_ROM"
+	case 0x8202:
+		return "EV_AMD_PSP_BL_STAGE_1"
+	case 0x8203:
+		return "EV_AMD_PSP_KEYDB"
+	case 0x8204:
+		return "EV_AMD_SPL_TABLE_FW"
+	case 0x8205:
+		return "EV_AMD_PSP_BL_STAGE_2"
+	case 0x8206:
+		return "EV_AMD_PSP_L0_SEC_POL"
+	case 0x8207:
+		return "EV_AMD_PMFW0"
+	case 0x8208:
+		return "EV_AMD_MP2_CONFIG"
+	case 0x8209:
+		return "EV_AMD_MP2_FW"
+	case 0x823A:
+		return "EV_AMD_MID_SMU"
+	case 0x823B:
+		return "EV_AMD_PM_FW1"
+	case 0x8267:
+		return "EV_AMD_SECURE_DEBUG_UNLOCK"
+	case 0x82FF:
+		return "EV_AMD_PSP_BL_END"
+	case 0x8300:
+		return "EV_AMD_FTPM_DRV"
+	case 0x8301:
+		return "EV_AMD_DRTM_DRV"
+	case 0x8302:
+		return "EV_AMD_AGESA_DRV"
+	case 0x83FF:
+		return "EV_AMD_PSP_END"
+	}
+	return ""
+}
+
+// hspFirmware names those between the VBL and the RIB ones.
+func (t Type) hspFirmware() string {
+	switch t {
+	case 0x8246:
+		return "EV_AMD_PSP_L1_SEC_POL"
+	case 0x8247:
+		return "EV_AMD_IP_DISCOVERY"
+	case 0x8248:
+		return "EV_AMD_SYS_DRV"
+	case 0x8249:
+		return "EV_AMD_TOS"
+	case 0x824A:
+		return "EV_AMD_PSP_TOS_KEYDB"
+	case 0x824B:
+		return "EV_AMD_ABL_TOC"
+	case 0x824C:
+		return "EV_AMD_PMU1_DATA"
+	case 0x824D:
+		return "EV_AMD_PMU2_DATA"
+	case 0x824E:
+		return "EV_AMD_PMU1"
+	case 0x824F:
+		return "EV_AMD_PMU2"
+	case 0x8250:
+		return "EV_AMD_MPIO_FW"
+	case 0x8251:
+		return "EV_AMD_MP5"
+	case 0x8252:
+		return "EV_AMD_MPCCX"
+	case 0x8253:
+		return "EV_AMD_GMI3"
+	case 0x8254:
+		return "EV_AMD_TPMLITE"
+	case 0x8255:
+		return "EV_AMD_PSP_SPIROM_CONFIG"
+	case 0x8256:
+		return "EV_AMD_PSP_DF_RIB_TOC"
 	}
 	return ""
 }
