@@ -173,7 +173,10 @@ func TestSHA1BankIsCheckedButDoesNotCount(t *testing.T) {
 			t.Errorf("SHA-1 %v: banks %v, PCR 1 covered %v", sha1, got, quoted.Covers(1))
 		}
 	}
-	_, err := newQuote(both...).verified(t, func(in *QuoteInput) { in.PCRs = []Bank{bankOf(SHA1, 0, 1), both[1]}; in.PCRs[0].Values[1] = make([]byte, 20) })
+	_, err := newQuote(both...).verified(t, func(in *QuoteInput) {
+		in.PCRs = []Bank{bankOf(SHA1, 0, 1), both[1]}
+		in.PCRs[0].Values[1] = make([]byte, 20)
+	})
 	expect(t, err, evidence.PCRDigest)
 }
 
