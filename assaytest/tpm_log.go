@@ -96,6 +96,8 @@ type TPMLog struct {
 	Legacy bool          // the SHA-1 form; its bank is SHA1 alone
 	DRTM   bool          // PCR 17 to 22 begin with zero
 	Events []TPMEvent
+
+	platformClass uint32 // of the Spec ID event: 0 client, 1 server
 }
 
 // Add appends events.
@@ -113,7 +115,7 @@ func (l *TPMLog) Find(f func(TPMEvent) bool) *TPMEvent {
 func (l *TPMLog) Bytes() []byte {
 	var b []byte
 	if !l.Legacy {
-		b = appendLegacyRecord(b, &TPMEvent{Type: evNoAction, Data: specID(l.Banks)}, make([]byte, 20))
+		b = appendLegacyRecord(b, &TPMEvent{Type: evNoAction, Data: l.specID()}, make([]byte, 20))
 	}
 	for i := range l.Events {
 		if e := &l.Events[i]; !e.Hidden {
@@ -124,10 +126,11 @@ func (l *TPMLog) Bytes() []byte {
 }
 
 // specID is the data of the record that describes a crypto-agile log.
-func specID(banks []crypto.Hash) []byte {
-	b := append([]byte(specIDSignature), 0, 0, 0, 0, 0, 2, 0, 2) // platform class, version 2.0, errata 0, 64 bits
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(banks)))
-	for _, h := range banks {
+func (l *TPMLog) specID() []byte {
+	b := binary.LittleEndian.AppendUint32([]byte(specIDSignature), l.platformClass)
+	b = append(b, 0, 2, 0, 2) // version 2.0, errata 0, 64 bits
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(l.Banks)))
+	for _, h := range l.Banks {
 		b = binary.LittleEndian.AppendUint16(b, tpmAlg(h))
 		b = binary.LittleEndian.AppendUint16(b, uint16(h.Size()))
 	}

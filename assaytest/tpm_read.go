@@ -16,7 +16,7 @@ func ReadTPMLog(b []byte) (*TPMLog, error) {
 	l := &TPMLog{Legacy: true, Banks: []crypto.Hash{crypto.SHA1}}
 	if first, err := r.legacy(); err == nil && bytes.HasPrefix(first.Data, []byte(specIDSignature)) {
 		l.Legacy = false
-		if l.Banks, err = banksOf(first.Data); err != nil {
+		if err := l.readSpecID(first.Data); err != nil {
 			return nil, err
 		}
 	} else {
@@ -32,35 +32,25 @@ func ReadTPMLog(b []byte) (*TPMLog, error) {
 	return l, nil
 }
 
-// banksOf reads the banks of a Spec ID event.
-func banksOf(data []byte) ([]crypto.Hash, error) {
-	var banks []crypto.Hash
+// readSpecID reads the platform class and the banks of a Spec ID event.
+func (l *TPMLog) readSpecID(data []byte) error {
 	r := logReader{rest: data}
-	r.take(24)
+	r.take(16)
+	l.platformClass = r.u32()
+	r.take(4)
+	l.Banks = nil
 	for n := r.u32(); n > 0 && !r.failed; n-- {
-		id := r.take(4)
-		if r.failed {
-			break
+		h, err := r.bank()
+		if err != nil {
+			return err
 		}
-		h := hashByID(binary.LittleEndian.Uint16(id))
-		if h == 0 {
-			return nil, errLog
-		}
-		banks = append(banks, h)
+		r.take(2) // its size
+		l.Banks = append(l.Banks, h)
 	}
 	if r.failed {
-		return nil, errLog
+		return errLog
 	}
-	return banks, nil
-}
-
-func hashByID(id uint16) crypto.Hash {
-	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
-		if tpmAlg(h) == id {
-			return h
-		}
-	}
-	return 0
+	return nil
 }
 
 // logReader takes a log apart; once failed it gives zeros.
@@ -86,19 +76,27 @@ func (r *logReader) u32() uint32 {
 	return 0
 }
 
+// bank reads the algorithm of a digest.
+func (r *logReader) bank() (crypto.Hash, error) {
+	if id := r.take(2); id != nil {
+		for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+			if tpmAlg(h) == binary.LittleEndian.Uint16(id) {
+				return h, nil
+			}
+		}
+	}
+	return 0, errLog
+}
+
 func (r *logReader) record(l *TPMLog) (TPMEvent, error) {
 	if l.Legacy {
 		return r.legacy()
 	}
 	e := TPMEvent{PCR: r.u32(), Type: r.u32(), Digests: make(map[crypto.Hash][]byte)}
 	for n := r.u32(); n > 0 && !r.failed; n-- {
-		id := r.take(2)
-		if r.failed {
-			break
-		}
-		h := hashByID(binary.LittleEndian.Uint16(id))
-		if h == 0 {
-			return e, errLog
+		h, err := r.bank()
+		if err != nil {
+			return e, err
 		}
 		e.Digests[h] = r.take(uint32(h.Size()))
 	}
