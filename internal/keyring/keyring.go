@@ -65,6 +65,14 @@ func (r *Ring) Load(tx *store.Tx, providerID string) ([]issuer.Key, error) {
 	return keys, nil
 }
 
+// Authority gives the CA that certifies the keys of a provider for reports. It follows from the sealing key and the provider's id,
+// which no other provider ever has.
+func (r *Ring) Authority(providerID string) (*issuer.Authority, error) {
+	return issuer.NewAuthority(func(label string) []byte {
+		return r.cfg.Seal.Derive("report authority " + providerID + " " + label)
+	})
+}
+
 // keyContext is what a sealed key is bound to. None of its parts has a space.
 func keyContext(k store.Key) string {
 	return fmt.Sprintf("signing key %s %d %s", k.ProviderID, k.From.Unix(), k.ID)
