@@ -5,12 +5,10 @@ package eventlog
 
 import (
 	"bytes"
-	"errors"
+	"encoding/binary"
 
 	"github.com/assay-attestation/assay/evidence/tpm"
 )
-
-var errTODO = errors.New("not implemented")
 
 // Limits bound what is read of a log (README.md section 7 of the specification). The zero value allows nothing.
 type Limits struct {
@@ -30,10 +28,14 @@ const Outside = 0xFFFFFFFF
 
 // Log is a log, parsed. Nothing says that it is of the machine or the boot it is said to be.
 type Log struct {
-	algs    []tpm.Alg
-	legacy  bool
-	records []Record
+	algs     []tpm.Alg
+	legacy   bool
+	records  []Record
+	locality int // what StartupLocality says, or noLocality
 }
+
+// noLocality is the locality of a log that tells none: the TPM was started from locality 0.
+const noLocality = -1
 
 // Record is one record of a log.
 type Record struct {
@@ -41,34 +43,58 @@ type Record struct {
 	Type Type
 	Data []byte // as logged: its digest need not be a digest of it
 
-	digests []digest
+	// The digests stand where the log has them, and are looked up there: a log of many records costs one slice.
+	form    *form // nil: the record that describes the log, which has no digest of a bank
+	digests []byte
 }
 
-// digest is the digest of a record for one bank.
-type digest struct {
-	alg   tpm.Alg
-	value []byte
+// form says how the digests of a record are laid out.
+type form struct {
+	legacy bool   // a SHA-1 digest and nothing else
+	banks  []bank // each digest follows its number; in any order
 }
 
-// Parse reads a log to its end. The error is an [evidence.Refusal] of EventLogFormat, EventLogBank or EventLogStart that names the
-// record and its offset.
-func Parse(b []byte, l Limits) (*Log, error) { return nil, errTODO }
+// bank is a hash that a crypto-agile log announces, known or not.
+type bank struct {
+	alg  tpm.Alg
+	size int
+}
+
+// index finds the bank, or gives -1.
+func (f *form) index(a tpm.Alg) int {
+	for i := range f.banks {
+		if f.banks[i].alg == a {
+			return i
+		}
+	}
+	return -1
+}
 
 // Legacy reports whether the log is in the SHA-1 form.
 func (l *Log) Legacy() bool { return l.legacy }
 
-// Algs are the banks of known hashes that each record has a digest for.
+// Algs are the banks of known hashes that each record has a digest for, in the order in which the log announces them. The
+// caller must not change them.
 func (l *Log) Algs() []tpm.Alg { return l.algs }
 
 // Records are all records in order, the first one included that describes a crypto-agile log. The caller must not change them.
 func (l *Log) Records() []Record { return l.records }
 
-// Digest gives the digest of the record for a bank.
+// Digest gives the digest of the record for a bank. The record that describes a crypto-agile log has none.
 func (r *Record) Digest(a tpm.Alg) ([]byte, bool) {
-	for _, d := range r.digests {
-		if d.alg == a {
-			return d.value, true
+	if r.form == nil {
+		return nil, false
+	}
+	if r.form.legacy {
+		return r.digests, a == tpm.SHA1
+	}
+	for rest := r.digests; len(rest) > 0; {
+		alg := tpm.Alg(binary.LittleEndian.Uint16(rest))
+		end := 2 + r.form.banks[r.form.index(alg)].size
+		if alg == a {
+			return rest[2:end:end], true
 		}
+		rest = rest[end:]
 	}
 	return nil, false
 }
@@ -81,30 +107,3 @@ func (r *Record) Hashes(a tpm.Alg, data ...[]byte) bool {
 	d, ok := r.Digest(a)
 	return ok && bytes.Equal(d, a.Sum(data...))
 }
-
-// Replay gives the PCR values of a bank after the logs, one after the other, beginning with a reset of the TPM. With drtm PCR 17
-// to 22 begin with zero. The error is an [evidence.Refusal] of EventLogBank for a log without the bank, or of EventLogStart.
-func Replay(a tpm.Alg, drtm bool, logs ...*Log) (*tpm.Bank, error) { return nil, errTODO }
-
-// Variable is the data of an EFI variable event (UEFI_VARIABLE_DATA).
-type Variable struct {
-	GUID GUID
-	Name string
-	Data []byte
-}
-
-// GUID is 16 bytes as they stand in EFI structures: the first three fields little-endian.
-type GUID [16]byte
-
-// ParseVariable reads the data of an EFI variable event to its last byte.
-func ParseVariable(data []byte, l Limits) (Variable, error) { return Variable{}, errTODO }
-
-// Signature is one entry of an EFI_SIGNATURE_LIST: a certificate or a hash.
-type Signature struct {
-	Type  GUID // of the list: what Data is
-	Owner GUID
-	Data  []byte
-}
-
-// ParseSignatureLists reads the value of a signature database (PK, KEK, db, dbx) to its last byte.
-func ParseSignatureLists(b []byte) ([]Signature, error) { return nil, errTODO }

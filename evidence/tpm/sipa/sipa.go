@@ -4,14 +4,11 @@
 package sipa
 
 import (
-	"errors"
-
-	"github.com/go-json-experiment/json/jsontext"
+	"encoding/binary"
+	"fmt"
 )
 
-var errTODO = errors.New("not implemented")
-
-// DefaultDepth is the limit sipa_depth: how deep elements may nest. Real ones do two deep.
+// DefaultDepth is the limit sipa_depth: how many containers may stand in each other. Real ones do two deep.
 const DefaultDepth = 8
 
 // ID is the id of an element, with the bits for containers and for what is not measured.
@@ -39,8 +36,19 @@ const (
 	VBSHVCIPolicy           ID = 0x000A0007
 )
 
+// The bits of an id that say how an element is read (tpm.md section 10.1).
+const (
+	notMeasured ID = 0x80000000
+	container   ID = 0x40000000
+)
+
 // String is the name as policies see it, EVENT_BOOTDEBUGGING, or the number of an unknown one.
-func (id ID) String() string { return "" }
+func (id ID) String() string {
+	if r := lookup(id); r.name != "" {
+		return r.name
+	}
+	return fmt.Sprintf("%#08x", uint32(id))
+}
 
 // Element is one element: a container with elements inside, or one with a value.
 type Element struct {
@@ -49,35 +57,30 @@ type Element struct {
 	Elements []Element // of a container
 }
 
-// Parse reads the data of a Windows EV_EVENT_TAG to its last byte, at most depth deep. Elements that are marked as not measured are left out, with
-// what is in them, unread. The error is an [evidence.Refusal] of WindowsEvents that names the element and its offset.
-func Parse(data []byte, depth int) ([]Element, error) { return nil, errTODO }
-
-// Find calls found for each element of the id, wherever it stands in elements.
-func Find(elements []Element, id ID, found func(Element)) {}
+// Find calls found for each element of the id, wherever it stands in elements, also inside of containers that have no name.
+func Find(elements []Element, id ID, found func(Element)) {
+	for i := range elements {
+		if elements[i].ID == id {
+			found(elements[i])
+		}
+		Find(elements[i].Elements, id, found)
+	}
+}
 
 // Bool is the value of an element of form B: any byte but zero is true.
 func (e Element) Bool() bool { return len(e.Payload) == 1 && e.Payload[0] != 0 }
 
-// Uint is the value of an element that is an integer.
-func (e Element) Uint() (uint64, bool) { return 0, false }
-
-// AppendJSON writes elements as the object that is the ProcessedData of their event (tpm.md sections 10.2 and 10.3).
-func AppendJSON(dst []byte, elements []Element, opt Options) (jsontext.Value, error) {
-	return nil, errTODO
+// Uint is the value of an element that is a little-endian integer of 1, 2, 4 or 8 bytes; false for another length.
+func (e Element) Uint() (uint64, bool) {
+	switch len(e.Payload) {
+	case 1:
+		return uint64(e.Payload[0]), true
+	case 2:
+		return uint64(binary.LittleEndian.Uint16(e.Payload)), true
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(e.Payload)), true
+	case 8:
+		return binary.LittleEndian.Uint64(e.Payload), true
+	}
+	return 0, false
 }
-
-// Options change what is written.
-type Options struct {
-	// DRTMSignatureValid is the verdict on DRTM_STATE_AUTH (switch tpm_drtm_signing_key).
-	DRTMSignatureValid bool
-}
-
-// IDKS is the public key that signs the reports of VBS enclaves, as the secure kernel measured it (VSM_IDKS_INFO).
-type IDKS struct {
-	Modulus  []byte
-	Exponent uint32
-}
-
-// ParseIDKS reads the value of VSM_IDKS_INFO to its last byte (tpm.md section 10.4).
-func ParseIDKS(payload []byte) (IDKS, error) { return IDKS{}, errTODO }
