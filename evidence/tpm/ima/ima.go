@@ -1,14 +1,16 @@
 // Package ima reads the measurement lists of Linux' Integrity Measurement Architecture, in the binary and the ascii form, and
 // replays them (tpm-evidence.md section 7, tpm.md section 7.5).
+//
+// The ascii form is ambiguous where a file name has a newline. Its template hashes show it, but the binary form is to be
+// preferred.
 package ima
 
 import (
-	"errors"
+	"bytes"
+	"encoding/hex"
 
 	"github.com/assay-attestation/assay/evidence/tpm"
 )
-
-var errTODO = errors.New("not implemented")
 
 // PCR is the one that IMA extends.
 const PCR = 10
@@ -24,33 +26,91 @@ func DefaultLimits() Limits { return Limits{Size: 16 << 20, Entries: 100_000} }
 
 // List is a list, parsed; each template hash fits its data. Nothing says that it is of the machine it is said to be.
 type List struct {
+	alg     tpm.Alg // of the template hashes
 	entries []Entry
 }
 
-// Entry is one measurement.
+// Entry is one measurement. It aliases the list that was read; its methods allocate what they give as text.
 type Entry struct {
-	PCR       uint32
-	Template  string // its name: ima-ng
-	Violation bool   // the template hash is all zero: the kernel extended 0xFF bytes
-	Name      string // field n-ng or n: file name, keyring, or kernel_version
-	Digest    string // field d, d-ng or d-ngv2 as "sha256:" and hex
-	Buffer    []byte // field buf, nil without one
-	Signature []byte // field sig, nil without one
+	PCR uint32 // 0 to 23; only entries of PCR 10 are covered by it
 
-	data []byte
+	// Violation: the file was open for writing while it was measured. The template hash is all zero, and the kernel extended 0xFF
+	// bytes, so that nothing covers the name and the other fields: anybody can have written them.
+	Violation bool
+
+	hashSize uint8
+	data     uint16 // where the template data begins in raw
+	template *template
+	raw      []byte // the template hash, and the template data at its end
 }
-
-// ParseBinary reads binary_runtime_measurements, little-endian, whose template hashes are by the algorithm. The error is an
-// [evidence.Refusal] of IMAFormat that names the entry and its offset.
-func ParseBinary(b []byte, templateHash tpm.Alg, l Limits) (*List, error) { return nil, errTODO }
-
-// ParseASCII reads ascii_runtime_measurements likewise.
-func ParseASCII(b []byte, templateHash tpm.Alg, l Limits) (*List, error) { return nil, errTODO }
 
 // Entries are all entries in order. The caller must not change them.
 func (l *List) Entries() []Entry { return l.entries }
 
-// Match holds the list against the quoted values of PCR 10, one for each bank, after the values start that it had before the list.
-// It gives how many entries the quote covers: the list may have grown since. Kernels before 5.8 extended other banks with the
-// padded SHA-1 value: both ways are tried, one for the whole list. The error is an [evidence.Refusal] of IMAReplay.
-func (l *List) Match(start, quoted map[tpm.Alg][]byte) (entries int, err error) { return 0, errTODO }
+// Template is the name of the template, such as ima-ng, or the field list of a custom one, such as d-ng|n-ng.
+func (e *Entry) Template() string { return e.template.name }
+
+// Name is the file name, the keyring, or what else was measured, such as kernel_version (field n-ng or n, whichever is first).
+// It is bytes, not always UTF-8, and empty where the template has no name.
+func (e *Entry) Name() string {
+	v, _ := e.first(nameField)
+	return string(bytes.TrimSuffix(v, []byte{0}))
+}
+
+// Digest is the first of the fields d, d-ng and d-ngv2: the name of the algorithm, a colon and lower-case hex. A digest of fs-verity,
+// which is not the digest of the file's bytes, keeps its prefix "verity:". It is empty where the template has no digest.
+func (e *Entry) Digest() string {
+	alg, sum := e.digest()
+	if alg == "" {
+		return ""
+	}
+	return alg + ":" + hex.EncodeToString(sum)
+}
+
+// digest splits the first digest field.
+func (e *Entry) digest() (alg string, sum []byte) {
+	v, kind := e.first(bareDigestField, digestField, typedDigestField)
+	switch kind {
+	case bareDigestField:
+		return "sha1", v
+	case digestField, typedDigestField:
+		prefix, sum, _ := bytes.Cut(v, []byte{0})
+		return string(bytes.TrimPrefix(prefix[:len(prefix)-1], []byte("ima:"))), sum
+	}
+	return "", nil
+}
+
+// Buffer is the field buf, nil without one: the key, the command line or the version that was measured.
+func (e *Entry) Buffer() []byte {
+	v, _ := e.first(bufferField)
+	return v
+}
+
+// BufferFits reports whether the digest is that of the buffer, as it must be where the buffer is to be believed (tpm.md
+// section 9.2). It is false without a buffer, for a violation, and for a hash that is not SHA-1 or of SHA-2.
+func (e *Entry) BufferFits() bool {
+	v, kind := e.first(bufferField)
+	alg, sum := e.digest()
+	h := hashes()[alg]
+	return kind == bufferField && !e.Violation && h != 0 && bytes.Equal(h.Sum(v), sum)
+}
+
+// Signature is the field sig with its header, nil without one. Nobody has verified it.
+func (e *Entry) Signature() []byte {
+	v, _ := e.first(signatureField)
+	return v
+}
+
+// first gives the first field that is of one of the kinds, and its kind.
+func (e *Entry) first(kinds ...fieldKind) ([]byte, fieldKind) {
+	for i, f := range e.template.fields {
+		for _, k := range kinds {
+			if f.kind == k {
+				return e.template.value(e.raw[e.data:], i), k
+			}
+		}
+	}
+	return nil, 0
+}
+
+func (e *Entry) hash() []byte { return e.raw[:e.hashSize] }
