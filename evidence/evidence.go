@@ -81,8 +81,10 @@ const (
 	TPMRequest      Check = "tpm-request"           // form of the request, its JSON and its JWS
 	TPMRequestKey   Check = "tpm-request-signature" // the JWS by the key that it names
 	TPMChallenge    Check = "tpm-challenge"         // service context and challenge
+	KeyBinding      Check = "key-binding"           // the key that signed the request against the TPM
 	AIKCertificate  Check = "aik-certificate"       // chain, dates, usage
 	AIKKey          Check = "aik-key"               // kind and strength of the AIK, and that all parts name the same one
+	EKCertificate   Check = "ek-certificate"        // chain, dates, usage of the certificate of an endorsement key
 	AttestFormat    Check = "attest-format"         // layout of TPMS_ATTEST, TPMT_PUBLIC, TPMT_SIGNATURE, NCrypt claims
 	AttestSignature Check = "attest-signature"      // by the AIK
 	AttestType      Check = "attest-type"           // magic and kind of the attestation

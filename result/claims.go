@@ -84,16 +84,21 @@ type Signer struct {
 // Sign returns the claims as a token in compact serialisation, signed with RSASSA-PKCS1-v1_5 and SHA-256. It adds
 // no claim of its own.
 func (s Signer) Sign(claims Claims) (string, error) {
-	pub, ok := s.Key.Public().(*rsa.PublicKey)
-	if !ok || pub.N.BitLen() < MinKeyBits {
-		return "", fmt.Errorf("signing a token: key %q is not an RSA key of at least %d bits", s.KeyID, MinKeyBits)
-	}
 	input, err := s.signingInput(AlgorithmRS256, claims)
 	if err != nil {
 		return "", err
 	}
+	return signed(input, s.Key, s.KeyID)
+}
+
+// signed gives the first two parts of a token with their signature.
+func signed(input string, key crypto.Signer, keyID string) (string, error) {
+	pub, ok := key.Public().(*rsa.PublicKey)
+	if !ok || pub.N.BitLen() < MinKeyBits {
+		return "", fmt.Errorf("signing a token: key %q is not an RSA key of at least %d bits", keyID, MinKeyBits)
+	}
 	digest := sha256.Sum256([]byte(input))
-	sig, err := s.Key.Sign(nil, digest[:], crypto.SHA256)
+	sig, err := key.Sign(nil, digest[:], crypto.SHA256)
 	if err != nil {
 		return "", fmt.Errorf("signing a token: %w", err)
 	}

@@ -121,14 +121,14 @@ func TestServeIsReadyWithItsFolderInOrder(t *testing.T) {
 	}
 }
 
-// keyIDs are those that the service publishes.
+// keyIDs are those of the instance keys that the service publishes. The others, of reports, follow from its URL too.
 func (s *service) keyIDs(t *testing.T) string {
 	t.Helper()
 	var set struct{ Keys []struct{ KID string } }
 	if err := json.Unmarshal([]byte(s.get(t, "/certs")), &set); err != nil || len(set.Keys) == 0 {
 		t.Fatalf("no keys: %v", err)
 	}
-	return fmt.Sprint(set.Keys)
+	return fmt.Sprint(set.Keys[:len(set.Keys)/2])
 }
 
 func TestServeKeepsItsKeysAcrossARestart(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	_ "crypto/sha1"   //nolint:gosec // banks of old machines, where the provider allows them
 	_ "crypto/sha256" // SHA-256
 	_ "crypto/sha512" // SHA-384 and SHA-512
+	"fmt"
 )
 
 // PCRCount is how many PCRs a bank has on a PC.
@@ -75,6 +76,12 @@ func hex16(v uint16) string {
 	const digits = "0123456789ABCDEF"
 	return string([]byte{'0', 'x', digits[v>>12], digits[v>>8&15], digits[v>>4&15], digits[v&15]})
 }
+
+func hex32(v uint32) string { return fmt.Sprintf("0x%08X", v) }
+
+func byteCount(n int) string { return fmt.Sprintf("%d bytes", n) }
+
+func upTo(n int) string { return "at most " + byteCount(n) }
 
 // Bank is one bank of PCR values, by index; nil: the PCR is not there.
 type Bank struct {

@@ -57,6 +57,30 @@ func (c *Cursor) LE64(field string) uint64 {
 	return 0
 }
 
+// BE16 reads a big-endian 16-bit integer.
+func (c *Cursor) BE16(field string) uint16 {
+	if b := c.Bytes(field, 2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+// BE32 reads a big-endian 32-bit integer.
+func (c *Cursor) BE32(field string) uint32 {
+	if b := c.Bytes(field, 4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+// BE64 reads a big-endian 64-bit integer.
+func (c *Cursor) BE64(field string) uint64 {
+	if b := c.Bytes(field, 8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
 // Sub reads n bytes as a structure of its own, whose errors name offsets of the whole.
 func (c *Cursor) Sub(field string, n uint64) *Cursor {
 	start := c.Offset()

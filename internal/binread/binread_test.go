@@ -62,3 +62,13 @@ func TestDoneRefusesLeftOvers(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestReadsBigEndianInOrder(t *testing.T) {
+	c := New([]byte{0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1, 3})
+	if a, b, d := c.BE16("a"), c.BE32("b"), c.BE64("c"); a != 1 || b != 2 || d != 0x103 {
+		t.Errorf("got %d %d %d", a, b, d)
+	}
+	if a, b, d := c.BE16("a"), c.BE32("b"), c.BE64("c"); a != 0 || b != 0 || d != 0 || c.Err() == nil {
+		t.Errorf("behind the end: %d %d %d, %v", a, b, d, c.Err())
+	}
+}

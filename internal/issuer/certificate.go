@@ -31,8 +31,8 @@ func certify(key *rsa.PrivateKey, issuer string) (result.PublishedKey, time.Time
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		RawSubject:            name,
-		NotBefore:             time.Date(2019, 5, 1, 0, 0, 0, 0, time.UTC),
-		NotAfter:              time.Date(2050, 12, 31, 23, 59, 59, 0, time.UTC),
+		NotBefore:             validFrom(),
+		NotAfter:              validUntil(),
 		BasicConstraintsValid: true,
 		SubjectKeyId:          keyID,
 		AuthorityKeyId:        keyID,

@@ -23,13 +23,18 @@ type Config struct {
 	Issuer string
 	// Development puts the mark of development mode into every token (native.md section 2).
 	Development bool
+	// Reports certifies the keys for reports a second time. Without it there are no reports.
+	Reports *Authority
+	// LongestReport is how long a report can live at most, in whole seconds: as long as its key can stay listed.
+	LongestReport time.Duration
 }
 
 // Keys are a provider's signing keys. They do not change and may be used concurrently.
 type Keys struct {
 	issuer      string
 	development bool
-	keys        []signingKey // in the order in which they sign
+	longest     time.Duration // of reports
+	keys        []signingKey  // in the order in which they sign
 	set         *result.KeySet
 }
 
@@ -38,7 +43,8 @@ type signingKey struct {
 	from     time.Time
 	notAfter time.Time // of its certificate
 	signer   result.Signer
-	certs    []byte // the body of /certs while this key signs
+	reports  result.ReportSigner // with the same key; empty without an authority
+	certs    []byte              // the body of /certs while this key signs
 }
 
 // Published says of a listed key since when and until when it signs.
@@ -61,7 +67,7 @@ func New(cfg Config, keys []Key) (*Keys, error) {
 	if err := checkKeys(keys); err != nil {
 		return nil, fmt.Errorf("signing keys of %s: %w", cfg.Issuer, err)
 	}
-	k := &Keys{issuer: cfg.Issuer, development: cfg.Development}
+	k := &Keys{issuer: cfg.Issuer, development: cfg.Development, longest: cfg.LongestReport}
 	var published []result.PublishedKey
 	for _, key := range slices.SortedFunc(slices.Values(keys), compare) {
 		p, notAfter, err := certify(key.Private, cfg.Issuer)
@@ -72,10 +78,34 @@ func New(cfg Config, keys []Key) (*Keys, error) {
 		signer := result.Signer{Key: key.Private, KeyID: p.KeyID, KeySetURL: cfg.Issuer + "/certs"}
 		k.keys = append(k.keys, signingKey{from: key.From, notAfter: notAfter, signer: signer})
 	}
-	if err := k.publish(published); err != nil {
+	reports, err := k.certifyReports(cfg.Reports)
+	if err != nil {
+		return nil, fmt.Errorf("certifying the signing keys of %s for reports: %w", cfg.Issuer, err)
+	}
+	if err := k.publish(published, reports); err != nil {
 		return nil, err
 	}
 	return k, nil
+}
+
+// certifyReports has each key certified by the authority, if there is one, and gives what is to be published of it.
+func (k *Keys) certifyReports(a *Authority) (published []result.PublishedKey, err error) {
+	if a == nil {
+		return nil, nil
+	}
+	ca, err := a.named(k.issuer)
+	if err != nil {
+		return nil, err
+	}
+	for i, key := range k.keys {
+		p, err := ca.certify(key.signer.Key.Public(), k.issuer)
+		if err != nil {
+			return nil, err
+		}
+		k.keys[i].reports = result.ReportSigner{Key: key.signer.Key, Chain: p.Chain}
+		published = append(published, p)
+	}
+	return published, nil
 }
 
 // compare puts keys into the order in which they sign, the same in every replica.
@@ -100,10 +130,14 @@ func checkKeys(keys []Key) error {
 	return nil
 }
 
-// publish writes the key set for the time of each key, and reads it.
-func (k *Keys) publish(published []result.PublishedKey) (err error) {
+// publish writes the key set for the time of each key, and reads it. Instance certificates come first, then the CA-issued ones.
+func (k *Keys) publish(instance, reports []result.PublishedKey) (err error) {
 	for i := range k.keys {
-		if k.keys[i].certs, err = result.MarshalKeySet(inOrder(published, i)); err != nil {
+		all := inOrder(instance, i)
+		if len(reports) > 0 {
+			all = append(all, inOrder(reports, i)...)
+		}
+		if k.keys[i].certs, err = result.MarshalKeySet(all); err != nil {
 			return err
 		}
 	}
@@ -141,7 +175,8 @@ func CheckURL(issuer string) error {
 func (k *Keys) Issuer() string { return k.issuer }
 
 // Certs returns the body of /certs at a time (api.md section 10.1): JSON that lists every key, the one in use first, then
-// those to come, then the retired. It is made once; callers must not change it.
+// those to come, then the retired; with an authority, all of them a second time, as they are named in reports. It is made once;
+// callers must not change it.
 func (k *Keys) Certs(at time.Time) []byte { return k.inUse(at).certs }
 
 // KeySet returns the same keys as a relying party reads them.

@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"errors"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -23,9 +22,4 @@ func (k *Keys) MintDraft(r *verifier.Rehearsal, now time.Time) (string, error) {
 // has no jti, and must not be used for claims about evidence: those need a permit.
 func (k *Keys) SignResult(claims result.Claims, now time.Time) (string, error) {
 	return k.sign(Result, claims, now)
-}
-
-// MintReport makes the report that a permit is the right to, issued at now (tokens.md section 10).
-func (k *Keys) MintReport(p *verifier.ReportPermit, now time.Time) (string, error) {
-	return "", errors.New("not implemented")
 }

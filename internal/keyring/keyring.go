@@ -24,14 +24,17 @@ type Config struct {
 }
 
 // Ring keeps the keys of all providers. It may be used concurrently.
-type Ring struct{ cfg Config }
+type Ring struct {
+	cfg      Config
+	reserved reservations
+}
 
 // New makes a ring. It refuses a schedule that breaks relying parties, see [Schedule.Check].
 func New(cfg Config) (*Ring, error) {
 	if err := cfg.Schedule.Check(); err != nil {
 		return nil, fmt.Errorf("rotation of signing keys: %w", err)
 	}
-	return &Ring{cfg}, nil
+	return &Ring{cfg: cfg}, nil
 }
 
 // Change is what was done to the keys of a provider.
@@ -82,8 +85,8 @@ func (r *Ring) unseal(providerID string, s store.Key) (issuer.Key, error) {
 // Maintain does what the schedule asks for, the making of the first key included. To be called at the start, for a new
 // provider, and then every now and then: at least twice in the time of Lead. It writes only if there is something to do.
 func (r *Ring) Maintain(ctx context.Context, providerID string, record Record) (Change, error) {
-	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time) ([]time.Time, []string, error) {
-		add, drop := Plan(keys, now, r.cfg.Schedule)
+	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time, s Schedule) ([]time.Time, []string, error) {
+		add, drop := Plan(keys, now, s)
 		return add, drop, nil
 	})
 }
@@ -101,7 +104,7 @@ var ErrTooManyKeys = errors.New("the provider would have too many signing keys")
 
 // Rotate adds a key that signs after the time of Lead. The error is a [ComingError] if one is to come already.
 func (r *Ring) Rotate(ctx context.Context, providerID string, record Record) (Change, error) {
-	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time) ([]time.Time, []string, error) {
+	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time, _ Schedule) ([]time.Time, []string, error) {
 		if len(keys) > 0 && keys[len(keys)-1].From.After(now) {
 			return nil, nil, &ComingError{keys[len(keys)-1]}
 		}
@@ -113,7 +116,7 @@ func (r *Ring) Rotate(ctx context.Context, providerID string, record Record) (Ch
 // that have cached the key set, some for a day, refuse all tokens until they fetch it again, and replicas that have not
 // seen the change yet do not list the key. The old key stays listed. A key that was to come still takes over at its time.
 func (r *Ring) RotateAtOnce(ctx context.Context, providerID string, record Record) (Change, error) {
-	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time) ([]time.Time, []string, error) {
+	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time, _ Schedule) ([]time.Time, []string, error) {
 		from := now.Truncate(time.Second)
 		for _, k := range keys {
 			if !k.From.After(now) && !k.From.Before(from) { // of this very second: the new one comes after it
@@ -127,7 +130,7 @@ func (r *Ring) RotateAtOnce(ctx context.Context, providerID string, record Recor
 // Replace adds a key that signs at once and takes all others away, listed or to come: for a key that somebody else may have.
 // Every token issued until now stops verifying.
 func (r *Ring) Replace(ctx context.Context, providerID string, record Record) (Change, error) {
-	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time) ([]time.Time, []string, error) {
+	return r.apply(ctx, providerID, record, func(keys []Listed, now time.Time, _ Schedule) ([]time.Time, []string, error) {
 		var all []string
 		for _, k := range keys {
 			all = append(all, k.ID)
@@ -137,7 +140,7 @@ func (r *Ring) Replace(ctx context.Context, providerID string, record Record) (C
 }
 
 // planner decides like Plan, or refuses.
-type planner func(keys []Listed, now time.Time) (add []time.Time, drop []string, err error)
+type planner func(keys []Listed, now time.Time, s Schedule) (add []time.Time, drop []string, err error)
 
 // apply carries a plan out. Keys are made before the transaction, which must be short, and the plan is made again in it.
 func (r *Ring) apply(ctx context.Context, providerID string, record Record, plan planner) (Change, error) {
@@ -185,10 +188,15 @@ func (r *Ring) plan(tx *store.Tx, providerID string, plan planner) (add []time.T
 	for _, s := range stored {
 		keys = append(keys, Listed{s.ID, s.From})
 	}
-	add, drop, err = plan(keys, r.cfg.Clock())
+	longest, err := tx.LongestReport(providerID)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := r.cfg.Schedule.retaining(longest)
+	add, drop, err = plan(keys, r.cfg.Clock(), s)
 	if err == nil && len(keys)-len(drop)+len(add) > issuer.MaxKeys {
 		err = fmt.Errorf("%w: more than %d at a time, and superseded ones are dropped %s after another one took over",
-			ErrTooManyKeys, issuer.MaxKeys, r.cfg.Schedule.Retain)
+			ErrTooManyKeys, issuer.MaxKeys, s.Retain)
 	}
 	return add, drop, err
 }

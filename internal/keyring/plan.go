@@ -56,6 +56,21 @@ func (s Schedule) Check() error {
 	return nil
 }
 
+// LongestReport is the longest validity of reports whose keys this schedule can keep listed until they expire, in whole seconds:
+// a year, or less if keys change so often that a provider would have too many.
+func (s Schedule) LongestReport() time.Duration {
+	if s.Every == 0 || s.Every > issuer.MaxReportValidity {
+		return issuer.MaxReportValidity
+	}
+	return min(issuer.MaxReportValidity, (s.Every*(issuer.MaxKeys/2) - Slack - 1).Truncate(time.Second))
+}
+
+// retaining is the schedule of a provider whose longest report lives so long: its keys are listed until that has expired.
+func (s Schedule) retaining(longestReport time.Duration) Schedule {
+	s.Retain = max(s.Retain, longestReport+Slack)
+	return s
+}
+
 // Listed is what the schedule has to know of a key.
 type Listed struct {
 	ID   string

@@ -197,7 +197,7 @@ func (r *Registry) instance(tx *store.Tx, id string, before *Instance) (*Instanc
 	if len(keys) == 0 {
 		return nil, errNoKeys
 	}
-	if i.Keys, err = issuer.New(issuer.Config{Issuer: record.URL, Development: r.Development}, keys); err != nil {
+	if i.Keys, err = r.issuer(record, keys); err != nil {
 		return nil, err
 	}
 	local := Local{}
@@ -214,6 +214,17 @@ func (r *Registry) instance(tx *store.Tx, id string, before *Instance) (*Instanc
 	}
 	i.Verifier, err = r.Verify(i)
 	return i, err
+}
+
+// issuer makes what signs for a provider.
+func (r *Registry) issuer(p store.Provider, keys []issuer.Key) (*issuer.Keys, error) {
+	reports, err := r.Keys.Authority(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	return issuer.New(issuer.Config{
+		Issuer: p.URL, Development: r.Development, Reports: reports, LongestReport: r.Keys.LongestReport(),
+	}, keys)
 }
 
 // policies fills in the policies of a provider.

@@ -43,7 +43,7 @@ type table struct {
 func tables() []table {
 	return []table{
 		{"state", "one", []string{"audit_seq", "audit_mac"}, "UPDATE state SET audit_seq = $1, audit_mac = $2"},
-		{"providers", "id", []string{"id", "name", "url", "version", "doc"}, "INSERT INTO providers VALUES ($1, $2, $3, $4, $5)"},
+		{"providers", "id", []string{"id", "name", "url", "version", "doc", "longest_report"}, "INSERT INTO providers VALUES ($1, $2, $3, $4, $5, $6)"},
 		{"policies", "provider_id, type, version", []string{"provider_id", "type", "version", "jws", "doc"}, "INSERT INTO policies VALUES ($1, $2, $3, $4, $5)"},
 		{"signing_keys", "provider_id, id", []string{"provider_id", "id", "signs_from", "sealed"}, "INSERT INTO signing_keys VALUES ($1, $2, $3, $4)"},
 		{"audit", "seq", []string{"seq", "record", "mac"}, "INSERT INTO audit VALUES ($1, $2, $3)"},
@@ -53,7 +53,7 @@ func tables() []table {
 // isNumber tells the columns of numbers from those of texts.
 func isNumber(column string) bool {
 	switch column {
-	case "version", "signs_from", "seq", "audit_seq":
+	case "version", "longest_report", "signs_from", "seq", "audit_seq":
 		return true
 	}
 	return false

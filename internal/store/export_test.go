@@ -36,6 +36,21 @@ func PolicyQueries() []string {
 	}
 }
 
+// MigrateTo brings an empty store to an old version of the schema.
+func MigrateTo(s *Store, version int) error {
+	steps, err := steps()
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	return s.run(ctx, s.write, s.writing(), func(tx *Tx) error {
+		if err := tx.exec("CREATE TABLE schema_version (version BIGINT NOT NULL)"); err != nil {
+			return err
+		}
+		return tx.migrate(steps[:version])
+	})
+}
+
 // Plan is what the engine says about a query.
 func Plan(s *Store, explain string) (plan string, err error) {
 	err = s.Read(context.Background(), func(tx *Tx) error {

@@ -307,3 +307,37 @@ func TestPoliciesAreFoundByTheirIndex(t *testing.T) {
 		}
 	})
 }
+
+// TestAStoreOfTheFirstSchemaIsBroughtUpToDate with what it has.
+func TestAStoreOfTheFirstSchemaIsBroughtUpToDate(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		s, err := store.Open(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := store.MigrateTo(s, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Exec(s, "INSERT INTO providers VALUES ('1', 'a', 'https://a', 7, '{}')"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err = s.Read(t.Context(), func(tx *store.Tx) error {
+			p, err := tx.Provider("1")
+			if err != nil || p.Name != "a" || p.Version != 7 {
+				t.Errorf("the provider is %+v, %v", p, err)
+			}
+			longest, err := tx.LongestReport("1")
+			if longest != 0 {
+				t.Errorf("its longest report lives %s", longest)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}

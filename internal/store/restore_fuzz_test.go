@@ -11,7 +11,7 @@ import (
 func FuzzReadBackup(f *testing.F) {
 	rows := []string{
 		`{"table":"state","row":{"audit_seq":1,"audit_mac":"AQID"}}`,
-		`{"table":"providers","row":{"id":"1","name":"a","url":"https://a","version":1,"doc":"{\"listen\":\":1\"}"}}`,
+		`{"table":"providers","row":{"id":"1","name":"a","url":"https://a","version":1,"doc":"{\"listen\":\":1\"}","longest_report":60}}`,
 		`{"table":"policies","row":{"provider_id":"1","type":"SgxEnclave","version":2,"jws":"a.b.c","doc":"{}"}}`,
 		`{"table":"signing_keys","row":{"provider_id":"1","id":"k","signs_from":-7,"sealed":"/w=="}}`,
 		`{"table":"audit","row":{"seq":1,"record":"{}","mac":"AQID"}}`,

@@ -389,3 +389,45 @@ func TestTextsThatNoEngineKeepsAreRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestTheLongestReportOnlyGrows(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		write(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.AddProvider(plainProvider("1", "a")), tx.AddProvider(plainProvider("2", "b")))
+		})
+		longest := func(id string) (d time.Duration) {
+			t.Helper()
+			err := s.Read(t.Context(), func(tx *store.Tx) (err error) {
+				d, err = tx.LongestReport(id)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		for _, step := range []struct{ raise, want time.Duration }{
+			{0, 0}, {time.Hour, time.Hour}, {time.Minute, time.Hour}, {time.Hour, time.Hour}, {time.Hour + 1, time.Hour + time.Second}, {8760 * time.Hour, 8760 * time.Hour},
+		} {
+			write(t, s, func(tx *store.Tx) error { return tx.RaiseLongestReport("1", step.raise) })
+			if got := longest("1"); got != step.want {
+				t.Errorf("after a report of %s: %s, want %s", step.raise, got, step.want)
+			}
+		}
+		if got := longest("2"); got != 0 {
+			t.Errorf("the other provider has %s", got)
+		}
+		write(t, s, func(tx *store.Tx) error {
+			p, err := tx.Provider("1")
+			if err != nil || p.Version != 1 {
+				t.Errorf("version %d, %v: it is no change of the provider", p.Version, err)
+			}
+			return tx.UpdateProvider(p)
+		})
+		if got := longest("1"); got != 8760*time.Hour {
+			t.Errorf("after a change of the provider: %s", got)
+		}
+		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.RaiseLongestReport("3", time.Hour) })
+		refuses(t, s, store.ErrNotFound, func(tx *store.Tx) error { _, err := tx.LongestReport("3"); return err })
+	})
+}

@@ -163,7 +163,7 @@ func (tx *Tx) AddProvider(p Provider) error {
 	if err != nil {
 		return err
 	}
-	return tx.one("INSERT INTO providers VALUES ($1, $2, $3, 1, $4) ON CONFLICT DO NOTHING", p.ID, p.Name, p.URL, doc)
+	return tx.one("INSERT INTO providers VALUES ($1, $2, $3, 1, $4, 0) ON CONFLICT DO NOTHING", p.ID, p.Name, p.URL, doc)
 }
 
 // free checks that no other provider has the name or the URL.
@@ -195,6 +195,20 @@ func (tx *Tx) DeleteProvider(id string) error {
 		return err
 	}
 	return tx.one("DELETE FROM providers WHERE id = $1", id)
+}
+
+// LongestReport gives the longest validity that [Tx.RaiseLongestReport] was told of for a provider, or ErrNotFound.
+func (tx *Tx) LongestReport(providerID string) (time.Duration, error) {
+	scan := func(rows *sql.Rows) (seconds int64, err error) { return seconds, rows.Scan(&seconds) }
+	seconds, err := first(all(tx, scan, "SELECT longest_report FROM providers WHERE id = $1", providerID))
+	return time.Duration(seconds) * time.Second, err
+}
+
+// RaiseLongestReport keeps the validity of a report, in whole seconds, if it is longer than all before. It is no change of the
+// provider. The error is ErrConflict if the provider is not there.
+func (tx *Tx) RaiseLongestReport(providerID string, validity time.Duration) error {
+	seconds := int64((validity + time.Second - 1) / time.Second)
+	return tx.one("UPDATE providers SET longest_report = CASE WHEN longest_report < $1 THEN $1 ELSE longest_report END WHERE id = $2", seconds, providerID)
 }
 
 func marshal(v any) (string, error) {

@@ -46,7 +46,7 @@ func TestReplicasThatStartAtOnceHaveTheSameKeys(t *testing.T) {
 		sets, tokens = append(sets, set), append(tokens, k)
 	}
 	for i, set := range sets {
-		if ids := slices.Sorted(maps.Keys(set)); len(ids) != 1 || !slices.Equal(ids, slices.Sorted(maps.Keys(sets[0]))) {
+		if ids := slices.Sorted(maps.Keys(set)); len(ids) != 2 || !slices.Equal(ids, slices.Sorted(maps.Keys(sets[0]))) {
 			t.Errorf("replica %s lists the keys %q", all[i].name, ids)
 		}
 		for j, k := range tokens {

@@ -82,11 +82,11 @@ func (l *Log) Records() []Record { return l.records }
 
 // Digest gives the digest of the record for a bank. The record that describes a crypto-agile log has none.
 func (r *Record) Digest(a tpm.Alg) ([]byte, bool) {
-	if r.form == nil {
+	switch {
+	case r.form == nil, r.form.legacy && a != tpm.SHA1:
 		return nil, false
-	}
-	if r.form.legacy {
-		return r.digests, a == tpm.SHA1
+	case r.form.legacy:
+		return r.digests, true
 	}
 	for rest := r.digests; len(rest) > 0; {
 		alg := tpm.Alg(binary.LittleEndian.Uint16(rest))

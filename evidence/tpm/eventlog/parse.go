@@ -185,7 +185,7 @@ func (p *parser) noAction(r *Record) error {
 	}
 	switch first := len(p.log.records) == 0; {
 	case first && bytes.HasPrefix(r.Data, []byte(specIDSignature)):
-		r.form, r.digests = nil, nil
+		r.form = nil
 		return p.specID(r.Data)
 	case bytes.HasPrefix(r.Data, []byte(localitySignature)):
 		return p.startupLocality(r.Data[len(localitySignature):])

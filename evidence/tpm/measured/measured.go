@@ -7,18 +7,13 @@ import (
 	"crypto"
 	"errors"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 	"github.com/assay-attestation/assay/evidence/tpm/ima"
-	"github.com/assay-attestation/assay/evidence/tpm/sipa"
 )
 
-var errTODO = errors.New("not implemented")
-
-// Log is one log of an attestation, of the TCG's form or an IMA list.
+// Log is one log of an attestation: exactly one of TCG and IMA is set.
 type Log struct {
 	TCG  *eventlog.Log
 	IMA  *ima.List
@@ -29,66 +24,59 @@ type Log struct {
 type Options struct {
 	// WithoutAuthority lets secure boot count without a record of what was verified (switch tpm_secureboot_require_authority off).
 	WithoutAuthority bool
-	Depth            int              // sipa_depth
-	Limits           eventlog.Limits  // for the data of events
-	DRTMKey          crypto.PublicKey // tpm_drtm_signing_key; nil: no signature of a dynamic launch is valid
-	Journal          *evidence.Journal
+	Depth            int             // sipa_depth
+	Limits           eventlog.Limits // for the data of events
+	// DRTMKey is the switch tpm_drtm_signing_key. What it signs is not public, so that no signature of a dynamic launch is
+	// ever valid here; the journal says so where one would be looked at.
+	DRTMKey crypto.PublicKey
+	Journal *evidence.Journal
 }
 
 // Boot is what a TPM vouches for of one boot. Only Verify makes one.
-type Boot struct{}
-
-// Verify replays the logs, in the order in which they were measured, holds them against every quoted PCR, and judges the data
-// of their events. Where one bank is SHA-1 and does not count, it is not in q. The error is an [evidence.Refusal].
-func Verify(logs []Log, q *tpm.Quoted, opt Options) (*Boot, error) { return nil, errTODO }
-
-// SecureBoot is what PCR 7 says, as far as it is quoted.
-type SecureBoot struct {
-	Enabled               bool
-	DMAProtectionDisabled bool
-	PK, KEK, DB, DBX      []eventlog.Signature
-	Authorities           []eventlog.Signature // what was verified before the OS started, as far as believed
+type Boot struct {
+	quoted coverage
+	drtm   bool // a dynamic launch was logged
+	events []event
+	secure SecureBoot
+	tags   []tag
 }
 
-// SecureBoot gives the state of secure boot.
-func (b *Boot) SecureBoot() SecureBoot { return SecureBoot{} }
-
-// Facts are the scalar claims that rest on events (tpm.md section 8), each false where a PCR that its rule reads is not
-// quoted.
-type Facts struct {
-	SecureBootEnabled, BootDebuggingDisabled, NotSafeMode, NotWinPE, VBSEnabled, IOMMUEnabled bool
+// event is one line of the claim events: a record of a TCG log or an entry of an IMA list.
+type event struct {
+	record  *eventlog.Record // nil for an entry of an IMA list
+	pcr     uint32
+	decoded decoded // nil: its data is not believed, or has no form in the claim
 }
 
-// And is true where both are: for the boot before hibernation and the current one.
-func (f Facts) And(g Facts) Facts {
-	return Facts{
-		f.SecureBootEnabled && g.SecureBootEnabled, f.BootDebuggingDisabled && g.BootDebuggingDisabled, f.NotSafeMode && g.NotSafeMode,
-		f.NotWinPE && g.NotWinPE, f.VBSEnabled && g.VBSEnabled, f.IOMMUEnabled && g.IOMMUEnabled,
+// Verify replays the logs, in the order in which they were measured, holds them against every quoted PCR but 16 and 23, and
+// judges the data of their events. TCG logs come before the IMA list, of which there is one at most. Without logs every
+// quoted PCR must have its start value. The quoted banks are those that count. The error is an [evidence.Refusal] of
+// EventLogFormat, EventLogBank, EventLogStart, EventLogReplay, EventLogData, EventLogType, SecureBootLog, WindowsEvents or
+// IMAReplay.
+func Verify(logs []Log, q *tpm.Quoted, opt Options) (*Boot, error) {
+	b, err := verify(logs, q, opt)
+	if r := (*evidence.Refusal)(nil); errors.As(err, &r) {
+		return nil, opt.Journal.Fail(r)
 	}
+	return b, err
 }
 
-// Facts gives the scalar claims.
-func (b *Boot) Facts() Facts { return Facts{} }
-
-// Setting is a believed SIPA element with the PCR it was measured into, before the end of the boot phase.
-type Setting struct {
-	PCR     uint32
-	Element sipa.Element
+func verify(logs []Log, q *tpm.Quoted, opt Options) (*Boot, error) {
+	in, err := sort(logs)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := in.replay(q)
+	if err != nil {
+		return nil, err
+	}
+	opt.Journal.Pass(evidence.EventLogReplay, "every quoted PCR has the value that the logs lead to")
+	if in.list != nil && entries != unquoted {
+		opt.Journal.Pass(evidence.IMAReplay, plural(entries, "entry", "entries"))
+	}
+	j := newJudge(in, q, opt)
+	if err := j.logs(logs, entries); err != nil {
+		return nil, err
+	}
+	return &j.boot, nil
 }
-
-// Settings gives all settings of an id in the order of the log.
-func (b *Boot) Settings(id sipa.ID) []Setting { return nil }
-
-// IDKS are the different keys of secure kernels that were measured (VSM_IDKS_INFO).
-func (b *Boot) IDKS() []sipa.IDKS { return nil }
-
-// EventsOptions change the claim events.
-type EventsOptions struct {
-	Digests bool // switch tpm_event_digests
-}
-
-// Events writes the claim events or bootEvents (tpm.md sections 9.1 and 9.2).
-func (b *Boot) Events(opt EventsOptions) (jsontext.Value, error) { return nil, errTODO }
-
-// PCRs writes the claim pcrs (tpm.md section 9.3), digests in base64url, or in hex.
-func PCRs(q *tpm.Quoted, hex bool) jsontext.Value { return nil }

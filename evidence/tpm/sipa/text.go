@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// appendText appends UTF-16, little-endian and without a NUL at its end, as a JSON string. Surrogates without a partner become U+FFFD. What need
-// not be escaped is not.
+// appendText appends UTF-16, little-endian and without a NUL at its end, as a JSON string. Surrogates without a partner become
+// U+FFFD. What need not be escaped is not.
 func appendText(dst, text []byte) []byte {
 	units := len(text) / 2
 	unit := func(i int) rune { return rune(text[2*i]) | rune(text[2*i+1])<<8 }
@@ -16,6 +16,10 @@ func appendText(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < units; i++ {
 		r := unit(i)
+		if r >= ' ' && r < utf8.RuneSelf && r != '"' && r != '\\' {
+			dst = append(dst, byte(r))
+			continue
+		}
 		if utf16.IsSurrogate(r) {
 			low := rune(0)
 			if i+1 < units {

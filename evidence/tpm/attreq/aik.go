@@ -1,0 +1,128 @@
+package attreq
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/tpm"
+)
+
+var errNoAlgorithm = errors.New("attreq: no implementation of " + algorithm)
+
+// checkAIK checks the attestation key and its certificate (tpm.md section 12).
+func (v *verification) checkAIK() error {
+	a := &v.request.current
+	if err := a.checkCertificateKey(); err != nil {
+		return err
+	}
+	err := v.certify(a.certificate)
+	switch {
+	case err == nil:
+		v.validated = true
+		v.Journal.Pass(evidence.AIKCertificate, "")
+	case v.WithoutCertificate:
+		v.Journal.Skip(evidence.AIKCertificate, "not demanded by the policy (require_valid_aik_cert); "+err.Error())
+	default:
+		return err
+	}
+	return nil
+}
+
+// certify checks the certificate of the AIK.
+func (v *verification) certify(der []byte) error {
+	if len(der) == 0 {
+		return evidence.Refuse(evidence.AIKCertificate, "the attestation key has no certificate").Want("aik_cert", "none").
+			Do("enrol an AIK certificate on the machine, or have the policy set require_valid_aik_cert to false and look at aikValidated")
+	}
+	_, err := v.Roots.VerifyAIK(der, v.At)
+	return err
+}
+
+// checkCertificateKey refuses a certificate of another key, whatever is demanded of certificates.
+func (a *attestation) checkCertificateKey() error {
+	if len(a.certificate) == 0 {
+		return nil
+	}
+	cert, err := tpm.ParseCertificate(a.certificate)
+	if err != nil {
+		return err
+	}
+	if !equalKeys(a.aik.key, cert.PublicKey) {
+		return evidence.Refuse(evidence.AIKKey, "the certificate aik_cert is of another key than aik_pub").Want("the same key in both", "another one").
+			Do("send the certificate of the attestation key that made the quote")
+	}
+	return nil
+}
+
+// aikHash is the claim aikPubHash.
+func (v *Verified) aikHash() (string, error) {
+	spki, err := x509.MarshalPKIXPublicKey(v.request.current.aik.key)
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256(spki)
+	return base64.StdEncoding.EncodeToString(digest[:]), nil
+}
+
+// checkBoot checks the attestation of the boot before hibernation: a quote by the same key, of the same cold boot.
+func (v *verification) checkBoot() (err error) {
+	boot := v.request.boot
+	if boot == nil {
+		return nil
+	}
+	if err := boot.checkCertificateKey(); err != nil {
+		return err
+	}
+	if !equalKeys(boot.aik.key, v.request.current.aik.key) {
+		return evidence.Refuse(evidence.AIKKey, "boot_attestation has another attestation key than current_attestation").Want("the same aik_pub in both", "another one").
+			Do("make both quotes with the same key")
+	}
+	v.before, err = boot.verifyQuote(tpm.QuoteInput{Unbound: true, Required: v.RequiredPCRs, AllowSHA1: v.AllowSHA1, Journal: v.Journal})
+	if err != nil {
+		return err
+	}
+	if err := before(v.before.Clock(), v.quoted.Clock()); err != nil {
+		return err
+	}
+	v.Journal.Pass(evidence.BootAttestation, "")
+	return nil
+}
+
+// before checks that a quote was not made after another one. TPMs add a constant to resetCount for each key, so that only the
+// difference means something; it is taken as a signed number of 32 bits.
+func before(boot, current tpm.Clock) error {
+	if int32(boot.ResetCount-current.ResetCount) > 0 {
+		return evidence.Refuse(evidence.BootAttestation, "the TPM was reset more often at the quote of the boot than at the current one").
+			Want("resetCount of at most the current one", "a later one").Do(sameBoot)
+	}
+	if boot.Clock > current.Clock {
+		return evidence.Refuse(evidence.BootAttestation, "the quote of the boot was made after the current one").Want("a clock up to the current one", "a later one").Do(sameBoot)
+	}
+	return nil
+}
+
+const sameBoot = "send the attestation that was saved at the boot after which the machine hibernated"
+
+// sameValues compares what was logged under one id.
+func sameValues(a, b [][]byte) bool {
+	contains := func(all [][]byte, one []byte) bool {
+		for _, other := range all {
+			if bytes.Equal(one, other) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, pair := range [][2][][]byte{{a, b}, {b, a}} {
+		for _, one := range pair[0] {
+			if !contains(pair[1], one) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,121 @@
+package measured
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/assay-attestation/assay/evidence/tpm"
+	"github.com/assay-attestation/assay/evidence/tpm/ima"
+)
+
+// list lists the entries of an IMA list that the quote covers; entries behind them are left out. Where PCR 10 is not quoted
+// all are listed and none is believed.
+func (j *judge) list(l *ima.List, quoted int) {
+	all := l.Entries()
+	if quoted != unquoted {
+		all = all[:quoted]
+	}
+	for i := range all {
+		j.number++
+		var d decoded
+		if e := believeEntry(&all[i], quoted != unquoted); e.entry != nil {
+			d = decodeEntry(e)
+		}
+		j.boot.events = append(j.boot.events, event{pcr: all[i].PCR, decoded: d})
+	}
+}
+
+// believedEntry is an entry of an IMA list that a quote vouches for. The zero value is none. Only believeEntry makes one.
+type believedEntry struct{ entry *ima.Entry }
+
+// believeEntry gives an entry that stands in the quoted part of a list, whose template hash fits its data, if it was extended
+// into PCR 10. A violation was not: the kernel extended FF bytes for it, whatever its data.
+func believeEntry(e *ima.Entry, quoted bool) believedEntry {
+	if !quoted || e.PCR != ima.PCR || e.Violation {
+		return believedEntry{}
+	}
+	return believedEntry{e}
+}
+
+// kernelVersion is the entry by which the kernel tells its version, keyring one by which it tells of a certificate added to a
+// keyring, measurement any other (tpm.md section 9.2).
+type (
+	kernelVersion string
+	keyring       struct{ name, subject string }
+	measurement   struct{ entry *ima.Entry }
+)
+
+// decodeEntry reads an entry, nil if it has a buffer that is not what its digest is of, or no text.
+func decodeEntry(b believedEntry) decoded {
+	e := b.entry
+	if e.Buffer == nil {
+		return measurement(b)
+	}
+	if !hashesBuffer(e) {
+		return nil
+	}
+	if e.Template == "ima-buf" && e.Name == "kernel_version" {
+		return decodeKernelVersion(e.Buffer)
+	}
+	if subject, ok := certificateSubject(e.Buffer); ok && e.Template == "ima-buf" {
+		return keyring{e.Name, subject}
+	}
+	return measurement(b)
+}
+
+func decodeKernelVersion(text []byte) decoded {
+	if !utf8.Valid(text) {
+		return nil
+	}
+	return kernelVersion(text)
+}
+
+// hashesBuffer reports whether the digest of the entry is that of its buffer.
+func hashesBuffer(e *ima.Entry) bool {
+	name, digest, _ := strings.Cut(e.Digest, ":")
+	want, err := hex.DecodeString(digest)
+	if err != nil {
+		return false
+	}
+	for _, a := range []tpm.Alg{tpm.SHA1, tpm.SHA256, tpm.SHA384, tpm.SHA512} {
+		if strings.EqualFold(a.String(), name) {
+			return bytes.Equal(a.Sum(e.Buffer), want)
+		}
+	}
+	return false
+}
+
+// certificateSubject gives the subject of a DER certificate, as RFC 4514 writes it.
+func certificateSubject(der []byte) (string, bool) {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return "", false
+	}
+	var subject pkix.RDNSequence
+	if _, err := asn1.Unmarshal(c.RawSubject, &subject); err != nil {
+		return "", false
+	}
+	return subject.String(), true
+}
+
+func (v kernelVersion) appendTo(dst []byte) ([]byte, error) {
+	return append(appendText(append(dst, `{"KernelVersion":`...), string(v)), '}'), nil
+}
+
+func (k keyring) appendTo(dst []byte) ([]byte, error) {
+	dst = appendText(append(dst, `{"Keyring":`...), k.name)
+	dst = appendText(append(dst, `,"CertificateSubject":`...), k.subject)
+	return append(dst, '}'), nil
+}
+
+func (m measurement) appendTo(dst []byte) ([]byte, error) {
+	dst = appendText(append(dst, `{"TemplateName":`...), m.entry.Template)
+	dst = appendText(append(dst, `,"Name":`...), m.entry.Name)
+	dst = appendText(append(dst, `,"Digest":`...), m.entry.Digest)
+	return append(dst, '}'), nil
+}

@@ -1,0 +1,74 @@
+package measured_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"github.com/assay-attestation/assay/evidence/tpm"
+)
+
+// quote has a key in software quote the banks, and verifies the quote as the service does; SHA-1 banks count.
+func quote(t testing.TB, banks ...tpm.Bank) *tpm.Quoted {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := []byte("a nonce of the test")
+	attest := attestation(nonce, banks)
+	a, err := tpm.ParseAttest(attest, signature(t, key, attest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := a.VerifyQuote(tpm.QuoteInput{Key: &key.PublicKey, ExtraData: nonce, PCRs: banks, AllowSHA1: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// attestation is a TPMS_ATTEST of a quote of the banks.
+func attestation(nonce []byte, banks []tpm.Bank) []byte {
+	var selections []tpm2.TPMSPCRSelection
+	digest := sha256.New()
+	for _, b := range banks {
+		bitmap := make([]byte, 3)
+		for pcr, v := range b.Values {
+			if v != nil {
+				bitmap[pcr/8] |= 1 << (pcr % 8)
+				digest.Write(v)
+			}
+		}
+		selections = append(selections, tpm2.TPMSPCRSelection{Hash: tpm2.TPMIAlgHash(b.Alg), PCRSelect: bitmap})
+	}
+	return tpm2.Marshal(tpm2.TPMSAttest{
+		Magic: tpm2.TPMGeneratedValue, Type: tpm2.TPMSTAttestQuote, ExtraData: tpm2.TPM2BData{Buffer: nonce},
+		Attested: tpm2.NewTPMUAttest(tpm2.TPMSTAttestQuote, &tpm2.TPMSQuoteInfo{
+			PCRSelect: tpm2.TPMLPCRSelection{PCRSelections: selections}, PCRDigest: tpm2.TPM2BDigest{Buffer: digest.Sum(nil)},
+		}),
+	})
+}
+
+// signature is a TPMT_SIGNATURE by ECDSA with SHA-256.
+func signature(t testing.TB, key *ecdsa.PrivateKey, attest []byte) []byte {
+	t.Helper()
+	sum := crypto.SHA256.New()
+	sum.Write(attest)
+	r, s, err := ecdsa.Sign(rand.Reader, key, sum.Sum(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tpm2.Marshal(tpm2.TPMTSignature{
+		SigAlg: tpm2.TPMAlgECDSA,
+		Signature: tpm2.NewTPMUSignature(tpm2.TPMAlgECDSA, &tpm2.TPMSSignatureECC{
+			Hash: tpm2.TPMAlgSHA256, SignatureR: tpm2.TPM2BECCParameter{Buffer: r.Bytes()},
+			SignatureS: tpm2.TPM2BECCParameter{Buffer: s.Bytes()},
+		}),
+	})
+}
