@@ -1,15 +1,11 @@
 package measured
 
 import (
-	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/hex"
-	"strings"
 	"unicode/utf8"
 
-	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/ima"
 )
 
@@ -53,17 +49,19 @@ type (
 // decodeEntry reads an entry, nil if it has a buffer that is not what its digest is of, or no text.
 func decodeEntry(b believedEntry) decoded {
 	e := b.entry
-	if e.Buffer == nil {
+	buf := e.Buffer()
+	if buf == nil {
 		return measurement(b)
 	}
-	if !hashesBuffer(e) {
+	if !e.BufferFits() {
 		return nil
 	}
-	if e.Template == "ima-buf" && e.Name == "kernel_version" {
-		return decodeKernelVersion(e.Buffer)
+	ofKernel := e.Template() == "ima-buf"
+	if ofKernel && e.Name() == "kernel_version" {
+		return decodeKernelVersion(buf)
 	}
-	if subject, ok := certificateSubject(e.Buffer); ok && e.Template == "ima-buf" {
-		return keyring{e.Name, subject}
+	if subject, ok := certificateSubject(buf); ok && ofKernel {
+		return keyring{e.Name(), subject}
 	}
 	return measurement(b)
 }
@@ -73,21 +71,6 @@ func decodeKernelVersion(text []byte) decoded {
 		return nil
 	}
 	return kernelVersion(text)
-}
-
-// hashesBuffer reports whether the digest of the entry is that of its buffer.
-func hashesBuffer(e *ima.Entry) bool {
-	name, digest, _ := strings.Cut(e.Digest, ":")
-	want, err := hex.DecodeString(digest)
-	if err != nil {
-		return false
-	}
-	for _, a := range []tpm.Alg{tpm.SHA1, tpm.SHA256, tpm.SHA384, tpm.SHA512} {
-		if strings.EqualFold(a.String(), name) {
-			return bytes.Equal(a.Sum(e.Buffer), want)
-		}
-	}
-	return false
 }
 
 // certificateSubject gives the subject of a DER certificate, as RFC 4514 writes it.
@@ -114,8 +97,8 @@ func (k keyring) appendTo(dst []byte) ([]byte, error) {
 }
 
 func (m measurement) appendTo(dst []byte) ([]byte, error) {
-	dst = appendText(append(dst, `{"TemplateName":`...), m.entry.Template)
-	dst = appendText(append(dst, `,"Name":`...), m.entry.Name)
-	dst = appendText(append(dst, `,"Digest":`...), m.entry.Digest)
+	dst = appendText(append(dst, `{"TemplateName":`...), m.entry.Template())
+	dst = appendText(append(dst, `,"Name":`...), m.entry.Name())
+	dst = appendText(append(dst, `,"Digest":`...), m.entry.Digest())
 	return append(dst, '}'), nil
 }
