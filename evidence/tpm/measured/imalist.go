@@ -1,15 +1,11 @@
 package measured
 
 import (
-	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/hex"
-	"strings"
 	"unicode/utf8"
 
-	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/ima"
 )
 
@@ -50,20 +46,24 @@ type (
 	measurement   struct{ entry *ima.Entry }
 )
 
-// decodeEntry reads an entry, nil if it has a buffer that is not what its digest is of, or no text.
+// bufferTemplate is the template of entries that carry what was measured.
+const bufferTemplate = "ima-buf"
+
+// decodeEntry reads an entry, nil if it has a buffer that its digest is not of, or a version that is no text.
 func decodeEntry(b believedEntry) decoded {
 	e := b.entry
-	if e.Buffer == nil {
-		return measurement(b)
-	}
-	if !hashesBuffer(e) {
+	buffer := e.Buffer()
+	if buffer != nil && !e.BufferFits() {
 		return nil
 	}
-	if e.Template == "ima-buf" && e.Name == "kernel_version" {
-		return decodeKernelVersion(e.Buffer)
+	if e.Template() != bufferTemplate {
+		return measurement(b)
 	}
-	if subject, ok := certificateSubject(e.Buffer); ok && e.Template == "ima-buf" {
-		return keyring{e.Name, subject}
+	if e.Name() == "kernel_version" {
+		return decodeKernelVersion(buffer)
+	}
+	if subject, ok := certificateSubject(buffer); ok {
+		return keyring{e.Name(), subject}
 	}
 	return measurement(b)
 }
@@ -73,21 +73,6 @@ func decodeKernelVersion(text []byte) decoded {
 		return nil
 	}
 	return kernelVersion(text)
-}
-
-// hashesBuffer reports whether the digest of the entry is that of its buffer.
-func hashesBuffer(e *ima.Entry) bool {
-	name, digest, _ := strings.Cut(e.Digest, ":")
-	want, err := hex.DecodeString(digest)
-	if err != nil {
-		return false
-	}
-	for _, a := range []tpm.Alg{tpm.SHA1, tpm.SHA256, tpm.SHA384, tpm.SHA512} {
-		if strings.EqualFold(a.String(), name) {
-			return bytes.Equal(a.Sum(e.Buffer), want)
-		}
-	}
-	return false
 }
 
 // certificateSubject gives the subject of a DER certificate, as RFC 4514 writes it.
@@ -114,8 +99,8 @@ func (k keyring) appendTo(dst []byte) ([]byte, error) {
 }
 
 func (m measurement) appendTo(dst []byte) ([]byte, error) {
-	dst = appendText(append(dst, `{"TemplateName":`...), m.entry.Template)
-	dst = appendText(append(dst, `,"Name":`...), m.entry.Name)
-	dst = appendText(append(dst, `,"Digest":`...), m.entry.Digest)
+	dst = appendText(append(dst, `{"TemplateName":`...), m.entry.Template())
+	dst = appendText(append(dst, `,"Name":`...), m.entry.Name())
+	dst = appendText(append(dst, `,"Digest":`...), m.entry.Digest())
 	return append(dst, '}'), nil
 }
