@@ -101,10 +101,10 @@ func (s *TPMScenario) tpmCertificate(r TPMRole) ([]byte, error) {
 		return nil, err
 	}
 	kind, holder := P256, s.Certifier
-	if r == EK {
+	switch {
+	case r == EK:
 		kind, holder = RSA2048, s.Vendor
-	}
-	if r == AIK {
+	case issuer == AIKRoot && r != AIKRoot:
 		kind, holder = s.AIKKind, s.Vendor
 	}
 	key := s.signer(r.Certificate(), s.Certifier.Key(issuer, P256))

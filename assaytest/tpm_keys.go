@@ -57,7 +57,7 @@ func (s *TPMScenario) certified(r TPMRole, kind TPMKeyKind, challenge []byte) ([
 		return nil, err
 	}
 	attest = s.edit(TPMCertification, attest)
-	sig, err := tpmSign(s.signer(TPMCertification, s.aik()), s.AIKScheme, attest)
+	sig, err := tpmSign(s.signer(TPMCertification, s.aik(&s.Current)), s.AIKScheme, attest)
 	if err != nil {
 		return nil, err
 	}

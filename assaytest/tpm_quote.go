@@ -54,21 +54,21 @@ func (c TPMClock) info() tpm2.TPMSClockInfo {
 	return tpm2.TPMSClockInfo{Clock: c.Clock, ResetCount: c.ResetCount, RestartCount: c.RestartCount, Safe: true}
 }
 
-// attestation is a TPMS_ATTEST of s's TPM but for what it is about.
-func (s *TPMScenario) attestation(clock TPMClock, extraData []byte) (tpm2.TPMSAttest, error) {
-	signer, err := s.qualifiedSigner()
+// attestation is a TPMS_ATTEST by the AIK of a but for what it is about.
+func (s *TPMScenario) attestation(a *TPMAttestation, extraData []byte) (tpm2.TPMSAttest, error) {
+	signer, err := s.qualifiedSigner(a)
 	return tpm2.TPMSAttest{
 		Magic:           tpm2.TPMGeneratedValue,
 		QualifiedSigner: tpm2.TPM2BName{Buffer: signer},
 		ExtraData:       tpm2.TPM2BData{Buffer: extraData},
-		ClockInfo:       clock.info(),
+		ClockInfo:       a.Clock.info(),
 		FirmwareVersion: 0x0001_0002_0000_0000,
 	}, err
 }
 
 // qualifiedSigner is the qualified name of the AIK, a primary key of the endorsement hierarchy.
-func (s *TPMScenario) qualifiedSigner() ([]byte, error) {
-	area, err := publicArea(s.aik().Public(), aikAttributes())
+func (s *TPMScenario) qualifiedSigner(a *TPMAttestation) ([]byte, error) {
+	area, err := publicArea(s.aik(a).Public(), aikAttributes())
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func keyName(parts ...[]byte) []byte {
 
 // quoteOf makes a TPMS_ATTEST over the values.
 func (s *TPMScenario) quoteOf(a *TPMAttestation, extraData []byte) ([]byte, error) {
-	attest, err := s.attestation(a.Clock, extraData)
+	attest, err := s.attestation(a, extraData)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (s *TPMScenario) quoteOf(a *TPMAttestation, extraData []byte) ([]byte, erro
 
 // certificationOf makes a TPMS_ATTEST that certifies a public area.
 func (s *TPMScenario) certificationOf(area, extraData []byte) ([]byte, error) {
-	attest, err := s.attestation(s.Current.Clock, extraData)
+	attest, err := s.attestation(&s.Current, extraData)
 	if err != nil {
 		return nil, err
 	}

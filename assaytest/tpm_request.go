@@ -183,7 +183,7 @@ func (s *TPMScenario) evidence1(key, challenge []byte) ([]member, error) {
 	} else {
 		data = append(s.logs1(s.Boot, "boot_log", "boot "), s.logs1(&s.Current, "resume_log", "")...)
 	}
-	aik, err := s.aikMembers()
+	aik, err := s.aikMembers(&s.Current, "")
 	if err != nil {
 		return nil, err
 	}
@@ -229,22 +229,22 @@ func (s *TPMScenario) quote(a *TPMAttestation, prefix TPMPart, extraData []byte)
 		return nil, nil, err
 	}
 	quote = s.edit(prefix+TPMQuote, quote)
-	if sig, err = tpmSign(s.signer(prefix+TPMQuote, s.aik()), s.AIKScheme, quote); err != nil {
+	if sig, err = tpmSign(s.signer(prefix+TPMQuote, s.aik(a)), s.AIKScheme, quote); err != nil {
 		return nil, nil, err
 	}
 	return quote, s.edit(prefix+TPMQuoteSignature, sig), nil
 }
 
-func (s *TPMScenario) aikMembers() ([]member, error) {
-	certificate, err := s.tpmCertificate(AIK)
+func (s *TPMScenario) aikMembers(a *TPMAttestation, prefix TPMPart) ([]member, error) {
+	certificate, err := s.tpmCertificate(a.aik())
 	if err != nil {
 		return nil, err
 	}
-	key, err := jwk(s.public(AIK, s.aik()))
+	key, err := jwk(s.public(a.aik(), s.aik(a)))
 	if err != nil {
 		return nil, err
 	}
-	return []member{{"aik_cert", optionalBinary(certificate)}, {"aik_pub", s.edit(TPMAIKPublic, key)}}, nil
+	return []member{{"aik_cert", optionalBinary(certificate)}, {"aik_pub", s.edit(prefix+TPMAIKPublic, key)}}, nil
 }
 
 // evidence2 are the members of version 2.
@@ -290,7 +290,7 @@ func (s *TPMScenario) attestation2(a *TPMAttestation, prefix TPMPart, extraData 
 		}
 		logs = append(logs, object(member{"type", text(l.Type)}, member{"log", binaryText(s.edit(part, l.Bytes))}))
 	}
-	aik, err := s.aikMembers()
+	aik, err := s.aikMembers(a, prefix)
 	if err != nil {
 		return nil, err
 	}

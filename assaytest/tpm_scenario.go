@@ -63,6 +63,16 @@ type TPMAttestation struct {
 	Values map[crypto.Hash]TPMValues
 	Quoted []TPMSelection // version 1: one, over all PCRs
 	Clock  TPMClock
+	// AIK is whose key quotes; empty stands for that of the machine, AIK.
+	AIK TPMRole
+}
+
+// aik is whose key quotes.
+func (a *TPMAttestation) aik() TPMRole {
+	if a.AIK == "" {
+		return AIK
+	}
+	return a.AIK
 }
 
 // TPMLogFile is a log as it is sent.
@@ -181,8 +191,8 @@ func (s *TPMScenario) Hibernate(resume *TPMLog) {
 	s.Current.Clock = TPMClock{Clock: before.Clock.Clock + 3_600_000, ResetCount: before.Clock.ResetCount + 1}
 }
 
-// aik is the attestation key of the machine.
-func (s *TPMScenario) aik() crypto.Signer { return s.Vendor.Key(AIK, s.AIKKind) }
+// aik is the attestation key of a.
+func (s *TPMScenario) aik(a *TPMAttestation) crypto.Signer { return s.Vendor.Key(a.aik(), s.AIKKind) }
 
 // edit gives part p to the hook.
 func (s *TPMScenario) edit(p TPMPart, b []byte) []byte {

@@ -9,10 +9,11 @@ import (
 
 // signingKey is a signing key of a provider (docs/api.md).
 type signingKey struct {
-	KeyID    string    `json:"kid"`
-	From     time.Time `json:"signsFrom"`
-	Until    time.Time `json:"signsUntil,omitzero"`
-	NotAfter time.Time `json:"notAfter"` // of its certificate
+	KeyID       string    `json:"kid"`
+	ReportKeyID string    `json:"reportKid,omitzero"` // its kid in TPM reports; older services have none
+	From        time.Time `json:"signsFrom"`
+	Until       time.Time `json:"signsUntil,omitzero"`
+	NotAfter    time.Time `json:"notAfter"` // of its certificates
 }
 
 // keyList is the result of key list and of key rotate.

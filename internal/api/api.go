@@ -20,6 +20,7 @@ import (
 
 	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/auth"
+	"github.com/assay-attestation/assay/internal/challenge"
 	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/provider"
@@ -39,6 +40,7 @@ type Config struct {
 	Providers   *provider.Registry
 	Address     provider.Address // of new providers; nil: none can be created
 	Keys        *keyring.Ring
+	Challenges  *challenge.Keeper // of the TPM protocol
 	Seats       *verifier.Seats
 	Baselines   func() []Baseline // the TCB baselines that there are, newest first
 	Auth        *auth.Authenticator

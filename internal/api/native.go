@@ -136,17 +136,18 @@ func (s *Service) rollback(ctx context.Context, r *request) (any, error) {
 
 // keyBody is a signing key on the wire.
 type keyBody struct {
-	KeyID    string    `json:"kid"`
-	From     time.Time `json:"signsFrom"`
-	Until    time.Time `json:"signsUntil,omitzero"`
-	NotAfter time.Time `json:"notAfter"` // of its certificate
+	KeyID       string    `json:"kid"`
+	ReportKeyID string    `json:"reportKid"`
+	From        time.Time `json:"signsFrom"`
+	Until       time.Time `json:"signsUntil,omitzero"`
+	NotAfter    time.Time `json:"notAfter"` // of its certificates
 }
 
 // keys lists the signing keys of the provider: the one in use, those to come, and those whose tokens still live.
 func (s *Service) keys(_ context.Context, r *request) (any, error) {
 	list := []keyBody{}
 	for _, k := range r.at.Keys.Published() {
-		list = append(list, keyBody{k.KeyID, k.From, k.Until, k.NotAfter})
+		list = append(list, keyBody{k.KeyID, k.ReportKeyID, k.From, k.Until, k.NotAfter})
 	}
 	return map[string]any{"keys": list, "current": r.at.Keys.KeyID(s.Clock())}, nil
 }

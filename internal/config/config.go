@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/assay-attestation/assay/internal/auth"
+	"github.com/assay-attestation/assay/internal/challenge"
+	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/policy"
 )
@@ -108,6 +111,12 @@ type Config struct {
 	AttestBody int64 `yaml:"attest_body"`
 	// PolicyTime is the limit policy_time, how long one evaluation of a policy may take; default 5s.
 	PolicyTime time.Duration `yaml:"policy_time"`
+	// TPMContextLifetime is the limit tpm_context_lifetime, how long a challenge of the TPM protocol can be answered; default 5m, at
+	// least 1s, at most 1h.
+	TPMContextLifetime time.Duration `yaml:"tpm_context_lifetime"`
+	// TPMReportValidity is the limit tpm_report_validity, how long a TPM report is valid whose policy does not say; default 24h, at
+	// least 1m, at most a year and what the rotation of keys allows.
+	TPMReportValidity time.Duration `yaml:"tpm_report_validity"`
 	// Explanations bounds what is kept to explain the decisions of the service.
 	Explanations Explanations `yaml:"explanations"`
 	// Settings are the provider's switches.
@@ -246,7 +255,23 @@ func (c *Config) Complete() error {
 	case c.PolicyTime < 0:
 		return fmt.Errorf("policy_time: expected a duration such as 5s, found %v", c.PolicyTime)
 	}
+	return c.checkTPM()
+}
+
+// checkTPM checks the limits of the TPM protocol.
+func (c *Config) checkTPM() error {
+	if d := c.TPMContextLifetime; d != 0 && (d < challenge.MinLifetime || d > challenge.MaxLifetime) {
+		return fmt.Errorf("tpm_context_lifetime: expected %v to %v, found %v", challenge.MinLifetime, challenge.MaxLifetime, d)
+	}
+	if d := c.TPMReportValidity; d != 0 && (d < time.Minute || d > issuer.MaxReportValidity) {
+		return fmt.Errorf("tpm_report_validity: expected %v to %v, found %v", time.Minute, issuer.MaxReportValidity, d)
+	}
 	return nil
+}
+
+// ReportValidity is the limit tpm_report_validity.
+func (c *Config) ReportValidity() time.Duration {
+	return cmp.Or(c.TPMReportValidity, issuer.DefaultReportValidity)
 }
 
 // Preview reports the switch api_2018_preview.

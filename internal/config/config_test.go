@@ -40,6 +40,8 @@ dev: true
 at: 2024-03-01T00:00:00Z
 attest_body: 1048576
 policy_time: 2s
+tpm_context_lifetime: 2m
+tpm_report_validity: 96h
 explanations: {entries: 100, age: 1h}
 settings:
   hide_policy_reasons: true
@@ -102,6 +104,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Data: "/var/lib/assay", Collateral: []string{"a.tar.gz", "b"}, CollateralSource: "https://pccs.example",
 		Policies: map[string]string{"SgxEnclave": "sgx.txt"}, Dev: true, At: time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC), AttestBody: 1 << 20,
 		PolicyTime: 2 * time.Second, Explanations: Explanations{Entries: 100, Age: time.Hour},
+		TPMContextLifetime: 2 * time.Minute, TPMReportValidity: 96 * time.Hour,
 		Settings: provider.Settings{
 			HidePolicyReasons: true, AnonymousPolicyRead: true,
 			Strict: true, AllowDraftPolicy: &no, RefuseDebuggable: true, RequireZeroReportDataTail: true, RequireCRLs: &no,
@@ -194,6 +197,14 @@ func TestComplete(t *testing.T) {
 		{"longest time to drain", tls, func(c *Config) { c.Drain = MaxDrain }, ""},
 		{"a longer one", tls, func(c *Config) { c.Drain = MaxDrain + 1 }, "drain"},
 		{"a negative one", tls, func(c *Config) { c.Drain = -1 }, "drain"},
+		{"shortest TPM challenge", tls, func(c *Config) { c.TPMContextLifetime = time.Second }, ""},
+		{"a shorter one", tls, func(c *Config) { c.TPMContextLifetime = time.Second - 1 }, "tpm_context_lifetime"},
+		{"longest TPM challenge", tls, func(c *Config) { c.TPMContextLifetime = time.Hour }, ""},
+		{"a longer one", tls, func(c *Config) { c.TPMContextLifetime = time.Hour + 1 }, "tpm_context_lifetime"},
+		{"shortest TPM report", tls, func(c *Config) { c.TPMReportValidity = time.Minute }, ""},
+		{"a shorter one", tls, func(c *Config) { c.TPMReportValidity = time.Minute - 1 }, "tpm_report_validity"},
+		{"longest TPM report", tls, func(c *Config) { c.TPMReportValidity = 365 * 24 * time.Hour }, ""},
+		{"a longer one", tls, func(c *Config) { c.TPMReportValidity = 365*24*time.Hour + 1 }, "tpm_report_validity"},
 		{"client certificates", tls, func(c *Config) { c.ClientCA = "ca"; c.Auth.ClientCerts.Rules = make([]auth.CertRule, 1) }, ""},
 		{"client certificates without TLS", proxied, func(c *Config) { c.ClientCA = "ca" }, "client_ca"},
 		{"rules for client certificates of nobody", tls, func(c *Config) { c.Auth.ClientCerts.Rules = make([]auth.CertRule, 1) }, "client_ca"},
@@ -305,5 +316,14 @@ func TestFilesAreBounded(t *testing.T) {
 	}
 	if _, err := Read("/dev/zero"); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
 		t.Errorf("a file without an end: %v", err)
+	}
+}
+
+// TestReportsLiveADayByDefault: README.md section 7 of the specification.
+func TestReportsLiveADayByDefault(t *testing.T) {
+	for set, want := range map[time.Duration]time.Duration{0: 1440 * time.Minute, time.Hour: time.Hour} {
+		if got := (&Config{TPMReportValidity: set}).ReportValidity(); got != want {
+			t.Errorf("set to %s: %s, want %s", set, got, want)
+		}
 	}
 }

@@ -49,10 +49,11 @@ type signingKey struct {
 
 // Published says of a listed key since when and until when it signs.
 type Published struct {
-	KeyID    string
-	From     time.Time
-	Until    time.Time // zero if no other key is to take over
-	NotAfter time.Time // of its certificate
+	KeyID       string
+	ReportKeyID string // its kid in reports; empty without an authority
+	From        time.Time
+	Until       time.Time // zero if no other key is to take over
+	NotAfter    time.Time // of its certificates
 }
 
 // New makes the keys of a provider, in any order, ready to sign. Certificates are not kept: they follow from key and URL,
@@ -190,6 +191,9 @@ func (k *Keys) Published() []Published {
 	var all []Published
 	for i, key := range k.keys {
 		p := Published{KeyID: key.signer.KeyID, From: key.from, NotAfter: key.notAfter}
+		if key.reports.Key != nil {
+			p.ReportKeyID = key.reports.KeyID()
+		}
 		if i+1 < len(k.keys) {
 			p.Until = k.keys[i+1].from
 		}

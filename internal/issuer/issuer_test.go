@@ -168,7 +168,7 @@ func TestPublishedTellsWhenEachKeySigns(t *testing.T) {
 	next := start.AddDate(0, 3, 0)
 	a, b := generate(t, start), generate(t, next)
 	ends := time.Date(2050, 12, 31, 23, 59, 59, 0, time.UTC) // tokens.md section 3.1
-	want := []Published{{a.ID, start, next, ends}, {b.ID, next, time.Time{}, ends}}
+	want := []Published{{a.ID, "", start, next, ends}, {b.ID, "", next, time.Time{}, ends}}
 	if got := open(t, b, a).Published(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

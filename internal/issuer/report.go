@@ -11,10 +11,11 @@ import (
 	"github.com/assay-attestation/assay/result"
 )
 
-// Times of reports, fixed as published (tokens.md section 4, policy.md section 6).
+// Times of reports (tokens.md section 4, policy.md section 6).
 const (
-	ReportBackdating  = 5 * time.Minute
-	MaxReportValidity = 525600 * time.Minute // one year
+	ReportBackdating      = 5 * time.Minute      // fixed, as published
+	DefaultReportValidity = 1440 * time.Minute   // the limit tpm_report_validity
+	MaxReportValidity     = 365 * 24 * time.Hour // fixed: the largest report_validity_in_minutes, 525600
 )
 
 // reportIDBytes is how much randomness names a report.

@@ -160,6 +160,11 @@ func TestEveryKeyIsListedASecondTimeWithItsChain(t *testing.T) {
 				t.Errorf("entry %d: %d certificates, want three for the key %s", 2+i, len(leaf), key.ID)
 			}
 		}
+		for i, p := range k.Published() {
+			if want := kids[2+slices.Index(kids[:2], p.KeyID)]; p.ReportKeyID != want {
+				t.Errorf("key %d is published with the kid %q in reports, want %q", i, p.ReportKeyID, want)
+			}
+		}
 		header, _ := parts(t, mint(t, k, body(), at))
 		if !strings.HasSuffix(header, `"kid":"`+kids[2]+`"}`) {
 			t.Errorf("the report's key is not the one in use, %s: %s", kids[2], header)

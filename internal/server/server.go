@@ -202,7 +202,7 @@ func (s *Server) openAPI() error {
 		return err
 	}
 	s.api = api.New(api.Config{
-		Version: Version, Providers: s.providers, Address: s.address(), Keys: s.keys, Seats: s.providers.Seats, Baselines: s.baselines, Auth: callers,
+		Version: Version, Providers: s.providers, Address: s.address(), Keys: s.keys, Challenges: s.challenges, Seats: s.providers.Seats, Baselines: s.baselines, Auth: callers,
 		Trail: s.trail, Clock: s.opt.Clock, JudgedAt: s.judgedAt, Ready: s.Ready, Observe: s.metrics.observe, Development: s.cfg.Dev,
 		AttestBody: s.cfg.AttestBody, PolicyBody: s.cfg.PolicyBody, Logger: s.opt.Logger, Explanations: explanations,
 		AuditAttest: s.cfg.Audit.Attest, Preview: s.cfg.Preview(), ARM: s.cfg.ARMFacade, Limits: limits,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-attestation/assay/internal/audit"
+	"github.com/assay-attestation/assay/internal/challenge"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/policyjws"
@@ -32,6 +33,8 @@ type state struct {
 	seal  *seal.Key
 	keys  *keyring.Ring
 	trail *audit.Trail
+	// challenges are those of the TPM protocol, for all providers.
+	challenges *challenge.Keeper
 }
 
 // openState opens the store, whose schema it brings up to date, and the key that seals what is secret in it.
@@ -42,6 +45,12 @@ func openState(ctx context.Context, cfg config.Config, clock func() time.Time) (
 	}
 	s := &state{}
 	if s.seal, err = openSeal(cfg, store.IsPostgres(dsn)); err != nil {
+		return nil, err
+	}
+	if s.challenges, err = challenge.New(s.seal, cfg.TPMContextLifetime); err != nil {
+		return nil, err
+	}
+	if err := checkReports(cfg); err != nil {
 		return nil, err
 	}
 	if s.store, err = store.Open(ctx, dsn); err != nil {
@@ -92,6 +101,17 @@ func schedule(k config.Keys) keyring.Schedule {
 		s.Every = 0
 	}
 	return s
+}
+
+// checkReports refuses a validity of reports for which their keys cannot stay listed. One that is not configured is shortened to it,
+// as one that a policy asks for.
+func checkReports(cfg config.Config) error {
+	s := schedule(cfg.Keys)
+	if longest := s.LongestReport(); cfg.TPMReportValidity > longest {
+		return fmt.Errorf("tpm_report_validity: with a new signing key every %s, reports can live %s at most, found %s: rotate less often, or let them live shorter",
+			s.Every, longest, cfg.TPMReportValidity)
+	}
+	return nil
 }
 
 // byConfiguration is the author of what the service does by itself.

@@ -10,11 +10,6 @@ import (
 	"github.com/assay-attestation/assay/evidence/tpm/sipa"
 )
 
-// tagged is a machine that measured nothing but tags of Windows: the value of a setting in each of some PCRs.
-func tagged(id sipa.ID, tags ...rec) *machine {
-	return &machine{algs: []tpm.Alg{tpm.SHA256}, logs: [][]rec{tags}}
-}
-
 func TestFactsCountTheWorseValue(t *testing.T) {
 	is := func(pcr uint32, id sipa.ID, value string) rec { return boundary(pcr, element(id, value)) }
 	type pick = func(measured.Facts) bool
@@ -65,7 +60,7 @@ func good() *machine {
 	return m
 }
 
-func TestFactsNeedThePCRsThatTheyRest0n(t *testing.T) {
+func TestFactsNeedThePCRsThatTheyRestOn(t *testing.T) {
 	all := measured.Facts{SecureBootEnabled: true, BootDebuggingDisabled: true, NotSafeMode: true, NotWinPE: true, VBSEnabled: true, IOMMUEnabled: true}
 	for _, c := range []struct {
 		quoted []int

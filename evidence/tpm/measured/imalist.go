@@ -46,21 +46,23 @@ type (
 	measurement   struct{ entry *ima.Entry }
 )
 
-// decodeEntry reads an entry, nil if it has a buffer that is not what its digest is of, or no text.
+// bufferTemplate is the template of entries that carry what was measured.
+const bufferTemplate = "ima-buf"
+
+// decodeEntry reads an entry, nil if it has a buffer that its digest is not of, or a version that is no text.
 func decodeEntry(b believedEntry) decoded {
 	e := b.entry
-	buf := e.Buffer()
-	if buf == nil {
-		return measurement(b)
-	}
-	if !e.BufferFits() {
+	buffer := e.Buffer()
+	if buffer != nil && !e.BufferFits() {
 		return nil
 	}
-	ofKernel := e.Template() == "ima-buf"
-	if ofKernel && e.Name() == "kernel_version" {
-		return decodeKernelVersion(buf)
+	if e.Template() != bufferTemplate {
+		return measurement(b)
 	}
-	if subject, ok := certificateSubject(buf); ok && ofKernel {
+	if e.Name() == "kernel_version" {
+		return decodeKernelVersion(buffer)
+	}
+	if subject, ok := certificateSubject(buffer); ok {
 		return keyring{e.Name(), subject}
 	}
 	return measurement(b)

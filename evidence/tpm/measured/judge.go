@@ -1,6 +1,9 @@
 package measured
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
@@ -147,10 +150,21 @@ func (j *judge) edited(r *eventlog.Record) error {
 
 // refuse refuses a record; the problem goes on from its number, type and PCR.
 func (j *judge) refuse(c evidence.Check, r *eventlog.Record, problem string) *evidence.Refusal {
-	return evidence.Refuse(c, "event %d (%v 0x%X, PCR %d) %s", j.number, r.Type, uint32(r.Type), r.PCR, problem)
+	return evidence.Refuse(c, "%s %s", j.title(r), problem)
 }
 
-// because adds which record an error is about.
-func (j *judge) because(c evidence.Check, r *eventlog.Record, err error) error {
-	return evidence.Refuse(c, "event %d (%v, PCR %d) cannot be read", j.number, r.Type, r.PCR).Because(err).Do(resend)
+// title names a record: the type with its number, since anybody can change it.
+func (j *judge) title(r *eventlog.Record) string {
+	return fmt.Sprintf("event %d (%v 0x%X, PCR %d)", j.number, r.Type, uint32(r.Type), r.PCR)
+}
+
+// unreadable makes a refusal of the check of the error of a parser, and says what could not be read.
+func unreadable(c evidence.Check, what string, err error) error {
+	var r *evidence.Refusal
+	if !errors.As(err, &r) {
+		return evidence.Refuse(c, "%s cannot be read", what).Because(err).Do(resend)
+	}
+	out := *r
+	out.Check, out.Problem = c, what+": "+r.Problem
+	return &out
 }

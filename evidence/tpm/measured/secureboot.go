@@ -237,7 +237,7 @@ func (s *pcr7) readLists(out *SecureBoot) (err error) {
 		to   *[]eventlog.Signature
 	}{{varPK, &out.PK}, {varKEK, &out.KEK}, {varDB, &out.DB}, {varDBX, &out.DBX}, {varDBT, &unused}, {varDBR, &unused}} {
 		if *list.to, err = eventlog.ParseSignatureLists(s.variables[list.name].Data); err != nil {
-			return refuseSecureBoot("the variable " + list.name + " cannot be read").Because(err).Do(resend)
+			return unreadable(evidence.SecureBootLog, "the variable "+list.name, err)
 		}
 	}
 	return nil

@@ -206,18 +206,9 @@ func (f *facts) compare(t *testing.T, b *measured.Boot) {
 
 func (f *facts) compareLists(t *testing.T, s measured.SecureBoot) {
 	t.Helper()
-	var hashes []string
-	certificates := 0
-	for _, e := range slices.Concat(s.DB, s.DBX) {
-		switch e.Type {
-		case eventlog.X509():
-			certificates++
-		case eventlog.SHA256():
-			hashes = append(hashes, hex.EncodeToString(e.Data))
-		}
-	}
-	if f.DBCertificates != nil && certificates != *f.DBCertificates || f.DBXHashes != nil && len(hashes) != *f.DBXHashes {
-		t.Errorf("got %d certificates, %d hashes", certificates, len(hashes))
+	certificates, hashes := ofType(s.DB, eventlog.X509()), ofType(s.DBX, eventlog.SHA256())
+	if f.DBCertificates != nil && len(certificates) != *f.DBCertificates || f.DBXHashes != nil && len(hashes) != *f.DBXHashes {
+		t.Errorf("got %d certificates in db, %d hashes in dbx", len(certificates), len(hashes))
 	}
 	if f.DBXEntries != nil && !slices.Equal(hashes, f.DBXEntries) {
 		t.Errorf("got hashes %v, want %v", hashes, f.DBXEntries)
@@ -225,6 +216,16 @@ func (f *facts) compareLists(t *testing.T, s measured.SecureBoot) {
 	if f.Authorities != nil && len(s.Authorities) != *f.Authorities {
 		t.Errorf("got %d authorities, want %d", len(s.Authorities), *f.Authorities)
 	}
+}
+
+// ofType gives the entries of a type, in hex.
+func ofType(list []eventlog.Signature, kind eventlog.GUID) (all []string) {
+	for _, e := range list {
+		if e.Type == kind {
+			all = append(all, hex.EncodeToString(e.Data))
+		}
+	}
+	return all
 }
 
 // compareScalar checks the settings of the ids against a boolean, a number, or null for none. Several values count as the worse one.

@@ -51,7 +51,7 @@ func (j *judge) eventTag(r *eventlog.Record, data believed) (decoded, error) {
 	}
 	elements, err := decodeSettings(data, j.opt.Depth)
 	if err != nil {
-		return nil, j.because(evidence.WindowsEvents, r, err)
+		return nil, unreadable(evidence.WindowsEvents, j.title(r), err)
 	}
 	j.boot.tags = append(j.boot.tags, tag{r.PCR, elements})
 	return elements, nil
