@@ -129,11 +129,11 @@ func Properties(attestationType string) []PropertyInfo {
 		}
 	case "Tpm":
 		return []PropertyInfo{
-			{"require_valid_aik_cert", Boolean, configSection.keyword(), "true",
+			{requireValidAIK, Boolean, configSection.keyword(), "true",
 				"The attestation key needs a valid certificate; with false the policy looks at aikValidated itself."},
 			{requiredPCRs, Integer, configSection.keyword(), "16777215", "Bit n set: PCR n must be in the quote."},
 			{reportValidity, Integer, issueSection.keyword(), "1440", "The lifetime of the token in minutes, one year (525600) at most."},
-			{"omit_x5c", Boolean, issueSection.keyword(), "false", "With true the token's header carries x5t instead of x5c."},
+			{omitChain, Boolean, issueSection.keyword(), "false", "With true the token's header carries x5t instead of x5c."},
 		}
 	}
 	return nil
@@ -142,6 +142,8 @@ func Properties(attestationType string) []PropertyInfo {
 // Names of claims and properties of which the package knows more than the catalogue says.
 const (
 	collateralExpired = "ext-collateral-expired"
+	requireValidAIK   = "require_valid_aik_cert"
 	requiredPCRs      = "required_pcr_mask"
 	reportValidity    = "report_validity_in_minutes"
+	omitChain         = "omit_x5c"
 )

@@ -76,12 +76,34 @@ func (c *Configuration) Properties() []Group { return c.properties }
 
 // TCBBaseline returns the TCB baseline that the policy selects, "azuredefault" if it selects none.
 func (c *Configuration) TCBBaseline() string {
+	return c.property(TCBIdentifier, StringValue("azuredefault")).text
+}
+
+// RequiresAIKCertificate reports whether the attestation key of a TPM needs a valid certificate, as it does unless the policy
+// says otherwise.
+func (c *Configuration) RequiresAIKCertificate() bool {
+	valid, _ := c.property(requireValidAIK, BooleanValue(true)).Bool()
+	return valid
+}
+
+// RequiredPCRs returns which PCRs must be quoted, bit n for PCR n: all 24 unless the policy says otherwise. The error is an
+// *EvaluationError, of bits that stand for no PCR.
+func (c *Configuration) RequiredPCRs() (uint32, error) {
+	mask, _ := c.property(requiredPCRs, IntegerValue(allPCRs)).Int()
+	if mask < 0 || mask > allPCRs {
+		return 0, &EvaluationError{Err: fmt.Errorf("the configuration property %s is %d: bits 0 to 23 stand for the PCRs of a TPM", requiredPCRs, mask)}
+	}
+	return uint32(mask), nil
+}
+
+// property returns what a property was set to, its default if it was not.
+func (c *Configuration) property(name string, otherwise Value) Value {
 	for _, g := range c.properties {
-		if g.Type == TCBIdentifier {
-			return g.Values[0].text
+		if g.Type == name {
+			return g.Values[0]
 		}
 	}
-	return "azuredefault"
+	return otherwise
 }
 
 // Configures reports whether the policy has configuration rules, whose meaning depends on the attestation type.

@@ -177,7 +177,7 @@ func start(cfg config.Config, e *env) (*running, error) {
 func (r *running) prepare(e *env) (err error) {
 	opt := server.Options{Logger: r.log, Clock: e.now, Stdout: e.stdout}
 	if r.cfg.Dev {
-		if opt.Simulated, err = simulatedIntel(r.cfg, e.now); err != nil {
+		if opt.Simulated, err = simulatedVendors(r.cfg, e.now); err != nil {
 			return err
 		}
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/assay-attestation/assay/internal/server"
 )
 
-// simulatedIntel is the vendor that development mode trusts: its root, and its collateral service without a network.
-func simulatedIntel(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
+// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, and that
+// of the maker of TPMs.
+func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
 	}
@@ -27,7 +28,11 @@ func simulatedIntel(cfg config.Config, now func() time.Time) (*server.Simulated,
 	if err != nil {
 		return nil, err
 	}
-	return &server.Simulated{Root: root, Source: source}, nil
+	aikRoot, err := assaytest.WellKnownTPMVendor().CertificatePEM(assaytest.AIKRoot)
+	if err != nil {
+		return nil, err
+	}
+	return &server.Simulated{Root: root, Source: source, AIKRoot: aikRoot}, nil
 }
 
 // inProcess is a transport that asks a handler instead of the network.

@@ -176,6 +176,11 @@ func (s *Service) call(r *request, w http.ResponseWriter, e *event) (answer any,
 		return nil, err
 	}
 	defer func() { e.operation = r.op.name }() // what it is may depend on the version, and on what is there
+	if r.op.shortID {
+		r.id = shortRequestID()
+		e.requestID = r.id
+		w.Header().Set("x-ms-request-id", r.id)
+	}
 	if r.op.form == armErrors {
 		armHeader(w.Header(), r.at.URL)
 	}

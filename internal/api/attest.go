@@ -173,14 +173,6 @@ func shorten(s string, most int) string {
 	return s[:most] + "…"
 }
 
-// attestTPM answers as a provider does that has no policy for TPMs. One that has a policy cannot judge a TPM yet either.
-func attestTPM(_ context.Context, r *request) (any, error) {
-	if r.at.Policy("Tpm").Policy != nil {
-		return nil, bad("The attestation type Tpm is not supported by this service; its policy is kept.")
-	}
-	return nil, refuse(http.StatusBadRequest, codeNoTPMPolicy, "A VBS attestation policy has not been set on the attestation provider.")
-}
-
 // unsupported answers for a type that the API knows and this service does not.
 func unsupported(t string) func(context.Context, *request) (any, error) {
 	return func(context.Context, *request) (any, error) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -57,6 +58,13 @@ func requestID(traceparent string) string {
 		trace = parts[1]
 	}
 	return "00-" + trace + "-" + hex.EncodeToString(id[16:]) + "-00"
+}
+
+// shortRequestID has the form that clients of the TPM protocol know (api.md section 6.1).
+func shortRequestID() string {
+	var id [12]byte
+	rand.Read(id[:])
+	return base64.StdEncoding.EncodeToString(id[:])
 }
 
 func isTraceID(s string) bool {

@@ -25,6 +25,7 @@ type operation struct {
 	access     access
 	versions   []string // the api-versions that the operation has; nil: it takes none
 	policyBody bool     // the limit policy_body counts, not attest_body
+	shortID    bool     // requests have ids of the short form
 	always     bool     // also of a provider that is not up to date
 	form       errorForm
 	preview    *operation // what it is in api version 2018-09-01-preview, where that is something else
@@ -69,7 +70,7 @@ func (s *Service) attestRoutes() (routes []route) {
 		op := operation{name: "Attest" + string(t), access: everybody(), versions: versions(), do: s.attest(t), preview: s.previewAttest(t)}
 		routes = append(routes, route{http.MethodPost, "/attest/" + string(t), op})
 	}
-	tpm := operation{name: "AttestTpm", access: tpmAccess(), versions: versions(), do: attestTPM}
+	tpm := operation{name: "AttestTpm", access: tpmAccess(), versions: versions(), shortID: true, do: s.attestTPM}
 	routes = append(routes, route{http.MethodPost, "/attest/Tpm", tpm})
 	for _, t := range []string{"SevSnpVm", "TdxVm", "AzureGuest", "KeyGuard", "MdepTz", "Pluton"} {
 		op := operation{name: "Attest" + t, access: everybody(), versions: versions(), do: unsupported(t)}

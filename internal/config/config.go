@@ -121,6 +121,19 @@ type Config struct {
 	Explanations Explanations `yaml:"explanations"`
 	// Settings are the provider's switches.
 	Settings provider.Settings `yaml:"settings"`
+	// AIKRoots and AIKIntermediates are PEM files of certificates that certify attestation keys of TPMs, for all providers. There are
+	// none by default. Clients send no intermediates.
+	AIKRoots         []AIKRoot `yaml:"aik_roots"`
+	AIKIntermediates []string  `yaml:"aik_intermediates"`
+
+	TPMLimits `yaml:",inline"`
+}
+
+// AIKRoot is a file of one certificate that is trusted to certify attestation keys.
+type AIKRoot struct {
+	File string `yaml:"file"`
+	// AllowMissingEKU accepts certificates below it that do not say that they are of an attestation key.
+	AllowMissingEKU bool `yaml:"allow_missing_eku"`
 }
 
 // Keys are the times of signing keys (tokens.md section 3.2). Zero means the default.
@@ -266,7 +279,7 @@ func (c *Config) checkTPM() error {
 	if d := c.TPMReportValidity; d != 0 && (d < time.Minute || d > issuer.MaxReportValidity) {
 		return fmt.Errorf("tpm_report_validity: expected %v to %v, found %v", time.Minute, issuer.MaxReportValidity, d)
 	}
-	return nil
+	return c.TPMLimits.check()
 }
 
 // ReportValidity is the limit tpm_report_validity.

@@ -59,6 +59,30 @@ settings:
   tcb_min_date: 2024-03-13
   tcb_refused_advisories: [INTEL-SA-00615]
   anonymous_policy_read: true
+  tpm_allow_sha1: true
+  tpm_allow_v1_basic: false
+  tpm_secureboot_require_authority: false
+  tpm_custom_claim_prefix: "urn:"
+  tpm_pcr_digest_text: hex
+  tpm_event_digests: true
+  tpm_drtm_signing_key: |
+    a key in PEM
+  tpm_emit_attestation_type: true
+  tpm_aik_roots: [{certificate: "a certificate in PEM", allow_missing_eku: true}]
+  tpm_aik_intermediates: certificates in PEM
+aik_roots: [{file: root.pem, allow_missing_eku: true}, {file: other.pem}]
+aik_intermediates: [issuing.pem]
+tcg_log: 1048576
+tcg_log_records: 1000
+tcg_event_data: 4096
+efi_variable_name: 100
+sipa_depth: 3
+ima_log: 2097152
+ima_entries: 500
+custom_claims: 10
+custom_claim_value: 1024
+tpm_context_lifetime: 2m
+tpm_report_validity: 96h
 policy_signers: [signer.pem]
 shared: true
 location: westeurope
@@ -111,7 +135,14 @@ func TestEveryKeyIsRead(t *testing.T) {
 			CollateralExpiry: "pinned", CollateralGrace: 36 * time.Hour,
 			TCBAcceptedStatuses:    map[string]string{"UpToDate": "", "OutOfDate": "2026-01-31"},
 			TCBMinEvaluationNumber: 17, TCBMinDate: "2024-03-13", TCBRefusedAdvisories: []string{"INTEL-SA-00615"},
+			TPMSettings: provider.TPMSettings{
+				AllowSHA1: true, AllowV1Basic: &no, RequireAuthority: &no, ClaimPrefix: "urn:", PCRDigestText: "hex", EventDigests: true,
+				DRTMSigningKey: "a key in PEM\n", EmitAttestationType: true,
+				AIKRoots: []provider.AIKRoot{{Certificate: "a certificate in PEM", AllowMissingEKU: true}}, AIKIntermediates: "certificates in PEM",
+			},
 		},
+		AIKRoots: []AIKRoot{{"root.pem", true}, {"other.pem", false}}, AIKIntermediates: []string{"issuing.pem"},
+		TPMLimits:     TPMLimits{1 << 20, 1000, 4096, 100, 3, 2 << 20, 500, 10, 1024},
 		PolicySigners: []string{"signer.pem"}, Shared: true, Location: "westeurope",
 		ProviderURL: "https://{name}.attest.example", ProviderListen: "127.0.0.1:9000-9099",
 		Store: "postgres://assay@db/assay", StoreFile: "/etc/assay/store", SealKey: "/etc/assay/seal.key",
@@ -187,6 +218,12 @@ func TestComplete(t *testing.T) {
 		{"no TLS", Config{URL: "https://attest.example"}, func(*Config) {}, "no TLS"},
 		{"certificate without key", tls, func(c *Config) { c.TLSKey = "" }, "go together"},
 		{"key without certificate", dev, func(c *Config) { c.TLSKey = "k" }, "go together"},
+		{"log beyond 16 MiB", tls, func(c *Config) { c.TCGLog = 16<<20 + 1 }, "tcg_log"},
+		{"log of 16 MiB", tls, func(c *Config) { c.TCGLog, c.TCGLogRecords = 16<<20, 100_000 }, ""},
+		{"records beyond 100,000", tls, func(c *Config) { c.TCGLogRecords = 100_001 }, "tcg_log_records"},
+		{"negative depth", tls, func(c *Config) { c.SIPADepth = -1 }, "sipa_depth"},
+		{"context for days", tls, func(c *Config) { c.TPMContextLifetime = 48 * time.Hour }, "tpm_context_lifetime"},
+		{"report for no time", tls, func(c *Config) { c.TPMReportValidity = time.Second }, "tpm_report_validity"},
 		{"fixed time", tls, func(c *Config) { c.At = time.Unix(1, 0) }, "development mode"},
 		{"plain HTTP to all", proxied, func(c *Config) { c.Listen = ":80" }, "not a loopback address"},
 		{"plain HTTP to all, IPv4", proxied, func(c *Config) { c.Listen = "0.0.0.0:80" }, "not a loopback address"},

@@ -55,8 +55,8 @@ type InForce struct {
 	Signer  jsontext.Value // the JWK of the signer, nil of an unsigned policy
 	Broken  error          // why the stored policy cannot be used, nil if it can: nothing is attested then
 
-	stored   string // the JWS of the store: of a default none
-	baseline func() (string, error)
+	stored    string // the JWS of the store: of a default none
+	configure func() (*policy.Configuration, error)
 }
 
 // is reports whether p was made of a stored version, and can be used.
@@ -64,25 +64,26 @@ func (p *InForce) is(stored store.Policy) bool {
 	return p != nil && p.Broken == nil && p.Version == stored.Version && p.stored == stored.JWS
 }
 
-// Baseline names the TCB baseline that the policy selects. Its configuration rules, which see nothing of a request, run once
-// for all who ask. The error is a [policy.EvaluationError]; without a policy nothing is selected.
+// Configuration is what the configuration rules of the policy set. They see nothing of a request, and run once for all who ask. The
+// error is a [policy.EvaluationError]. There must be a policy.
+func (p *InForce) Configuration() (*policy.Configuration, error) { return p.configure() }
+
+// Baseline names the TCB baseline that the policy selects. The error is a [policy.EvaluationError]; without a policy nothing is selected.
 func (p *InForce) Baseline() (string, error) {
-	if p.baseline == nil {
+	if p.configure == nil {
 		return "", nil
 	}
-	return p.baseline()
+	c, err := p.configure()
+	if err != nil {
+		return "", err
+	}
+	return c.TCBBaseline(), nil
 }
 
 // inForce makes the policy of a version.
 func inForce(p store.Policy, jws string, compiled *policy.Policy, signer jsontext.Value) *InForce {
-	baseline := sync.OnceValues(func() (string, error) {
-		c, err := compiled.Configure(p.Type, policy.Budget{})
-		if err != nil {
-			return "", err
-		}
-		return c.TCBBaseline(), nil
-	})
-	return &InForce{Version: p.Version, JWS: jws, Policy: compiled, Signer: signer, stored: p.JWS, baseline: baseline}
+	configure := sync.OnceValues(func() (*policy.Configuration, error) { return compiled.Configure(p.Type, policy.Budget{}) })
+	return &InForce{Version: p.Version, JWS: jws, Policy: compiled, Signer: signer, stored: p.JWS, configure: configure}
 }
 
 // Types are the attestation types that have policies.
@@ -159,9 +160,9 @@ func Defaults(given map[string]string) (map[string]string, error) {
 // Verifiable gives the policies for those attestation types whose evidence the verifier knows.
 func (i *Instance) Verifiable() map[evidence.Type]verifier.Policy {
 	policies := map[evidence.Type]verifier.Policy{}
-	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
+	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave, evidence.Tpm} {
 		if p := i.policies[string(t)]; p != nil && p.Policy != nil {
-			policies[t] = verifier.Policy{Policy: p.Policy, Signer: p.Signer, Baseline: p.Baseline}
+			policies[t] = verifier.Policy{Policy: p.Policy, Signer: p.Signer, Configuration: p.Configuration}
 		}
 	}
 	return policies

@@ -48,6 +48,8 @@ type Settings struct {
 	TCBMinEvaluationNumber uint32   `yaml:"tcb_min_evaluation_number"`
 	TCBMinDate             string   `yaml:"tcb_min_date"`
 	TCBRefusedAdvisories   []string `yaml:"tcb_refused_advisories"`
+
+	TPMSettings `yaml:",inline"`
 }
 
 // ErrSettings is in the error of settings that cannot be used.
@@ -124,6 +126,9 @@ func (s *Settings) Baseline() (verifier.Baseline, error) {
 		return b, err
 	}
 	if err := cmp.Or(checkAbled("publicNetworkAccess", s.PublicNetworkAccess), checkAbled("tpmAttestationAuthentication", s.TPMAttestationAuthentication)); err != nil {
+		return b, err
+	}
+	if b.TPM, err = s.TPMSettings.demands(); err != nil {
 		return b, err
 	}
 	if s.TCBMinDate != "" {

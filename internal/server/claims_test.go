@@ -296,7 +296,7 @@ func TestConfiguredPolicies(t *testing.T) {
 }
 
 // tempFile writes a file that lasts as long as the test.
-func tempFile(t *testing.T, content string) string {
+func tempFile(t testing.TB, content string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {

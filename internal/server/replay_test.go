@@ -75,7 +75,7 @@ func TestRecordedExchanges(t *testing.T) {
 // unverified tells the attest routes of evidence that this version does not verify.
 func unverified(path string) bool {
 	p := strings.ToLower(path)
-	return strings.HasPrefix(p, "/attest/sevsnpvm") || strings.HasPrefix(p, "/attest/tpm")
+	return strings.HasPrefix(p, "/attest/sevsnpvm")
 }
 
 // exchange reads the recorded exchange, or builds it where only its parts are kept.

@@ -53,8 +53,10 @@ type Listener struct {
 
 // Simulated is a vendor that exists in software only, trusted in development mode.
 type Simulated struct {
-	Root   []byte // certificate, PEM
+	Root   []byte // certificate of the simulated Intel, PEM
 	Source collateral.Source
+	// AIKRoot is the certificate, PEM, that certifies attestation keys of simulated TPMs; nil: there are none.
+	AIKRoot []byte
 }
 
 // Server is a service that is ready to answer.
@@ -64,6 +66,7 @@ type Server struct {
 	cfg       config.Config
 	opt       Options
 	endorsing *endorsing
+	aiks      *aikTrust
 	providers *provider.Registry
 	metrics   *metrics
 	sinks     []audit.Sink
@@ -97,6 +100,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.endorsing, err = newEndorsing(s.cfg, s.opt, s.judgedAt); err != nil {
+		return err
+	}
+	if s.aiks, err = newAIKTrust(s.cfg, s.opt.Simulated); err != nil {
 		return err
 	}
 	if s.state, err = openState(ctx, s.cfg, s.opt.Clock); err != nil {
@@ -163,7 +169,11 @@ func (s *Server) verifier(i *provider.Instance) (*verifier.Verifier, error) {
 	}
 	baseline.CollateralGrace = s.cfg.Settings.CollateralGrace
 	return verifier.New(verifier.Config{
-		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline, Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats, Share: i.Share,
+		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline,
+		TPM: verifier.TPM{
+			Challenge: s.challenges.Open, Roots: s.aiks.with(baseline.TPM), Limits: s.cfg.Evidence(), Validity: s.cfg.ReportValidity(), Longest: s.keys.LongestReport(),
+		},
+		Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats, Share: i.Share,
 	}), nil
 }
 

@@ -17,46 +17,46 @@ import (
 // where it says; those without a place are of evidence that this version does not verify, and refused as unknown keys.
 func switches() map[string]string {
 	return map[string]string{
-		"strict":                        "TestSettings",
-		"allow_draft_policy":            "TestSettings",
-		"collateral_expiry":             "TestSettings",
-		"tcb_accepted_statuses":         "TestSettings",
-		"tcb_min_evaluation_number":     "TestSettings",
-		"tcb_min_date":                  "TestSettings",
-		"tcb_refused_advisories":        "TestSettings",
-		"require_crls":                  "TestSettings",
-		"require_zero_report_data_tail": "TestSettings",
-		"refuse_debuggable":             "TestSettings",
-		"hide_policy_reasons":           "TestHiddenReasonsAreForReaders",
-		"anonymous_policy_read":         "TestSwitchesOfAccess",
-		"tpmAttestationAuthentication":  "TestSwitchesOfAccess",
-		"publicNetworkAccess":           "TestSwitchesOfAccess",
-		"api_2018_preview":              "TestSwitchesOfTheService",
-		"arm_facade":                    "TestSwitchesOfTheService",
+		"strict":                           "TestSettings",
+		"allow_draft_policy":               "TestSettings",
+		"collateral_expiry":                "TestSettings",
+		"tcb_accepted_statuses":            "TestSettings",
+		"tcb_min_evaluation_number":        "TestSettings",
+		"tcb_min_date":                     "TestSettings",
+		"tcb_refused_advisories":           "TestSettings",
+		"require_crls":                     "TestSettings",
+		"require_zero_report_data_tail":    "TestSettings",
+		"refuse_debuggable":                "TestSettings",
+		"hide_policy_reasons":              "TestHiddenReasonsAreForReaders",
+		"anonymous_policy_read":            "TestSwitchesOfAccess",
+		"tpmAttestationAuthentication":     "TestSwitchesOfAccess",
+		"publicNetworkAccess":              "TestSwitchesOfAccess",
+		"tpm_allow_sha1":                   "TestSettingsOfTPMs",
+		"tpm_allow_v1_basic":               "TestSettingsOfTPMs",
+		"tpm_secureboot_require_authority": "TestSettingsOfTPMs",
+		"tpm_custom_claim_prefix":          "TestSettingsOfTPMs",
+		"tpm_pcr_digest_text":              "TestSettingsOfTPMs",
+		"tpm_event_digests":                "TestSettingsOfTPMs",
+		"tpm_drtm_signing_key":             "TestSettingsOfTPMs",
+		"tpm_emit_attestation_type":        "TestSettingsOfTPMs",
+		"api_2018_preview":                 "TestSwitchesOfTheService",
+		"arm_facade":                       "TestSwitchesOfTheService",
 
-		"azureguest_require_nonce":         "",
-		"azureguest_require_ak_chain":      "",
-		"azureguest_secureboot_keys":       "",
-		"snp_allow_masked_chip_id":         "",
-		"snp_crls":                         "",
-		"snp_kds":                          "",
-		"snp_uvm_issuers":                  "",
-		"aik_enrolment":                    "",
-		"tpm_allow_sha1":                   "",
-		"tpm_allow_v1_basic":               "",
-		"tpm_secureboot_require_authority": "",
-		"tpm_custom_claim_prefix":          "",
-		"tpm_pcr_digest_text":              "",
-		"tpm_event_digests":                "",
-		"tpm_drtm_signing_key":             "",
-		"tpm_emit_attestation_type":        "",
+		"azureguest_require_nonce":    "",
+		"azureguest_require_ak_chain": "",
+		"azureguest_secureboot_keys":  "",
+		"snp_allow_masked_chip_id":    "",
+		"snp_crls":                    "",
+		"snp_kds":                     "",
+		"snp_uvm_issuers":             "",
+		"aik_enrolment":               "",
 	}
 }
 
 // TestEverySwitchIsTestedOrUnknown holds the list to the tests and to the configuration.
 func TestEverySwitchIsTestedOrUnknown(t *testing.T) {
 	var source strings.Builder
-	for _, file := range []string{"settings_test.go", "switches_test.go"} {
+	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

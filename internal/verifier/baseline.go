@@ -34,6 +34,7 @@ type Baseline struct {
 	MinEvaluationNumber uint32                    // tcb_min_evaluation_number
 	MinDate             time.Time                 // tcb_min_date
 	RefusedAdvisories   []string                  // tcb_refused_advisories
+	TPM                 TPMDemands
 }
 
 // Check reports settings that would open more than the specification allows: a status that stands for an outdated
@@ -52,6 +53,8 @@ func (b *Baseline) Check() error {
 	}
 	return nil
 }
+
+func (b *Baseline) refuseDebuggable() bool { return b.RefuseDebuggable || b.Strict }
 
 func (b *Baseline) zeroTail() bool { return b.ZeroReportDataTail || b.Strict }
 
@@ -77,7 +80,7 @@ func (b *Baseline) options(at time.Time, expiry dcap.Expiry) dcap.Options {
 
 // accept decides whether the facts about v earn a token.
 func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
-	if v.Report.Debug() && (b.RefuseDebuggable || b.Strict) {
+	if v.Report.Debug() && b.refuseDebuggable() {
 		return evidence.Refuse(evidence.Debuggable, "the enclave is debuggable, which the provider's setting %s forbids", named("refuse_debuggable", b.RefuseDebuggable)).
 			Want("ATTRIBUTES without DEBUG", "DEBUG set").Do("build and sign the enclave without debug support")
 	}

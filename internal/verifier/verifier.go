@@ -33,8 +33,8 @@ type Endorser interface {
 type Policy struct {
 	*policy.Policy
 	Signer jsontext.Value // the JWK of whoever signed it, for the claim x-ms-policy-signer; nil: nobody did
-	// Baseline remembers what the configuration rules, which see nothing of a request, select; nil: they run for each.
-	Baseline func() (string, error)
+	// Configuration remembers what the configuration rules, which see nothing of a request, set; nil: they run for each.
+	Configuration func() (*policy.Configuration, error)
 }
 
 // Config is what a verifier needs; every field must be given.
@@ -42,6 +42,7 @@ type Config struct {
 	DCAP      *dcap.Verifier
 	Endorser  Endorser
 	Baseline  Baseline
+	TPM       TPM
 	Policies  map[evidence.Type]Policy
 	Seats     *Seats
 	Share     Share         // of the seats, for the provider's policies
@@ -136,10 +137,11 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims re
 	}
 	r.Record.Policy = p.Policy
 	defer func() { note(&r.Record.Checks, err) }()
-	baseline, err := v.configure(ctx, r, p)
+	configuration, err := v.configure(ctx, r.Record, r.Type, p)
 	if err != nil {
 		return nil, err
 	}
+	baseline := configuration.TCBBaseline()
 	verified, err := v.verify(ctx, r, baseline)
 	if err != nil {
 		return nil, err
@@ -154,7 +156,7 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims re
 	r.Record.Checks.Pass(evidence.TCBBaseline, string(verified.Status))
 	service := serviceClaims(verified, bound, baseline, p)
 	r.Record.Claims, r.Record.Judged = incoming(service, verified), true
-	outcome, err := v.evaluate(ctx, r, p.Policy)
+	outcome, err := v.evaluate(ctx, r.Record, p.Policy)
 	if err != nil {
 		return nil, err
 	}
@@ -176,21 +178,18 @@ func note(j *evidence.Journal, err error) {
 	}
 }
 
-// configure gives the baseline that the policy selects, before the evidence is looked at. A fault of the policy is its verdict.
-func (v *Verifier) configure(ctx context.Context, r Request, p Policy) (baseline string, err error) {
-	if p.Baseline != nil {
-		baseline, err = p.Baseline()
-		r.Record.Judged = err != nil
-		return baseline, err
+// configure gives what the policy's configuration rules set, before the evidence is looked at. A fault of the policy is its verdict.
+func (v *Verifier) configure(ctx context.Context, r *explain.Record, t evidence.Type, p Policy) (c *policy.Configuration, err error) {
+	if p.Configuration != nil {
+		c, err = p.Configuration()
+		r.Judged = err != nil
+		return c, err
 	}
-	seated := v.seat(ctx, r.Record.Draft, func(ctx context.Context) {
-		var c *policy.Configuration
-		if c, err = p.Configure(string(r.Type), policy.Budget{Done: ctx.Done()}); err == nil {
-			baseline = c.TCBBaseline()
-		}
-		r.Record.Judged = err != nil && ctx.Err() == nil
+	seated := v.seat(ctx, r.Draft, func(ctx context.Context) {
+		c, err = p.Configure(string(t), policy.Budget{Done: ctx.Done()})
+		r.Judged = err != nil && ctx.Err() == nil
 	})
-	return baseline, cmp.Or(seated, err)
+	return c, cmp.Or(seated, err)
 }
 
 // seat runs work on a draft, or on a policy of the provider, when there is a seat for it.
@@ -202,9 +201,9 @@ func (v *Verifier) seat(ctx context.Context, draft bool, work func(context.Conte
 }
 
 // evaluate evaluates the policy over the claims of the record.
-func (v *Verifier) evaluate(ctx context.Context, r Request, p *policy.Policy) (outcome *policy.Outcome, err error) {
-	seated := v.seat(ctx, r.Record.Draft, func(ctx context.Context) {
-		outcome, err = p.Evaluate(r.Record.Claims, policy.Budget{Done: ctx.Done()})
+func (v *Verifier) evaluate(ctx context.Context, r *explain.Record, p *policy.Policy) (outcome *policy.Outcome, err error) {
+	seated := v.seat(ctx, r.Draft, func(ctx context.Context) {
+		outcome, err = p.Evaluate(r.Claims, policy.Budget{Done: ctx.Done()})
 	})
 	return outcome, cmp.Or(seated, err)
 }

@@ -103,6 +103,16 @@ func TestSecureBootIsOnWithKeysOnly(t *testing.T) {
 	}
 }
 
+// Names and nesting at the limits are read.
+func TestLimitsAtTheirEdge(t *testing.T) {
+	m := windows()
+	insert(7, eventlog.Separator, global(strings.Repeat("n", 2048), on))(m)
+	replace(12, eventlog.EventTag, rec{pcr: 12, typ: eventlog.EventTag, data: nested(8)})(m)
+	if s := m.boots(t).Settings(sipa.OSKernelDebug); len(s) != 2 {
+		t.Errorf("got %v", s)
+	}
+}
+
 // authorityCut is what shim measures of an authority record: the last byte is left out.
 func authorityCut() string {
 	d := authority("db", certificate+"x").data
