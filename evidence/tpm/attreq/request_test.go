@@ -208,7 +208,7 @@ func TestTextsThatAreNoJWSAreRefused(t *testing.T) {
 	for name, jws := range map[string]string{
 		"empty": "", "two parts": parts[0] + "." + parts[1], "four parts": whole + ".x", "no signature": parts[0] + "." + parts[1] + ".",
 		"padded header": parts[0] + "=." + parts[1] + "." + parts[2], "padded payload": parts[0] + "." + parts[1] + "=." + parts[2],
-		"broken signature": whole + "*",
+		"broken signature": whole + "*", "padded signature": whole + "==", "long signature": whole + strings.Repeat("A", maxBinary),
 	} {
 		if _, err := Parse(jws, DefaultLimits()); err == nil {
 			t.Errorf("%s is accepted", name)
