@@ -60,8 +60,12 @@ func commands() []command {
 		{"collateral status", "BUNDLE", "list the documents of a bundle and their dates", []string{
 			"assay collateral status collateral.tar.gz",
 		}, runCollateralStatus},
-		{"sim", "TYPE", "write evidence of a simulated platform, with all that is needed to verify it", []string{
+		{"sim", "TYPE", "simulate a platform: write its evidence with all that is needed to verify it, or attest", []string{
 			"assay sim sgx --out sim",
+			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
+			"assay sim tpm --linux --secure-boot off --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
+			"assay sim tpm >first.json",
+			"assay sim tpm --answer answer.json >second.json",
 			"assay evidence verify --type sgx sim/quote.bin --collateral sim/collateral --trust-root sim/root.pem --runtime-data sim/runtime.json --runtime-type json",
 		}, runSim},
 		{"dev token", "", "make a bearer token that a service in development mode accepts", []string{

@@ -214,7 +214,7 @@ func TestUsageErrors(t *testing.T) {
 		{"collateral import FOLDER", "--out is missing"},
 		{"collateral export FOLDER", "--out is missing"},
 		{"sim sgx", "--out is missing"},
-		{"sim tdx --out FOLDER", "only sgx is simulated"},
+		{"sim tdx --out FOLDER", "only sgx and tpm are simulated"},
 		{"sim sgx --out PRESENT", "not a directory"},
 		{"dev token", "--role is missing"},
 		{"dev token --role admin", `--role "admin": expected a role (reader, contributor or owner)`},

@@ -19,25 +19,31 @@ import (
 // simulatedRuntimeData is what the simulated enclave vouches for unless it is given something.
 const simulatedRuntimeData = `{"greeting":"hello from a simulated enclave"}`
 
-// runSim writes evidence of the simulated Intel, whose keys everybody has. Only a service in development mode, or a
-// command that is told so by --trust-root, accepts it.
-func runSim(_ context.Context, c *call) error {
+// runSim simulates the platform of a vendor whose keys everybody has. Only a service in development mode, or a command that is told so by
+// --trust-root, accepts its evidence.
+func runSim(ctx context.Context, c *call) error {
 	sim := simulation{runtime: []byte(simulatedRuntimeData)}
+	machine := tpmSimulation{}
 	c.StringVar(&sim.Dir, "out", "", "`DIR` to write to")
-	c.fileVar(&sim.runtime, "runtime-data", "`FILE` that the enclave vouches for, JSON (default: a greeting)")
-	c.BoolVar(&sim.debug, "debug", false, "make the enclave debuggable")
+	c.fileVar(&sim.runtime, "runtime-data", "sgx: `FILE` that the enclave vouches for, JSON (default: a greeting)")
+	c.BoolVar(&sim.debug, "debug", false, "sgx: make the enclave debuggable")
 	c.timeVar(&sim.at)
-	pos, err := c.parse("TYPE", "--out")
+	machine.declare(c)
+	pos, err := c.parse("TYPE")
 	if err != nil {
 		return err
 	}
-	if t, err := evidenceType(pos[0]); err != nil || t != evidence.SgxEnclave {
-		return usage("TYPE %q: only sgx is simulated; it writes an Open Enclave report, too", pos[0])
+	switch t, err := evidenceType(pos[0]); {
+	case err == nil && t == evidence.Tpm:
+		if err := c.onlyFor("sgx", "runtime-data", "debug", "at"); err != nil {
+			return err
+		}
+		machine.Dir = sim.Dir
+		return machine.run(ctx, c)
+	case err != nil || t != evidence.SgxEnclave:
+		return usage("TYPE %q: only sgx and tpm are simulated; sgx writes an Open Enclave report, too", pos[0])
 	}
-	if err := sim.write(); err != nil {
-		return err
-	}
-	return c.tell(&sim, nil)
+	return sim.run(c)
 }
 
 // simulation is one run of sim, and its result.
@@ -48,6 +54,20 @@ type simulation struct {
 	at          time.Time
 	runtime     []byte
 	debug       bool
+}
+
+// run writes the files and tells of them.
+func (sim *simulation) run(c *call) error {
+	if err := c.onlyFor("tpm", strings.Fields(tpmFlags)...); err != nil {
+		return err
+	}
+	if !c.isSet("out") {
+		return usage("--out is missing")
+	}
+	if err := sim.write(); err != nil {
+		return err
+	}
+	return c.tell(sim, nil)
 }
 
 // write writes the files.
@@ -77,11 +97,12 @@ func (sim *simulation) write() error {
 	if err := endorsements.WriteDir(filepath.Join(sim.Dir, "collateral")); err != nil {
 		return badFile(err)
 	}
-	sim.Files = []string{"collateral"}
-	return sim.writeFiles([]file{
+	files, err := writeEach(sim.Dir, []file{
 		{"quote.bin", quote}, {"report.bin", assaytest.OpenEnclaveReport(quote)}, {"runtime.json", sim.runtime},
 		{"root.pem", root}, {"request.json", body},
 	})
+	sim.Files = append([]string{"collateral"}, files...)
+	return err
 }
 
 type file struct {
@@ -89,14 +110,15 @@ type file struct {
 	content []byte
 }
 
-func (sim *simulation) writeFiles(files []file) error {
+// writeEach writes files into a folder and gives their names.
+func writeEach(dir string, files []file) (names []string, err error) {
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(sim.Dir, f.name), f.content, 0o644); err != nil {
-			return badFile(err)
+		if err := os.WriteFile(filepath.Join(dir, f.name), f.content, 0o644); err != nil {
+			return names, badFile(err)
 		}
-		sim.Files = append(sim.Files, f.name)
+		names = append(names, f.name)
 	}
-	return nil
+	return names, nil
 }
 
 func (sim *simulation) print(s sheet, _ error) {

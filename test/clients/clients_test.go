@@ -72,14 +72,19 @@ func nodeCommand(t *testing.T, program string, s *stage) *exec.Cmd {
 }
 
 func pythonCommand(t *testing.T, program string, s *stage) *exec.Cmd {
+	cmd := python(t, program, s.plan)
+	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+s.ca)
+	return cmd
+}
+
+// python runs a program with the packages of python/requirements.txt.
+func python(t *testing.T, program string, args ...string) *exec.Cmd {
 	dir := installed(t, "python", []string{"python/requirements.txt"}, func(dir string) {
 		run(t, exec.Command("python3", "-m", "venv", dir))
 		run(t, exec.Command(filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--no-deps",
 			"-r", filepath.Join(dir, "requirements.txt")))
 	})
-	cmd := exec.Command(filepath.Join(dir, "bin", "python"), program, s.plan)
-	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+s.ca)
-	return cmd
+	return exec.Command(filepath.Join(dir, "bin", "python"), append([]string{program}, args...)...)
 }
 
 // javaCommand runs the program from its source.

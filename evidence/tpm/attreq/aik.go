@@ -49,7 +49,7 @@ func (a *attestation) checkCertificateKey() error {
 	}
 	cert, err := tpm.ParseCertificate(a.certificate)
 	if err != nil {
-		return err
+		return evidence.Refuse(evidence.AIKCertificate, "the certificate aik_cert cannot be read").Because(err).Do("send the certificate in DER")
 	}
 	if !equalKeys(a.aik.key, cert.PublicKey) {
 		return evidence.Refuse(evidence.AIKKey, "the certificate aik_cert is of another key than aik_pub").Want("the same key in both", "another one").

@@ -26,6 +26,7 @@ func TestProcessedDataByEvent(t *testing.T) {
 		"EFI action":                   {rec{pcr: 5, typ: eventlog.EFIAction, data: "Calling <\"it\">"}, `{"String":"Calling <\"it\">"}`},
 		"action":                       {rec{pcr: 4, typ: eventlog.Action, data: "an action"}, `{"String":"an action"}`},
 		"action that is no text":       {rec{pcr: 4, typ: eventlog.Action, data: "an \xC3\xA9"}, ``},
+		"action of two lines":          {rec{pcr: 4, typ: eventlog.Action, data: "an\naction"}, ``},
 		"action edited":                {rec{pcr: 4, typ: eventlog.Action, data: "an action"}.measuring("x"), ``},
 		"boot variable":                {rec{pcr: 1, typ: eventlog.VariableBoot, data: boot}, boots},
 		"boot variable, value only":    {rec{pcr: 1, typ: eventlog.VariableBoot, data: boot}.measuring("\xFF\xFE"), boots},

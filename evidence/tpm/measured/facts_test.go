@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 	"github.com/assay-attestation/assay/evidence/tpm/measured"
@@ -138,6 +139,57 @@ func TestTheEndOfTheBootPhaseIsKnownByItsDigest(t *testing.T) {
 	}
 }
 
+// A record that was never extended ends nothing.
+func TestOnlyWhatWasExtendedEndsTheBootPhase(t *testing.T) {
+	m := windows()
+	i := find(m, 14, eventlog.EventTag)
+	m.insert(i, rec{pcr: 14, typ: eventlog.NoAction}.measuring(endOfWin))
+	if s := m.boots(t).Settings(0x00060002); len(s) != 1 {
+		t.Errorf("got %v", s)
+	}
+}
+
+// A Windows log is known by each sign alone: a believed tag, or the digest of the end of the boot phase, in PCR 12, 13 or 14.
+func TestALogOfWindowsIsKnownByEachSign(t *testing.T) {
+	stranger := rec{pcr: 12, typ: eventlog.IPL, data: "kernel debugging is on"}
+	for name, sign := range map[string]rec{
+		"tag in PCR 12": boundary(12), "tag in PCR 13": boundary(13), "tag in PCR 14": boundary(14),
+		"end of PCR 12": separator(12, endOfWin), "end of PCR 13": separator(13, endOfWin), "end of PCR 14": separator(14, endOfWin),
+		"end of PCR 14 under another type": {pcr: 14, typ: 0x8401, data: endOfWin},
+	} {
+		m := &machine{algs: []tpm.Alg{tpm.SHA256}, logs: [][]rec{{stranger, sign}}}
+		_, err := m.verify(t, strict())
+		t.Log(name)
+		refused(t, err, evidence.EventLogType, "Windows")
+	}
+	m := &machine{algs: []tpm.Alg{tpm.SHA256}, logs: [][]rec{{stranger, separator(14, zero), rec{pcr: 9, typ: eventlog.EventTag, data: endOfWin}}}}
+	if _, err := m.verify(t, strict()); err != nil {
+		t.Errorf("no sign: %v", err)
+	}
+}
+
+// What the running system extends is not held against the boot.
+func TestRecordsAfterTheBootMayBeOfAnyType(t *testing.T) {
+	m := windows()
+	m.insert(-1, rec{pcr: 12, typ: eventlog.IPL, data: "x"}, rec{pcr: 13, typ: 0x8401, data: "x"}.measuring("y"),
+		rec{pcr: 7, typ: eventlog.IPL, data: "x"}, rec{pcr: 7, typ: eventlog.NoAction}, authority("PK", "x"))
+	if f := m.boots(t).Facts(); !f.SecureBootEnabled || !f.BootDebuggingDisabled {
+		t.Errorf("got %+v", f)
+	}
+}
+
+// The logs of a dynamic launch need not be the last.
+func TestOneLogOfADynamicLaunchIsEnough(t *testing.T) {
+	m := good()
+	m.logs, m.drtm = append([][]rec{{boundary(19, element(sipa.BootDebugging, off))}}, m.logs...), true
+	logs := m.parsed(t)
+	logs[0].DRTM, logs[1].DRTM = true, false
+	b, err := measured.Verify(logs, quote(t, m.banks()...), strict())
+	if err != nil || len(b.Settings(sipa.BootDebugging)) != 2 {
+		t.Errorf("got %v", err)
+	}
+}
+
 // idks is the value of VSM_IDKS_INFO with a modulus that is one byte over and over.
 func idks(modulus string) string {
 	return "\x01\x00\x00\x00" + "\x00\x08\x00\x00" + "\x03\x00\x00\x00" + "\x00\x01\x00\x00" + "\x01\x00\x01" + strings.Repeat(modulus, 256)
@@ -164,9 +216,9 @@ func TestSecureBootState(t *testing.T) {
 	m.insert(find(m, 7, eventlog.Separator), rec{pcr: 7, typ: eventlog.EFIAction, data: "DMA Protection Disabled"})
 	m.insert(-1, rec{pcr: 7, typ: eventlog.VariableAuthority, data: variableData(eventlog.Shim(), "MokList", certificate)},
 		rec{pcr: 7, typ: eventlog.VariableAuthority, data: variableData(eventlog.Shim(), "SbatLevel", "sbat,1,2022052400\n")},
-		authority("db", certificate+"x").measuring(authorityCut()))
+		authority("db", owner+aHash), authority("db", certificate+"x").measuring(authorityCut()))
 	s := m.boots(t).SecureBoot()
-	if !s.Enabled || !s.DMAProtectionDisabled || len(s.PK) != 1 || len(s.KEK) != 1 || len(s.DB) != 1 || len(s.DBX) != 1 || len(s.Authorities) != 2 {
+	if !s.Enabled || !s.DMAProtectionDisabled || len(s.PK) != 1 || len(s.KEK) != 1 || len(s.DB) != 1 || len(s.DBX) != 1 || len(s.Authorities) != 3 {
 		t.Fatalf("got %+v", s)
 	}
 	if a := s.Authorities[0]; string(a.Owner[:]) != owner || string(a.Data) != certificate || a.Type != eventlog.X509() {
@@ -174,6 +226,9 @@ func TestSecureBootState(t *testing.T) {
 	}
 	if a := s.Authorities[1]; string(a.Data) != certificate || a.Owner != (eventlog.GUID{}) {
 		t.Errorf("authority of shim: got %+v", a)
+	}
+	if a := s.Authorities[2]; string(a.Data) != aHash || a.Type != eventlog.SHA256() {
+		t.Errorf("authority by hash: got %+v", a)
 	}
 	if s.DBX[0].Type != eventlog.SHA256() || string(s.DB[0].Data) != certificate {
 		t.Errorf("databases: got %+v, %+v", s.DB, s.DBX)

@@ -39,7 +39,7 @@ func (c *imaCase) accepted() bool {
 	return len(c.Bad) == 0 && (!strings.HasPrefix(c.Expect, "reject") || strings.Contains(c.Expect, "ascii"))
 }
 
-// read gives the machine that has the list, on top of what its firmware logged.
+// read parses the binary list.
 func (c *imaCase) read(t *testing.T) (*ima.List, error) {
 	t.Helper()
 	hash := tpm.SHA1
@@ -49,7 +49,7 @@ func (c *imaCase) read(t *testing.T) (*ima.List, error) {
 	return ima.ParseBinary(vectortest.Read(t, "tpm/ima/"+c.list()), hash, ima.DefaultLimits())
 }
 
-// machines quotes PCR 10 as the index says for each bank, beside a log of the firmware.
+// quoteWithIMA quotes PCR 10 as the index says for each bank, beside a log of the firmware.
 func quoteWithIMA(t *testing.T, m *machine, pcr10 values) *tpm.Quoted {
 	t.Helper()
 	var banks []tpm.Bank
@@ -142,7 +142,7 @@ func readList(t *testing.T, name string) *ima.List {
 	return l
 }
 
-// imaEvents gives the ProcessedData of each entry of a list that a quote covers as far as it fits, found by one that says so itself.
+// imaEvents gives the ProcessedData of each entry of a list, quoted with the first value of PCR 10 in the index that fits it.
 func imaEvents(t *testing.T, l *ima.List) (all []string) {
 	t.Helper()
 	var cases []imaCase
@@ -240,13 +240,14 @@ func TestWhatEntriesOfAListSay(t *testing.T) {
 		{10, "kernel_version", "6.1\xFF", "", false},
 		{10, "kexec-cmdline", "quiet \"é\"", "", false},
 		{10, "kexec-cmdline", "quiet", "another", false},
+		{10, "kernel_version", "", "x", false},
 		{10, "/var/log/\"x\"", "", "x", true},
 		{11, "/bin/sh", "", "x", false},
 		{10, "/bin/\"é\"", "", "x", false},
 	}
 	want := []string{
 		measures("ima-ng", `boot_aggregate`, "the PCRs"), `{"KernelVersion":"6.1.0-13-amd64"}`, ``, ``,
-		measures("ima-buf", `kexec-cmdline`, `quiet "é"`), ``, ``, ``, measures("ima-ng", `/bin/\"é\"`, "x"),
+		measures("ima-buf", `kexec-cmdline`, `quiet "é"`), ``, measures("ima-ng", `kernel_version`, "x"), ``, ``, measures("ima-ng", `/bin/\"é\"`, "x"),
 	}
 	l, after := entries(t, list...)
 	b, err := measured.Verify([]measured.Log{{IMA: l}}, quoteIMA(t, after[len(after)-1]), strict())

@@ -108,7 +108,7 @@ func judged(r *eventlog.Record) bool {
 
 // decode reads what the claim events says of a record, nil for nothing. data is that of the record, if it is believed.
 func (j *judge) decode(r *eventlog.Record, data believed) (decoded, error) {
-	if len(j.of(r)) == 0 || !r.Extended() {
+	if len(j.of(r)) == 0 {
 		return nil, nil
 	}
 	switch r.Type {

@@ -180,7 +180,10 @@ func variableData(guid eventlog.GUID, name, value string) string {
 // certificate stands for one: a DER sequence.
 const certificate = "\x30\x03\x02\x01\x05"
 
-const owner = "an owner of 16 B"
+const (
+	owner = "an owner of 16 B"
+	aHash = "32 bytes that stand for a SHA256"
+)
 
 // list is an EFI_SIGNATURE_LIST with one entry.
 func list(kind eventlog.GUID, data string) string {
@@ -231,7 +234,7 @@ func secureBootRecords() []rec {
 	return []rec{
 		global("SecureBoot", on), global("PK", list(x509, "\x30\x03\x02\x01\x01")), global("KEK", list(x509, "\x30\x03\x02\x01\x02")),
 		config(eventlog.ImageSecurity(), "db", list(x509, certificate)),
-		config(eventlog.ImageSecurity(), "dbx", list(eventlog.SHA256(), "a hash of a loader that is bad!!")),
+		config(eventlog.ImageSecurity(), "dbx", list(eventlog.SHA256(), aHash)),
 		separator(7, zero), authority("db", owner+certificate),
 	}
 }

@@ -1,11 +1,13 @@
 package measured_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
+	"encoding/asn1"
+	"math/big"
 	"testing"
 
 	"github.com/google/go-tpm/tpm2"
@@ -13,10 +15,11 @@ import (
 	"github.com/assay-attestation/assay/evidence/tpm"
 )
 
-// quote has a key in software quote the banks, and verifies the quote as the service does; SHA-1 banks count.
+// quote has a key in software quote the banks, and verifies the quote as the service does; SHA-1 banks count. The same banks give
+// the same bytes.
 func quote(t testing.TB, banks ...tpm.Bank) *tpm.Quoted {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{1}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,20 +58,23 @@ func attestation(nonce []byte, banks []tpm.Bank) []byte {
 	})
 }
 
-// signature is a TPMT_SIGNATURE by ECDSA with SHA-256.
+// signature is a TPMT_SIGNATURE by ECDSA with SHA-256 (RFC 6979).
 func signature(t testing.TB, key *ecdsa.PrivateKey, attest []byte) []byte {
 	t.Helper()
-	sum := crypto.SHA256.New()
-	sum.Write(attest)
-	r, s, err := ecdsa.Sign(rand.Reader, key, sum.Sum(nil))
+	sum := sha256.Sum256(attest)
+	der, err := key.Sign(nil, sum[:], crypto.SHA256)
 	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &v); err != nil {
 		t.Fatal(err)
 	}
 	return tpm2.Marshal(tpm2.TPMTSignature{
 		SigAlg: tpm2.TPMAlgECDSA,
 		Signature: tpm2.NewTPMUSignature(tpm2.TPMAlgECDSA, &tpm2.TPMSSignatureECC{
-			Hash: tpm2.TPMAlgSHA256, SignatureR: tpm2.TPM2BECCParameter{Buffer: r.Bytes()},
-			SignatureS: tpm2.TPM2BECCParameter{Buffer: s.Bytes()},
+			Hash: tpm2.TPMAlgSHA256, SignatureR: tpm2.TPM2BECCParameter{Buffer: v.R.Bytes()},
+			SignatureS: tpm2.TPM2BECCParameter{Buffer: v.S.Bytes()},
 		}),
 	})
 }

@@ -103,6 +103,16 @@ func TestSecureBootIsOnWithKeysOnly(t *testing.T) {
 	}
 }
 
+// Names and nesting at the limits are read.
+func TestLimitsAtTheirEdge(t *testing.T) {
+	m := windows()
+	insert(7, eventlog.Separator, global(strings.Repeat("n", 2048), on))(m)
+	replace(12, eventlog.EventTag, rec{pcr: 12, typ: eventlog.EventTag, data: nested(8)})(m)
+	if s := m.boots(t).Settings(sipa.OSKernelDebug); len(s) != 2 {
+		t.Errorf("got %v", s)
+	}
+}
+
 // authorityCut is what shim measures of an authority record: the last byte is left out.
 func authorityCut() string {
 	d := authority("db", certificate+"x").data
@@ -234,6 +244,25 @@ func TestAMachineWithoutAuthorityIsAcceptedWhereTheProviderSaysSo(t *testing.T) 
 	opt.WithoutAuthority = true
 	if b, err := m.verify(t, opt); err != nil || !b.Facts().SecureBootEnabled {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Who signed what ran should be in db; where nobody is, the journal says so.
+func TestTheJournalTellsOfAuthoritiesThatAreNotInDB(t *testing.T) {
+	for value, want := range map[string]string{
+		owner + certificate: "on", certificate: "on", owner + aHash: "on; no image was found signed by an entry of db",
+	} {
+		var j evidence.Journal
+		opt := strict()
+		opt.Journal = &j
+		m := windows()
+		replace(7, eventlog.VariableAuthority, authority("db", value))(m)
+		if b, err := m.verify(t, opt); err != nil || !b.SecureBoot().Enabled {
+			t.Fatal(err)
+		}
+		if got := j.Entries[len(j.Entries)-1].Found; got != want {
+			t.Errorf("authority %q: got %q, want %q", value, got, want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ require (
 
 require (
 	github.com/google/go-tpm v0.9.8 // indirect
+	golang.org/x/crypto v0.59.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 )
 
