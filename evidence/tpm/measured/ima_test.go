@@ -142,7 +142,7 @@ func readList(t *testing.T, name string) *ima.List {
 	return l
 }
 
-// imaEvents gives the ProcessedData of each entry of a list that a quote covers as far as it fits, found by one that says so itself.
+// imaEvents gives the ProcessedData of each entry of a list, quoted with the first value of PCR 10 in the index that fits it.
 func imaEvents(t *testing.T, l *ima.List) (all []string) {
 	t.Helper()
 	var cases []imaCase

@@ -247,6 +247,25 @@ func TestAMachineWithoutAuthorityIsAcceptedWhereTheProviderSaysSo(t *testing.T) 
 	}
 }
 
+// Who signed what ran should be in db; where nobody is, the journal says so.
+func TestTheJournalTellsOfAuthoritiesThatAreNotInDB(t *testing.T) {
+	for value, want := range map[string]string{
+		owner + certificate: "on", certificate: "on", owner + aHash: "on; no image was found signed by an entry of db",
+	} {
+		var j evidence.Journal
+		opt := strict()
+		opt.Journal = &j
+		m := windows()
+		replace(7, eventlog.VariableAuthority, authority("db", value))(m)
+		if b, err := m.verify(t, opt); err != nil || !b.SecureBoot().Enabled {
+			t.Fatal(err)
+		}
+		if got := j.Entries[len(j.Entries)-1].Found; got != want {
+			t.Errorf("authority %q: got %q, want %q", value, got, want)
+		}
+	}
+}
+
 func TestTheJournalTellsOfTheVerdicts(t *testing.T) {
 	var j evidence.Journal
 	opt := strict()

@@ -87,8 +87,8 @@ func (in *sorted) hasBank(a tpm.Alg) error {
 	return nil
 }
 
-// compare refuses a quoted value that the TCG logs do not lead to, also one of a PCR that they have no event of. PCR 10 is left to the IMA list
-// if there is one.
+// compare refuses a quoted value that the TCG logs do not lead to, also one of a PCR that they have no event of. PCR 10 is left to
+// the IMA list if there is one.
 func (in *sorted) compare(quoted, replayed *tpm.Bank) error {
 	for pcr, v := range quoted.Values {
 		skip := v == nil || pcr == debugPCR || pcr == applicationPCR || pcr == ima.PCR && in.list != nil

@@ -37,8 +37,9 @@ type SecureBoot struct {
 	Enabled               bool
 	DMAProtectionDisabled bool
 	PK, KEK, DB, DBX      []eventlog.Signature
-	// Authorities are what firmware and boot loaders found their images signed by, as far as believed. The type is that of a certificate
-	// or a SHA-256, or zero for another thing. Nothing says which of them were logged before the operating system started.
+	// Authorities are what firmware and boot loaders found their images signed by, as far as believed. The type is that of a
+	// certificate or a SHA-256, or zero for another thing. Nothing says which of them were logged before the operating system
+	// started.
 	Authorities []eventlog.Signature
 }
 
@@ -153,8 +154,9 @@ func vendorOf(name string) (eventlog.GUID, bool) {
 	return eventlog.GUID{}, false
 }
 
-// authority takes in what an image was found signed by. Boot loaders log such records after the separator, some with a digest that leaves out
-// the last byte: those say nothing. Before the separator the record must be one: a variable of the policy under this type would vanish.
+// authority takes in what an image was found signed by. Boot loaders log such records after the separator, some with a digest that
+// leaves out the last byte: those say nothing. Before the separator the record must be one: a variable of the policy under this
+// type would vanish.
 func (j *judge) authority(r *eventlog.Record, d decoded) error {
 	v, ok := d.(variable)
 	if !ok {

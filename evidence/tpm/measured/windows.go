@@ -57,8 +57,8 @@ func (j *judge) eventTag(r *eventlog.Record, data believed) (decoded, error) {
 	return elements, nil
 }
 
-// watchWindows applies the rule against retyped records (tpm.md section 7.4): in a log of Windows PCR 12 and 13 have nothing but believed tags and
-// separators up to the end of the boot phase. Whether it is one is known at the end only.
+// watchWindows applies the rule against retyped records (tpm.md section 7.4): in a log of Windows PCR 12 and 13 have nothing but
+// believed tags and separators up to the end of the boot phase. Whether it is one is known at the end only.
 func (j *judge) watchWindows(r *eventlog.Record, data believed) {
 	w := &j.win
 	if r.PCR >= tpm.PCRCount || !j.has(int(r.PCR)) {
@@ -93,8 +93,8 @@ type Setting struct {
 	Element sipa.Element
 }
 
-// Settings gives all settings of an id in the order of the log, from PCR 12, 13 and 14, and from PCR 17 to 22 after a dynamic launch
-// (tpm-evidence.md section 5).
+// Settings gives all settings of an id in the order of the log, from PCR 12, 13 and 14, and from PCR 17 to 22 after a dynamic
+// launch (tpm-evidence.md section 5).
 func (b *Boot) Settings(id sipa.ID) []Setting {
 	var all []Setting
 	for _, t := range b.tags {
@@ -103,8 +103,8 @@ func (b *Boot) Settings(id sipa.ID) []Setting {
 	return all
 }
 
-// IDKS are the different keys of secure kernels that were measured (VSM_IDKS_INFO) into PCR 12, before its end of the boot phase (tpm.md
-// section 11). A value that is no key is left out.
+// IDKS are the different keys of secure kernels that were measured (VSM_IDKS_INFO) into PCR 12, before its end of the boot phase
+// (tpm.md section 11). A value that is no key is left out.
 func (b *Boot) IDKS() []sipa.IDKS {
 	var keys []sipa.IDKS
 	for _, s := range b.Settings(sipa.VSMIDKSInfo) {
