@@ -47,6 +47,8 @@ func TestRecordsThatRefuseALog(t *testing.T) {
 		"tag too deep":                      {replace(12, eventlog.EventTag, rec{pcr: 12, typ: eventlog.EventTag, data: nested(9)}), evidence.WindowsEvents, "deep"},
 		"tag retyped in PCR 12":             {retype(12, eventlog.EventTag, eventlog.IPL), evidence.EventLogType, "Windows"},
 		"tag retyped in PCR 13":             {retype(13, eventlog.EventTag, eventlog.NoAction+0x100), evidence.EventLogType, "Windows"},
+		"tag as separator in PCR 12":        {retype(12, eventlog.EventTag, eventlog.Separator), evidence.EventLogType, "Windows"},
+		"tag as separator in PCR 13":        {retype(13, eventlog.EventTag, eventlog.Separator), evidence.EventLogType, "Windows"},
 		"end of the boot retyped":           {retype(12, eventlog.Separator, eventlog.EFIAction), evidence.EventLogType, "Windows"},
 		"unextended record in PCR 12":       {insert(12, eventlog.EventTag, rec{pcr: 12, typ: eventlog.NoAction}), evidence.EventLogType, "Windows"},
 		"separator edited in PCR 12":        {insert(12, eventlog.EventTag, separator(12, zero).measuring("x")), evidence.EventLogType, "Windows"},

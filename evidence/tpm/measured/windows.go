@@ -57,6 +57,9 @@ func (j *judge) eventTag(r *eventlog.Record, data believed) (decoded, error) {
 	return elements, nil
 }
 
+// separatorSize is the length of a separator's data. No element fits into it, so that none vanishes as a separator.
+const separatorSize = 4
+
 // watchWindows applies the rule against retyped records (tpm.md section 7.4): in a log of Windows PCR 12 and 13 have nothing but believed tags and
 // separators up to the end of the boot phase. Whether it is one is known at the end only.
 func (j *judge) watchWindows(r *eventlog.Record, data believed) {
@@ -65,7 +68,7 @@ func (j *judge) watchWindows(r *eventlog.Record, data believed) {
 		return
 	}
 	watched := r.PCR == optionsPCR || r.PCR == modulesPCR
-	good := data.holds && (r.Type == eventlog.EventTag || r.Type == eventlog.Separator)
+	good := data.holds && (r.Type == eventlog.EventTag || r.Type == eventlog.Separator && len(data.data) == separatorSize)
 	if watched && !w.ended[r.PCR] && !good && w.offence == nil {
 		w.offence = j.refuse(evidence.EventLogType, r, "does not belong into the boot phase of a Windows log").
 			Want("EV_EVENT_TAG or EV_SEPARATOR with the data that was measured", r.Type).Do(resend)
