@@ -55,6 +55,8 @@ func TestRecordsThatRefuseALog(t *testing.T) {
 		"type that does not belong":         {retype(7, eventlog.VariableDriverConfig, eventlog.IPL), evidence.EventLogType, "does not belong"},
 		"variable that was never extended":  {insert(7, eventlog.Separator, rec{pcr: 7, typ: eventlog.NoAction, data: global("PK", "").data}), evidence.EventLogType, "does not belong"},
 		"variable as authority":             {retype(7, eventlog.VariableDriverConfig, eventlog.VariableAuthority), evidence.EventLogType, "another type"},
+		"variable as action":                {retype(7, eventlog.VariableDriverConfig, eventlog.EFIAction), evidence.EventLogType, "another type"},
+		"other variable as authority":       {insert(7, eventlog.Separator, authorityOf(eventlog.GUID{1}, "CurrentPolicy")), evidence.EventLogType, "another type"},
 		"separator as action":               {retype(7, eventlog.Separator, eventlog.EFIAction), evidence.EventLogType, "separator of PCR 7"},
 		"separator edited":                  {replace(7, eventlog.Separator, separator(7, zero).measuring("x")), evidence.EventLogData, "not measured"},
 		"action edited":                     {insert(7, eventlog.Separator, rec{pcr: 7, typ: eventlog.EFIAction, data: "x"}.measuring("y")), evidence.EventLogData, "not measured"},
@@ -103,6 +105,11 @@ func TestSecureBootIsOnWithKeysOnly(t *testing.T) {
 		_, err := m.verify(t, strict())
 		refused(t, err, evidence.SecureBootLog, "empty variable "+name)
 	}
+}
+
+// authorityOf is a variable of a vendor under the type of an authority.
+func authorityOf(guid eventlog.GUID, name string) rec {
+	return rec{pcr: 7, typ: eventlog.VariableAuthority, data: variableData(guid, name, owner+certificate)}
 }
 
 // authorityCut is what shim measures of an authority record: the last byte is left out.
