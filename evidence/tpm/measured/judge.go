@@ -92,6 +92,9 @@ func (j *judge) record(r *eventlog.Record) error {
 		}
 	}
 	j.watchWindows(r, data)
+	if misplaced(r, d) {
+		d = nil
+	}
 	j.boot.events = append(j.boot.events, event{r, r.PCR, d})
 	return nil
 }

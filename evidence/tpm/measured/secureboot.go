@@ -164,6 +164,20 @@ func vendorOf(name string) (eventlog.GUID, bool) {
 	return eventlog.GUID{}, false
 }
 
+// misplaced reports whether d is a variable of the policy of secure boot that firmware did not measure as one: outside of PCR 7 or under another
+// type anybody could have written it after the start, and published policies look at the name only.
+func misplaced(r *eventlog.Record, d decoded) bool {
+	v, ok := d.(variable)
+	if !ok || r.PCR == secureBootPCR && r.Type == eventlog.VariableDriverConfig {
+		return false
+	}
+	if r.Type == eventlog.VariableAuthority {
+		return slices.Contains([]string{varSecureBoot, varPK, varKEK, varDBX}, v.Name)
+	}
+	_, known := vendorOf(v.Name)
+	return known
+}
+
 // authority takes in what an image was found signed by. Boot loaders log such records after the separator, some with a digest that leaves out
 // the last byte: those say nothing. Before the separator the record must be one, and of a database of what may run: any other variable
 // under this type would vanish.

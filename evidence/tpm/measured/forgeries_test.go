@@ -1,0 +1,69 @@
+package measured_test
+
+import (
+	"testing"
+
+	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
+	"github.com/assay-attestation/assay/evidence/tpm/measured"
+	"github.com/assay-attestation/assay/internal/vectortest"
+)
+
+// secureBootOff is a machine whose firmware says that secure boot is off.
+func secureBootOff() *machine {
+	m := linux()
+	m.logs[0][find(m, 7, eventlog.VariableDriverConfig)] = global("SecureBoot", off)
+	return m
+}
+
+// The published policy for secure boot looks at no PCR. An administrator can extend all of them after the start.
+func TestThePublishedPolicyIsNotFooledByVariablesOfOtherPCRs(t *testing.T) {
+	text := string(vectortest.Read(t, "policies/tpm-v12-secureboot.txt"))
+	on1 := global("SecureBoot", on)
+	on1.pcr = 1
+	for name, c := range map[string]struct {
+		m      *machine
+		quoted []int
+		want   string
+	}{
+		"secure boot":                       {linux(), nil, `{"secureBootEnabled":true}`},
+		"no secure boot":                    {secureBootOff(), nil, `{"secureBootEnabled":false}`},
+		"forged in PCR 1, without PCR 7":    {secureBootOff(), []int{0, 1}, `{"secureBootEnabled":false}`},
+		"forged in PCR 1, nothing in PCR 7": {&machine{algs: linux().algs, logs: [][]rec{nil}}, nil, `{"secureBootEnabled":false}`},
+	} {
+		if name[0] == 'f' {
+			c.m.insert(-1, on1)
+		}
+		c.m.quoted = c.quoted
+		v, err := c.m.boots(t).Events(measured.EventsOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := decide(t, text, string(v)); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// A name outside of PCR 7 that is none of the policy of secure boot is shown, as firmware of Dell measures AuditMode into PCR 1.
+func TestVariablesOfThePolicyAreShownInPCR7Only(t *testing.T) {
+	for name, c := range map[string]struct {
+		r    rec
+		want bool
+	}{
+		"SecureBoot in PCR 1":               {rec{pcr: 1, typ: eventlog.VariableDriverConfig, data: global("SecureBoot", on).data}, false},
+		"AuditMode in PCR 1":                {rec{pcr: 1, typ: eventlog.VariableDriverConfig, data: global("AuditMode", off).data}, true},
+		"a boot variable PK":                {rec{pcr: 1, typ: eventlog.VariableBoot, data: global("PK", on).data}, false},
+		"a value under the name SecureBoot": {rec{pcr: 1, typ: eventlog.VariableBoot, data: global("SecureBoot", on).data}.measuring(on), false},
+		"BootOrder":                         {rec{pcr: 1, typ: eventlog.VariableBoot, data: global("BootOrder", on).data}, true},
+		"an authority db":                   {authority("db", owner+certificate), true},
+		"an authority SecureBoot":           {authority("SecureBoot", on), false},
+		"a boot variable SecureBoot, PCR 7": {rec{pcr: 7, typ: eventlog.VariableBoot2, data: global("SecureBoot", on).data}, false},
+	} {
+		m := linux()
+		m.insert(-1, c.r)
+		e := events(t, m.boots(t))
+		if got := e[len(e)-1].ProcessedData != nil; got != c.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
