@@ -1,8 +1,10 @@
 package measured_test
 
 import (
+	"encoding/hex"
 	"testing"
 
+	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 	"github.com/assay-attestation/assay/evidence/tpm/measured"
 	"github.com/assay-attestation/assay/internal/vectortest"
@@ -66,4 +68,16 @@ func TestVariablesOfThePolicyAreShownInPCR7Only(t *testing.T) {
 			t.Errorf("%s: got %v", name, got)
 		}
 	}
+}
+
+// Into PCR 10 goes nothing but what IMA measures: the beginning of its list would vanish as records of the firmware's log.
+func TestTheBeginningOfAnIMAListIsNotHiddenInATCGLog(t *testing.T) {
+	hidden, shown := measurement{10, "kernel_version", "5.10.0", "", false}, measurement{10, "kernel_version", "6.1.0", "", false}
+	_, after := entries(t, hidden, shown)
+	l, _ := entries(t, shown)
+	m := linux()
+	m.insert(-1, rec{pcr: 10, typ: eventlog.IPL}.measuring(string(hidden.data())))
+	q := quoteWithIMA(t, m, values{"sha256": hex.EncodeToString(after[1])})
+	_, err := measured.Verify(append(m.parsed(t), measured.Log{IMA: l}), q, strict())
+	refused(t, err, evidence.IMAReplay, "PCR 10")
 }

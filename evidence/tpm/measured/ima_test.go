@@ -285,22 +285,6 @@ func TestEntriesBehindTheQuoteAreLeftOut(t *testing.T) {
 	refused(t, err, evidence.IMAReplay, "")
 }
 
-// The list goes on from what the firmware measured into PCR 10.
-func TestAListGoesOnFromTheLogOfTheFirmware(t *testing.T) {
-	m := &machine{algs: []tpm.Alg{tpm.SHA256}, logs: [][]rec{{{pcr: 10, typ: 0x8401, data: "firmware"}}}}
-	e := measurement{10, "a", "", "a", false}
-	l, _ := entries(t, e)
-	bank := m.bank(tpm.SHA256)
-	bank.Values[10] = tpm.SHA256.Sum(bank.Values[10], tpm.SHA256.Sum(e.data()))
-	b, err := measured.Verify(append(m.parsed(t), measured.Log{IMA: l}), quote(t, bank), strict())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := events(t, b); len(got) != 3 || got[2].ProcessedData == nil {
-		t.Errorf("got %+v", got)
-	}
-}
-
 func TestAListIsNotBelievedWithoutPCR10(t *testing.T) {
 	l, _ := entries(t, measurement{10, "a", "", "a", false}, measurement{10, "kernel_version", "6.1", "", false})
 	m := &machine{algs: []tpm.Alg{tpm.SHA256}, quoted: []int{0, 9}}
