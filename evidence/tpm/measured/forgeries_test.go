@@ -1,11 +1,14 @@
 package measured_test
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"testing"
 
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
+	"github.com/assay-attestation/assay/evidence/tpm/ima"
 	"github.com/assay-attestation/assay/evidence/tpm/measured"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
@@ -80,4 +83,65 @@ func TestTheBeginningOfAnIMAListIsNotHiddenInATCGLog(t *testing.T) {
 	q := quoteWithIMA(t, m, values{"sha256": hex.EncodeToString(after[1])})
 	_, err := measured.Verify(append(m.parsed(t), measured.Log{IMA: l}), q, strict())
 	refused(t, err, evidence.IMAReplay, "PCR 10")
+}
+
+// relabel gives the list of entries with the names of templates, which nothing covers, as an administrator could send it.
+func relabel(t *testing.T, list []measurement, templates map[int]string) string {
+	t.Helper()
+	var b []byte
+	value := make([]byte, 32)
+	for i, e := range list {
+		template := "ima-ng"
+		if e.buffer != "" {
+			template = "ima-buf"
+		}
+		if other, ok := templates[i]; ok {
+			template = other
+		}
+		b = append(binary.LittleEndian.AppendUint32(b, e.pcr), tpm.SHA1.Sum(e.data())...)
+		b = sized(sized(b, template), string(e.data()))
+		value = tpm.SHA256.Sum(value, tpm.SHA256.Sum(e.data()))
+	}
+	l, err := ima.ParseBinary(b, tpm.SHA1, ima.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bank := tpm.Bank{Alg: tpm.SHA256}
+	bank.Values[ima.PCR] = value
+	if _, err := measured.Verify([]measured.Log{{IMA: l}}, quote(t, bank), strict()); err != nil {
+		refused(t, err, evidence.IMAFormat, "tells no file")
+		return "refused"
+	}
+	return eventsOf(t, l, value)
+}
+
+// No template hash covers the name of the template. Under another one a kernel, a key or a file would vanish behind what the
+// administrator extended later.
+func TestMeasurementsDoNotVanishUnderAnotherTemplate(t *testing.T) {
+	kernels := []measurement{{10, "kernel_version", "5.10.0", "", false}, {10, "kernel_version", "6.1.0", "", false}}
+	shells := []measurement{{10, "/bin/sh", "", "x", false}, {10, "/bin/sh", "", "evil", false}}
+	for name, c := range map[string]struct {
+		policy   string
+		list     []measurement
+		at       int
+		template string
+	}{
+		"a kernel as a signed file":         {kernelPolicy, kernels, 0, "ima-sig"},
+		"a kernel of a list of fields":      {kernelPolicy, kernels, 0, "d-ng|n-ng|buf"},
+		"a kernel as an appended signature": {kernelPolicy, kernels, 0, "d-ng|n-ng|modsig"},
+		"a signed file as a buffer":         {filePolicy, []measurement{shells[0], {10, "/bin/sh", "signature", "evil", false}}, 1, "ima-buf"},
+		"a file without a name":             {filePolicy, shells, 1, "d-ng|evmsig"},
+		"a file under names of xattrs":      {filePolicy, shells, 1, "d-ng|xattrnames"},
+	} {
+		events := relabel(t, c.list, map[int]string{c.at: c.template})
+		if events == "refused" {
+			if c.list[0].buffer != "" {
+				t.Errorf("%s: refused", name)
+			}
+			continue
+		}
+		if got := decide(t, c.policy, events); got != "no permit" {
+			t.Errorf("%s: got %s; events %s", name, got, events)
+		}
+	}
 }

@@ -246,8 +246,8 @@ func TestWhatEntriesOfAListSay(t *testing.T) {
 		{10, "/bin/\"é\"", "", "x", false},
 	}
 	want := []string{
-		measures("ima-ng", `boot_aggregate`, "the PCRs"), `{"KernelVersion":"6.1.0-13-amd64"}`, ``, ``,
-		measures("ima-buf", `kexec-cmdline`, `quiet "é"`), ``, measures("ima-ng", `kernel_version`, "x"), ``, ``, measures("ima-ng", `/bin/\"é\"`, "x"),
+		measures("ima-ng", `boot_aggregate`, "the PCRs"), `{"KernelVersion":"6.1.0-13-amd64"}`, measures("ima-buf", `kernel_version`, "another"), ``,
+		measures("ima-buf", `kexec-cmdline`, `quiet "é"`), measures("ima-buf", `kexec-cmdline`, "another"), measures("ima-ng", `kernel_version`, "x"), ``, ``, measures("ima-ng", `/bin/\"é\"`, "x"),
 	}
 	l, after := entries(t, list...)
 	b, err := measured.Verify([]measured.Log{{IMA: l}}, quoteIMA(t, after[len(after)-1]), strict())
