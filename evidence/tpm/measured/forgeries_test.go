@@ -3,13 +3,16 @@ package measured_test
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 	"github.com/assay-attestation/assay/evidence/tpm/ima"
 	"github.com/assay-attestation/assay/evidence/tpm/measured"
+	"github.com/assay-attestation/assay/evidence/tpm/sipa"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -83,6 +86,25 @@ func TestTheBeginningOfAnIMAListIsNotHiddenInATCGLog(t *testing.T) {
 	q := quoteWithIMA(t, m, values{"sha256": hex.EncodeToString(after[1])})
 	_, err := measured.Verify(append(m.parsed(t), measured.Log{IMA: l}), q, strict())
 	refused(t, err, evidence.IMAReplay, "PCR 10")
+}
+
+// A log can hold thousands of keys that differ in their last bytes only: finding the different ones costs no more than reading them.
+func TestManyKeysOfSecureKernelsCostNoMoreThanTheirNumber(t *testing.T) {
+	const count = 5000
+	var records []rec
+	for i := range count {
+		modulus := strings.Repeat("\xFF", 253) + string([]byte{byte(i), byte(i >> 8), 0xFF})
+		key := "\x01\x00\x00\x00\x00\x08\x00\x00\x03\x00\x00\x00\x00\x01\x00\x00\x01\x00\x01" + modulus
+		records = append(records, boundary(12, element(sipa.VSMIDKSInfo, key)))
+	}
+	b := (&machine{algs: []tpm.Alg{tpm.SHA256}, logs: [][]rec{append(records, records[:9]...)}}).boots(t)
+	start := time.Now()
+	if n := len(b.IDKS()); n != count {
+		t.Errorf("got %d keys", n)
+	}
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("took %v", d)
+	}
 }
 
 // relabel gives the list of entries with the names of templates, which nothing covers, as an administrator could send it.

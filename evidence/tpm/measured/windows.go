@@ -1,8 +1,6 @@
 package measured
 
 import (
-	"slices"
-
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
@@ -109,12 +107,20 @@ func (b *Boot) Settings(id sipa.ID) []Setting {
 // IDKS are the different keys of secure kernels that were measured (VSM_IDKS_INFO) into PCR 12, before its end of the boot phase (tpm.md
 // section 11). A value that is no key is left out.
 func (b *Boot) IDKS() []sipa.IDKS {
+	type key struct {
+		modulus  string
+		exponent uint32
+	}
 	var keys []sipa.IDKS
+	seen := map[key]bool{}
 	for _, s := range b.Settings(sipa.VSMIDKSInfo) {
-		key, err := sipa.ParseIDKS(s.Element.Payload)
-		same := func(k sipa.IDKS) bool { return k.Exponent == key.Exponent && slices.Equal(k.Modulus, key.Modulus) }
-		if s.PCR == optionsPCR && err == nil && !slices.ContainsFunc(keys, same) {
-			keys = append(keys, key)
+		k, err := sipa.ParseIDKS(s.Element.Payload)
+		if s.PCR != optionsPCR || err != nil {
+			continue
+		}
+		if id := (key{string(k.Modulus), k.Exponent}); !seen[id] {
+			seen[id] = true
+			keys = append(keys, k)
 		}
 	}
 	return keys
