@@ -167,7 +167,10 @@ func tpmAll(changes ...func(*TPMScenario)) func(*TPMScenario) {
 
 func useVersion1(s *TPMScenario) { s.UseVersion1() }
 func useVBS(s *TPMScenario)      { s.VBS = true }
-func useCertify(s *TPMScenario)  { s.Binding = BoundByCertify }
+func useFewerPCRs(s *TPMScenario) {
+	s.Current.Quoted = []TPMSelection{{crypto.SHA256, PCRRange(0, 14)}}
+}
+func useCertify(s *TPMScenario) { s.Binding = BoundByCertify }
 
 func useOtherKey(s *TPMScenario) { s.OtherKeys = []TPMOtherKey{{P256, true}} }
 

@@ -147,7 +147,7 @@ func TestAQuoteCoversJWKAndChallenge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := info.PCRSelect.PCRSelections[0].PCRSelect; !bytes.Equal(got, []byte{0xFF, 0x7F, 0}) {
+	if got := info.PCRSelect.PCRSelections[0].PCRSelect; !bytes.Equal(got, []byte{0xFF, 0xFF, 0xFF}) {
 		t.Errorf("selection %x", got)
 	}
 	signature, err := tpm2.Unmarshal[tpm2.TPMTSignature](unb64(t, e.TPM.Current.Signature))

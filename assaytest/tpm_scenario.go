@@ -145,8 +145,8 @@ const (
 // OfBoot is the part of the attestation before hibernation.
 func (p TPMPart) OfBoot() TPMPart { return "boot " + p }
 
-// Scenario returns a sound scenario: version 2, basic, a Windows with secure boot, its log in SHA-1 and SHA-256, the quote over PCR 0 to
-// 14 of the SHA-256 bank, by an RSA AIK, bound to the request key.
+// Scenario returns a sound scenario: version 2, basic, a Windows with secure boot, its log in SHA-1 and SHA-256, the quote over all
+// PCRs of the SHA-256 bank, by an RSA AIK, bound to the request key.
 func (v *TPMVendor) Scenario() *TPMScenario {
 	s := &TPMScenario{
 		Vendor: v, Certifier: v,
@@ -154,7 +154,7 @@ func (v *TPMVendor) Scenario() *TPMScenario {
 		Enclave: SimulatedVBSEnclave(),
 		RPData:  base64.RawURLEncoding.EncodeToString([]byte("a relying party's nonce")),
 		Current: TPMAttestation{
-			Quoted: []TPMSelection{{crypto.SHA256, PCRRange(0, 14)}},
+			Quoted: []TPMSelection{{crypto.SHA256, AllPCRs()}},
 			Clock:  TPMClock{Clock: 3_600_000, ResetCount: 42, RestartCount: 1},
 		},
 	}

@@ -9,13 +9,16 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/config"
 )
 
-// demo is the whole story on one machine: a service in development mode, a simulated enclave, a relying party.
+// demo is the whole story on one machine: a service in development mode, a simulated enclave, a relying party; then a simulated
+// machine with a TPM.
 type demo struct {
 	*call
 	dir     string
@@ -26,18 +29,24 @@ type demo struct {
 	outcome demoOutcome
 }
 
-// demoOutcome is the demo as JSON: the token that was earned, and the refusal of the forgery.
+// demoOutcome is the demo as JSON: the token and the report that were earned, and the refusals.
 type demoOutcome struct {
-	Token   *tokenReport `json:"token"`
-	Refused struct {
-		Status  int    `json:"status"`
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	} `json:"refused"`
+	Token         *tokenReport `json:"token"`
+	Refused       demoRefusal  `json:"refused"`       // of the tampered quote
+	Report        *tokenReport `json:"report"`        // of the machine with secure boot
+	SecureBootOff demoRefusal  `json:"secureBootOff"` // by the policy
+	RetypedEvent  demoRefusal  `json:"retypedEvent"`  // by a check of the evidence
 }
 
-// runDemo tells the story (native.md section 1.2). It fails unless the genuine quote earns a token that verifies, and
-// the tampered one is refused.
+// demoRefusal is what the service said.
+type demoRefusal struct {
+	Status  int    `json:"status"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// runDemo tells the story (native.md section 1.2). It fails unless the genuine quote earns a token and the sound machine a report that
+// verify, and all that is forged or against the policy is refused.
 func runDemo(ctx context.Context, c *call) error {
 	keep := c.Bool("keep", false, "leave the service running, and its data folder in place, until interrupted")
 	if _, err := c.parse(); err != nil {
@@ -70,8 +79,12 @@ func runDemo(ctx context.Context, c *call) error {
 func (d *demo) withService(ctx context.Context, f func() error) error {
 	quiet := *d.env
 	quiet.stderr = io.Discard
-	var err error
-	if d.service, err = start(config.Config{Dev: true, Listen: "127.0.0.1:0", Data: d.dir}, &quiet); err != nil {
+	policy, err := d.tpmPolicy()
+	if err != nil {
+		return err
+	}
+	cfg := config.Config{Dev: true, Listen: "127.0.0.1:0", Data: d.dir, Policies: map[string]string{string(evidence.Tpm): policy}}
+	if d.service, err = start(cfg, &quiet); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -99,7 +112,10 @@ func (d *demo) tell(ctx context.Context) error {
 	if err := d.verifyToken(ctx, token); err != nil {
 		return fmt.Errorf("the token of the genuine quote does not verify: %w", err)
 	}
-	return d.forge(ctx)
+	if err := d.forge(ctx); err != nil {
+		return err
+	}
+	return d.tellTPM(ctx)
 }
 
 // simulateQuote makes the evidence: a quote whose report data is the hash of the runtime data.
@@ -121,28 +137,44 @@ func (d *demo) attest(ctx context.Context, quote []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	service := remote{party: party{issuer: d.service.cfg.URL, client: d.client}}
-	return service.token(ctx, m)
+	return d.remote().token(ctx, m)
+}
+
+// remote is the service as a client sees it, with a bearer token of the built-in issuer: attestation by TPM wants one.
+func (d *demo) remote() *remote {
+	bearer := func(context.Context) (string, error) {
+		t := devToken{Role: auth.Reader, Providers: []string{auth.AllProviders}, from: d.now(), life: time.Hour}
+		err := t.make(d.dir)
+		return t.Token, err
+	}
+	return &remote{party: party{issuer: d.service.cfg.URL, client: d.client}, bearer: bearer}
 }
 
 // verifyToken is the relying party's part.
-func (d *demo) verifyToken(ctx context.Context, token string) error {
-	// Made only now, since its clock stands still from here on: a token issued later would not be valid yet.
-	party, err := d.relyingParty(party{issuer: d.service.cfg.URL, client: d.client})
-	if err != nil {
+func (d *demo) verifyToken(ctx context.Context, token string) (err error) {
+	if d.outcome.Token, err = d.relyOn(ctx, token); err != nil {
 		return err
 	}
-	report, err := verified(ctx, party, token, nil)
-	if err != nil {
-		return err
-	}
-	d.outcome.Token = report
 	d.say("3  The service verified the quote against the simulated Intel's collateral, asked its policy, and signed a token.")
 	d.say("4  A relying party fetched the service's keys and verified the token:\n")
+	d.show(d.outcome.Token)
+	return nil
+}
+
+// relyOn verifies a token or a report as a relying party does.
+func (d *demo) relyOn(ctx context.Context, token string) (*tokenReport, error) {
+	// Made only now, since its clock stands still from here on: a token issued later would not be valid yet.
+	party, err := d.relyingParty(d.remote().party)
+	if err != nil {
+		return nil, err
+	}
+	return verified(ctx, party, token, nil)
+}
+
+func (d *demo) show(report *tokenReport) {
 	if !d.json {
 		report.print(d.sheet(), nil)
 	}
-	return nil
 }
 
 // mrenclaveOffset is where MRENCLAVE stands in a version 3 quote (sgx-tdx.md section 2.3).
@@ -153,12 +185,17 @@ func (d *demo) forge(ctx context.Context) error {
 	forged := bytes.Clone(d.quote)
 	forged[mrenclaveOffset] ^= 1
 	_, err := d.attest(ctx, forged)
+	d.say("\n5  Somebody changes one bit of the enclave's measurement in the quote and tries again:\n")
+	return d.refused(&d.outcome.Refused, "the tampered quote", err)
+}
+
+// refused notes and shows the refusal that a request was to meet.
+func (d *demo) refused(r *demoRefusal, what string, err error) error {
 	answer, refused := errors.AsType[*serviceError](err)
 	if !refused || answer.Status != http.StatusBadRequest {
-		return fmt.Errorf("the tampered quote was not refused as it should be: %w", errors.Join(err, errors.New("no refusal")))
+		return fmt.Errorf("%s was not refused as it should be: %w", what, errors.Join(err, errors.New("no refusal")))
 	}
-	d.say("\n5  Somebody changes one bit of the enclave's measurement in the quote and tries again:\n")
-	d.outcome.Refused.Status, d.outcome.Refused.Code, d.outcome.Refused.Message = answer.Status, answer.Code, answer.Message
+	*r = demoRefusal{answer.Status, answer.Code, answer.Message}
 	if !d.json {
 		s := d.sheet()
 		s.heading(green, "REFUSED", "as it should be")

@@ -32,13 +32,16 @@ func TestClients(t *testing.T) {
 	t.Run("simulated", func(t *testing.T) {
 		dir := t.TempDir()
 		run(t, exec.Command(assay, "sim", "sgx", "--out", dir))
-		runClients(t, newStage(t, startService(t, assay), simulatedEvidence(dir)))
+		policy := filepath.Join(dir, "tpm-policy.txt")
+		must(t, os.WriteFile(policy, []byte(tpmPolicy), 0o600))
+		s := startService(t, assay, "--policy", "Tpm="+policy)
+		runClients(t, newStage(t, s, simulatedEvidence(dir), simulatedMachine(t, assay, s)))
 	})
 	for baseline, evidence := range recordedEvidence(t) {
 		t.Run("recorded "+filepath.Base(baseline.collateral), func(t *testing.T) {
 			service := startService(t, assay,
 				"--collateral", vectortest.Path(t, baseline.collateral), "--at", baseline.at)
-			runClients(t, newStage(t, service, evidence))
+			runClients(t, newStage(t, service, evidence, nil))
 		})
 	}
 }
@@ -72,14 +75,19 @@ func nodeCommand(t *testing.T, program string, s *stage) *exec.Cmd {
 }
 
 func pythonCommand(t *testing.T, program string, s *stage) *exec.Cmd {
+	cmd := python(t, program, s.plan)
+	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+s.ca)
+	return cmd
+}
+
+// python runs a program with the packages of python/requirements.txt.
+func python(t *testing.T, program string, args ...string) *exec.Cmd {
 	dir := installed(t, "python", []string{"python/requirements.txt"}, func(dir string) {
 		run(t, exec.Command("python3", "-m", "venv", dir))
 		run(t, exec.Command(filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--no-deps",
 			"-r", filepath.Join(dir, "requirements.txt")))
 	})
-	cmd := exec.Command(filepath.Join(dir, "bin", "python"), program, s.plan)
-	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+s.ca)
-	return cmd
+	return exec.Command(filepath.Join(dir, "bin", "python"), append([]string{program}, args...)...)
 }
 
 // javaCommand runs the program from its source.

@@ -39,8 +39,8 @@ func (c *coverage) of(r *eventlog.Record) []tpm.Alg {
 	return c[r.PCR]
 }
 
-// believed is data that a quote vouches for. The zero value is no data. Only believe makes one, and what decodes data for claims takes
-// nothing else (tpm.md section 7.4).
+// believed is data that a quote vouches for. The zero value is no data. Only believe makes one, and what decodes data for claims
+// takes nothing else (tpm.md section 7.4).
 type believed struct {
 	data  []byte
 	holds bool

@@ -14,8 +14,8 @@ import (
 
 const benchLog = "tpm/windows/windows_gcp_shielded_vm.wbcl"
 
-// BenchmarkVerify measures a real log of Windows from its bytes to the claim, and beside it the hashing of its bytes, which nobody can do
-// without: a quoted digest says nothing of data that was not hashed.
+// BenchmarkVerify measures a real log of Windows from its bytes to the claim, and beside it the hashing of its bytes, which nobody
+// can do without: a quoted digest says nothing of data that was not hashed.
 func BenchmarkVerify(b *testing.B) {
 	raw := vectortest.Read(b, benchLog)
 	l := parseFile(b, benchLog)
@@ -52,8 +52,8 @@ func claim(t testing.TB, raw []byte, q *tpm.Quoted) []byte {
 	return v
 }
 
-// repeated is a log of the records of a real one, those of PCR 11 to 14 but their separators, again and again up to a size. The log is in the
-// SHA-1 form.
+// repeated is a log of the records of a real one, those of PCR 11 to 14 but their separators, again and again up to a size. The
+// log is in the SHA-1 form.
 func repeated(t testing.TB, size int) []byte {
 	t.Helper()
 	var out []byte

@@ -18,8 +18,8 @@ type EventsOptions struct {
 	Digests bool // switch tpm_event_digests
 }
 
-// Events writes the claim events or bootEvents (tpm.md sections 9.1 and 9.2): every record of every log, counted from 1, with ProcessedData
-// where its data is believed. The error is an [evidence.Refusal] of WindowsEvents.
+// Events writes the claim events or bootEvents (tpm.md sections 9.1 and 9.2): every record of every log, counted from 1, with
+// ProcessedData where its data is believed. The error is an [evidence.Refusal] of WindowsEvents.
 func (b *Boot) Events(opt EventsOptions) (jsontext.Value, error) {
 	dst := append(make([]byte, 0, b.sizeHint()), `{"Events":[`...)
 	for i := range b.events {
@@ -107,8 +107,8 @@ func appendDigest(dst []byte, a tpm.Alg, digest []byte, inHex bool) []byte {
 	return append(dst, '"')
 }
 
-// PCRs writes the claim pcrs (tpm.md section 9.3): every quoted PCR by rising index with its value in each bank that counts, in base64url, or
-// in lower-case hex.
+// PCRs writes the claim pcrs (tpm.md section 9.3): every quoted PCR by rising index with its value in each bank that counts, in
+// base64url, or in lower-case hex.
 func PCRs(q *tpm.Quoted, hex bool) jsontext.Value {
 	banks := slices.SortedFunc(slices.Values(q.Banks()), func(a, b tpm.Bank) int { return int(a.Alg) - int(b.Alg) })
 	dst := []byte(`{"PCRs":[`)

@@ -11,7 +11,8 @@ import (
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
-// FuzzVerify reads any log, has its own values quoted, and checks that what is said of each event is nothing but what the digests cover.
+// FuzzVerify reads any log, has its own values quoted, and checks that what is said of each event is nothing but what the digests
+// cover.
 func FuzzVerify(f *testing.F) {
 	for _, c := range attacks(f) {
 		f.Add(vectortest.Read(f, "tpm/attacks/"+c.Log))

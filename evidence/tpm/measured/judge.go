@@ -55,7 +55,9 @@ func (in *sorted) size() (n int) {
 func (j *judge) logs(logs []Log, entries int) error {
 	for _, l := range logs {
 		if l.TCG == nil {
-			j.list(l.IMA, entries)
+			if err := j.list(l.IMA, entries); err != nil {
+				return err
+			}
 			continue
 		}
 		for i := range l.TCG.Records() {
@@ -92,6 +94,9 @@ func (j *judge) record(r *eventlog.Record) error {
 		}
 	}
 	j.watchWindows(r, data)
+	if misplaced(r, d) {
+		d = nil
+	}
 	j.boot.events = append(j.boot.events, event{r, r.PCR, d})
 	return nil
 }

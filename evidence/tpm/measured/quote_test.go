@@ -15,8 +15,8 @@ import (
 	"github.com/assay-attestation/assay/evidence/tpm"
 )
 
-// quote has a key in software quote the banks, and verifies the quote as the service does; SHA-1 banks count. The same banks give the same
-// bytes.
+// quote has a key in software quote the banks, and verifies the quote as the service does; SHA-1 banks count. The same banks give
+// the same bytes.
 func quote(t testing.TB, banks ...tpm.Bank) *tpm.Quoted {
 	t.Helper()
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{1}, 32))

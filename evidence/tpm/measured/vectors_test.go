@@ -228,7 +228,8 @@ func ofType(list []eventlog.Signature, kind eventlog.GUID) (all []string) {
 	return all
 }
 
-// compareScalar checks the settings of the ids against a boolean, a number, or null for none. Several values count as the worse one.
+// compareScalar checks the settings of the ids against a boolean, a number, or null for none. Several values count as the worse
+// one.
 func compareScalar(t *testing.T, b *measured.Boot, name, want string, ids []sipa.ID, worseTrue bool) {
 	t.Helper()
 	var got []uint64
