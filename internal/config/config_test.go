@@ -81,8 +81,6 @@ ima_log: 2097152
 ima_entries: 500
 custom_claims: 10
 custom_claim_value: 1024
-tpm_context_lifetime: 2m
-tpm_report_validity: 96h
 policy_signers: [signer.pem]
 shared: true
 location: westeurope
@@ -222,8 +220,6 @@ func TestComplete(t *testing.T) {
 		{"log of 16 MiB", tls, func(c *Config) { c.TCGLog, c.TCGLogRecords = 16<<20, 100_000 }, ""},
 		{"records beyond 100,000", tls, func(c *Config) { c.TCGLogRecords = 100_001 }, "tcg_log_records"},
 		{"negative depth", tls, func(c *Config) { c.SIPADepth = -1 }, "sipa_depth"},
-		{"context for days", tls, func(c *Config) { c.TPMContextLifetime = 48 * time.Hour }, "tpm_context_lifetime"},
-		{"report for no time", tls, func(c *Config) { c.TPMReportValidity = time.Second }, "tpm_report_validity"},
 		{"fixed time", tls, func(c *Config) { c.At = time.Unix(1, 0) }, "development mode"},
 		{"plain HTTP to all", proxied, func(c *Config) { c.Listen = ":80" }, "not a loopback address"},
 		{"plain HTTP to all, IPv4", proxied, func(c *Config) { c.Listen = "0.0.0.0:80" }, "not a loopback address"},

@@ -60,8 +60,11 @@ func Parse(jws string, l Limits) (*Request, error) {
 		return nil, err
 	}
 	var err error
-	if r.signature, err = needed("signature of the JWS", &parts[2], maxBinary); err != nil {
-		return nil, err
+	if len(parts[2]) > maxBinary {
+		return nil, tooLong("signature of the JWS", maxBinary)
+	}
+	if r.signature, err = b64.DecodeURL(parts[2]); err != nil || len(r.signature) == 0 {
+		return nil, malformed("the signature of the JWS is not base64url without padding, or empty")
 	}
 	payload, err := b64.DecodeURL(parts[1])
 	if err != nil {

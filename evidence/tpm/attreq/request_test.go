@@ -208,7 +208,7 @@ func TestTextsThatAreNoJWSAreRefused(t *testing.T) {
 	for name, jws := range map[string]string{
 		"empty": "", "two parts": parts[0] + "." + parts[1], "four parts": whole + ".x", "no signature": parts[0] + "." + parts[1] + ".",
 		"padded header": parts[0] + "=." + parts[1] + "." + parts[2], "padded payload": parts[0] + "." + parts[1] + "=." + parts[2],
-		"broken signature": whole + "*",
+		"broken signature": whole + "*", "padded signature": whole + "==", "long signature": whole + strings.Repeat("A", maxBinary),
 	} {
 		if _, err := Parse(jws, DefaultLimits()); err == nil {
 			t.Errorf("%s is accepted", name)
@@ -287,9 +287,13 @@ func TestClientClaimsHaveTheTypeThatTheyName(t *testing.T) {
 	}
 	_, err := claims(many...)
 	refused(t, err, evidence.TPMRequest, "custom_claims")
-	if _, err := claims(long(64 << 10)); err != nil {
-		t.Error(err)
+	for _, sent := range []string{long(64 << 10), strings.ReplaceAll(long(64<<10), "x", `\n`)} { // escapes do not count
+		if _, err := claims(sent); err != nil {
+			t.Error(err)
+		}
 	}
+	_, err = claims(strings.ReplaceAll(long(64<<10+1), "x", `\n`))
+	refused(t, err, evidence.TPMRequest, "65536 bytes or fewer", "found 65537")
 }
 
 func TestKeysForPoliciesAreMadeAnew(t *testing.T) {

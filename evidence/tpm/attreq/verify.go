@@ -10,7 +10,6 @@ import (
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/measured"
 	"github.com/assay-attestation/assay/evidence/vbs"
-	"github.com/assay-attestation/assay/internal/b64"
 	"github.com/assay-attestation/assay/internal/jose"
 )
 
@@ -41,7 +40,7 @@ type Fresh struct{ request *Request }
 func (s *Signed) Answer(challenge []byte) (*Fresh, error) {
 	sent := s.request.challenge
 	if len(challenge) == 0 || subtle.ConstantTimeCompare(challenge, sent) != 1 {
-		return nil, evidence.Refuse(evidence.TPMChallenge, "the challenge is not that of the service context").Want("the challenge that came with the context", b64.URL(sent)).
+		return nil, evidence.Refuse(evidence.TPMChallenge, "the challenge is not that of the service context").Want("the challenge that came with the context", "another one").
 			Do("send challenge and service_context as they came in one answer")
 	}
 	return &Fresh{s.request}, nil
