@@ -328,3 +328,20 @@ func (s *testService) explained(t testing.TB, a answer) (e explanation) {
 	decode(t, got.body, &e)
 	return e
 }
+
+// TestListsTooLongToBeIssued: a policy can look at all events of a long IMA list, but not put them into its report (policy.md section
+// 13); the refusal says so.
+func TestListsTooLongToBeIssued(t *testing.T) {
+	const entries = 6000 // of more than 200 bytes each in the claim, which may have 1 MiB
+	sc := machine(t, assaytest.TPMBoot{SecureBoot: true})
+	for i := range entries {
+		sc.Current.IMA = append(sc.Current.IMA, assaytest.IMAFile("/usr/bin/program-"+strconv.Itoa(i), []byte{byte(i)}))
+	}
+	all := startTPM(t, config.Config{}, tpmPolicy(pcrs0to14, "=> permit();", `c:[type=="events"] => issue(type="all", value=c.value);`))
+	all.attestTPM(t, sc).refused(t, http.StatusBadRequest, "PolicyEvaluationError", "", "issues more than 1048576 bytes", `issue(type="all"`)
+	count := startTPM(t, config.Config{}, tellingPolicy(""))
+	claims, _, _ := count.attestTPM(t, sc).report(t, false)
+	if got, want := claims["files"], len(sc.Current.IMA); text(got) != strconv.Itoa(want) {
+		t.Errorf("files: %v, want %d", got, want)
+	}
+}
