@@ -62,6 +62,21 @@ func ExampleFaults() {
 	// Output: debug quoting enclave: qeidentity-mismatch [qeidentity-mismatch]
 }
 
+// A machine that attests by its TPM: what it sends in answer to a challenge and its context.
+func ExampleTPMScenario() {
+	machine, err := assaytest.NewTPMVendor().BootScenario(assaytest.TPMBoot{SecureBoot: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	machine.Binding = assaytest.BoundByCertify
+	request, err := machine.Request([]byte("16 random bytes!"), "context of the service")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(machine.Data(request)) > len(request))
+	// Output: true
+}
+
 // A service that fetches its collateral can be pointed at a simulated PCS.
 func ExamplePCS() {
 	pcs := assaytest.NewPCS(assaytest.NewIntel(), time.Now)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/assay-attestation/assay/assaytest"
+	"github.com/assay-attestation/assay/evidence"
 )
 
 func TestEveryTPMFaultHasANameOfItsOwnAndChangesTheRequest(t *testing.T) {
@@ -26,6 +27,25 @@ func TestEveryTPMFaultHasANameOfItsOwnAndChangesTheRequest(t *testing.T) {
 				t.Error("the request is the same with the fault as without")
 			}
 		})
+	}
+}
+
+// Every check of a TPM attestation, but for those that need the service's challenge.
+func TestEveryTPMCheckHasAFaultOfItsOwn(t *testing.T) {
+	covered := make(map[evidence.Check]bool)
+	for _, f := range assaytest.TPMFaults() {
+		covered[f.Checks[0]] = true
+	}
+	for _, c := range []evidence.Check{
+		evidence.TPMRequest, evidence.TPMRequestKey, evidence.KeyBinding, evidence.AIKCertificate, evidence.AIKKey, evidence.AttestFormat,
+		evidence.AttestSignature, evidence.AttestType, evidence.AttestNonce, evidence.PCRSelection, evidence.PCRDigest, evidence.SHA1,
+		evidence.BootAttestation, evidence.EventLogFormat, evidence.EventLogBank, evidence.EventLogStart, evidence.EventLogReplay,
+		evidence.EventLogData, evidence.EventLogType, evidence.SecureBootLog, evidence.WindowsEvents, evidence.IMAFormat, evidence.IMAReplay,
+		evidence.CertifiedKey, evidence.VBSFormat, evidence.VBSSignature, evidence.VBSBinding,
+	} {
+		if !covered[c] {
+			t.Errorf("no fault for %s", c)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func commands() []command {
 			"assay serve --dev",
 			"assay serve --url https://attest.example --tls-cert tls.pem --tls-key tls.key",
 		}, runServe},
-		{"demo", "", "show the whole story with a simulated enclave", []string{"assay demo"}, runDemo},
+		{"demo", "", "show the whole story with a simulated enclave and a simulated TPM", []string{"assay demo"}, runDemo},
 		{"attest", "TYPE FILE", "send evidence to a service and verify the token it answers with", []string{
 			"assay attest sgx quote.bin --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
 			"assay attest sgx quote.bin --endpoint https://attest.example --runtime-data key.json --runtime-type json",
@@ -62,8 +62,8 @@ func commands() []command {
 		}, runCollateralStatus},
 		{"sim", "TYPE", "simulate a platform: write its evidence with all that is needed to verify it, or attest", []string{
 			"assay sim sgx --out sim",
-			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
-			"assay sim tpm --linux --secure-boot off --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
+			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
+			"assay sim tpm --linux --secure-boot off --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 			"assay sim tpm >first.json",
 			"assay sim tpm --answer answer.json >second.json",
 			"assay evidence verify --type sgx sim/quote.bin --collateral sim/collateral --trust-root sim/root.pem --runtime-data sim/runtime.json --runtime-type json",

@@ -13,6 +13,8 @@ func TestDemoTellsTheWholeStory(t *testing.T) {
 	story := []string{
 		"development mode", "simulated enclave", "hello from a simulated enclave", "signed a token", "relying party",
 		"x-ms-sgx-mrenclave", "one bit", "REFUSED", "InvalidParameter", "quote-signature",
+		"whole machine", "challenge", "VERIFIED", "secureBootEnabled      true", "Secure Boot off", "REFUSED", "PolicyEvaluationError",
+		"edits the log", "REFUSED", "InvalidParameter", "event-log-type",
 	}
 	rest := o.stdout
 	for _, part := range story {
@@ -28,16 +30,25 @@ func TestDemoTellsTheWholeStory(t *testing.T) {
 	}
 }
 
+// shownToken and shownRefusal are parts of what the demo prints as JSON.
+type (
+	shownToken struct {
+		Verified bool           `json:"verified"`
+		Claims   map[string]any `json:"claims"`
+	}
+	shownRefusal struct {
+		Status        int
+		Code, Message string
+	}
+)
+
 func TestDemoAsJSON(t *testing.T) {
 	var got struct {
-		Token struct {
-			Verified bool           `json:"verified"`
-			Claims   map[string]any `json:"claims"`
-		} `json:"token"`
-		Refused struct {
-			Status        int
-			Code, Message string
-		} `json:"refused"`
+		Token         shownToken   `json:"token"`
+		Refused       shownRefusal `json:"refused"`
+		Report        shownToken   `json:"report"`
+		SecureBootOff shownRefusal `json:"secureBootOff"`
+		RetypedEvent  shownRefusal `json:"retypedEvent"`
 	}
 	o := assay(t, "demo", "--json")
 	o.want(t, exitOK, "", "")
@@ -47,6 +58,15 @@ func TestDemoAsJSON(t *testing.T) {
 	}
 	if r := got.Refused; r.Status != 400 || r.Code != "InvalidParameter" || !strings.Contains(r.Message, "quote-signature") {
 		t.Errorf("refusal: %+v", r)
+	}
+	if r := got.Report; !r.Verified || r.Claims["secureBootEnabled"] != true || r.Claims["aikValidated"] != true {
+		t.Errorf("report: %+v", r)
+	}
+	if r := got.SecureBootOff; r.Status != 400 || r.Code != "PolicyEvaluationError" || !strings.Contains(r.Message, "secureBootEnabled = false") {
+		t.Errorf("refusal of the machine without secure boot: %+v", r)
+	}
+	if r := got.RetypedEvent; r.Status != 400 || r.Code != "InvalidParameter" || !strings.Contains(r.Message, "event-log-type") {
+		t.Errorf("refusal of the retyped event: %+v", r)
 	}
 }
 

@@ -63,16 +63,17 @@ func (a *Authority) named(issuer string) (*reportCA, error) {
 	if err != nil {
 		return nil, err
 	}
-	template := func(name []byte, below int) *x509.Certificate {
+	// The root issues both, so that they need serial numbers that differ (RFC 5280 section 4.1.2.2).
+	template := func(name []byte, serial int64, below int) *x509.Certificate {
 		return &x509.Certificate{
-			RawSubject: name, SerialNumber: big.NewInt(1), IsCA: true, MaxPathLen: below, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+			RawSubject: name, SerialNumber: big.NewInt(serial), IsCA: true, MaxPathLen: below, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 		}
 	}
-	root, err := issue(template(rootName, 1), nil, &a.root.PublicKey, a.root)
+	root, err := issue(template(rootName, 1, 1), nil, &a.root.PublicKey, a.root)
 	if err != nil {
 		return nil, err
 	}
-	issuing, err := issue(template(issuingName, 0), root, &a.issuing.PublicKey, a.root)
+	issuing, err := issue(template(issuingName, 2, 0), root, &a.issuing.PublicKey, a.root)
 	return &reportCA{root, issuing, a.issuing}, err
 }
 

@@ -196,6 +196,9 @@ func TestReportChainIsThatOfACA(t *testing.T) {
 			t.Errorf("%s: CA %v, path %d, key usage %x", ca.Subject, ca.IsCA, ca.MaxPathLen, ca.KeyUsage)
 		}
 	}
+	if issuing.SerialNumber.Cmp(root.SerialNumber) == 0 {
+		t.Errorf("the root has issued two certificates with the serial number %v", root.SerialNumber)
+	}
 	if other := chains[3][0]; other.SerialNumber.Cmp(leaf.SerialNumber) == 0 {
 		t.Error("two certificates of one CA have the same serial number")
 	}

@@ -192,6 +192,7 @@ func (r *Ring) plan(tx *store.Tx, providerID string, plan planner) (add []time.T
 	if err != nil {
 		return nil, nil, err
 	}
+	r.reserved.add(providerID, longest) // so that a replica that has just started can do without the store for the next report
 	s := r.cfg.Schedule.retaining(longest)
 	add, drop, err = plan(keys, r.cfg.Clock(), s)
 	if err == nil && len(keys)-len(drop)+len(add) > issuer.MaxKeys {

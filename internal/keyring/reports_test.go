@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -99,6 +100,25 @@ func TestAShorterReportChangesNothing(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestAReplicaThatStartsKnowsWhatIsReserved: it signs while the database is away, as those that have run for long.
+func TestAReplicaThatStartsKnowsWhatIsReserved(t *testing.T) {
+	b := newBench(t)
+	b.maintain(alpha)
+	b.reserve(alpha, 30*day)
+	replica := ring(t, b.cfg.Store, b.cfg.Seal, b.cfg.Clock)
+	if _, err := replica.Maintain(t.Context(), alpha, b.record); err != nil {
+		t.Fatal(err)
+	}
+	away, stop := context.WithCancel(t.Context())
+	stop()
+	if err := replica.Reserve(away, alpha, 30*day); err != nil {
+		t.Errorf("a report as long as one before: %v", err)
+	}
+	if err := replica.Reserve(away, alpha, 30*day+1); err == nil {
+		t.Error("a longer one is not written to the store")
+	}
 }
 
 func TestReportsWhoseKeysCannotBeListedAreRefused(t *testing.T) {

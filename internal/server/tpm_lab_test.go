@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/assay-attestation/assay/assaytest"
@@ -42,9 +43,12 @@ func windows(t testing.TB, edits ...func(*assaytest.TPMScenario)) *assaytest.TPM
 	return machine(t, assaytest.TPMBoot{Windows: true, SecureBoot: true, BootCounter: 7}, edits...)
 }
 
+// tpmVendor is the simulated vendor, one for all tests: it makes each RSA key once, which takes a part of a second.
+var tpmVendor = sync.OnceValue(assaytest.WellKnownTPMVendor)
+
 func machine(t testing.TB, b assaytest.TPMBoot, edits ...func(*assaytest.TPMScenario)) *assaytest.TPMScenario {
 	t.Helper()
-	sc, err := assaytest.WellKnownTPMVendor().BootScenario(b)
+	sc, err := tpmVendor().BootScenario(b)
 	if err != nil {
 		t.Fatal(err)
 	}

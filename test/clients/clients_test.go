@@ -32,13 +32,16 @@ func TestClients(t *testing.T) {
 	t.Run("simulated", func(t *testing.T) {
 		dir := t.TempDir()
 		run(t, exec.Command(assay, "sim", "sgx", "--out", dir))
-		runClients(t, newStage(t, startService(t, assay), simulatedEvidence(dir)))
+		policy := filepath.Join(dir, "tpm-policy.txt")
+		must(t, os.WriteFile(policy, []byte(tpmPolicy), 0o600))
+		s := startService(t, assay, "--policy", "Tpm="+policy)
+		runClients(t, newStage(t, s, simulatedEvidence(dir), simulatedMachine(t, assay, s)))
 	})
 	for baseline, evidence := range recordedEvidence(t) {
 		t.Run("recorded "+filepath.Base(baseline.collateral), func(t *testing.T) {
 			service := startService(t, assay,
 				"--collateral", vectortest.Path(t, baseline.collateral), "--at", baseline.at)
-			runClients(t, newStage(t, service, evidence))
+			runClients(t, newStage(t, service, evidence, nil))
 		})
 	}
 }

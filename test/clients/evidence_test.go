@@ -70,6 +70,15 @@ func simulatedEvidence(dir string) []evidence {
 	}
 }
 
+// simulatedMachine is that of `assay sim tpm`, before the service.
+func simulatedMachine(t *testing.T, assay string, s service) *plan.TPM {
+	t.Helper()
+	return &plan.TPM{
+		Token: bearerTokens(t, assay, s.data)["reader"], First: `{"payload":{"type":"aikcert"}}`,
+		Command: []string{assay, "sim", "tpm", "--answer", "-"},
+	}
+}
+
 // cases are the attest calls of a plan: each piece of evidence plain and with its runtime data, then what must be
 // refused or left unsigned.
 func cases(t *testing.T, evidence []evidence) []plan.Case {

@@ -29,7 +29,7 @@ type stage struct {
 }
 
 // newStage puts a tampering proxy beside the service and writes the files that the clients read.
-func newStage(t *testing.T, s service, evidence []evidence) *stage {
+func newStage(t *testing.T, s service, evidence []evidence, tpm *plan.TPM) *stage {
 	t.Helper()
 	dir := t.TempDir()
 	serviceCA, err := os.ReadFile(s.CA)
@@ -41,7 +41,7 @@ func newStage(t *testing.T, s service, evidence []evidence) *stage {
 	st.cas = []string{s.CA, filepath.Join(dir, "proxy.pem")}
 	must(t, os.WriteFile(st.cas[1], proxyCA, 0o600))
 	must(t, os.WriteFile(st.ca, append(serviceCA, proxyCA...), 0o600))
-	p := plan.Plan{Issuer: s.URL, Tampering: proxy.URL, Cases: cases(t, evidence)}
+	p := plan.Plan{Issuer: s.URL, Tampering: proxy.URL, Cases: cases(t, evidence), TPM: tpm}
 	must(t, p.Write(st.plan))
 	return st
 }

@@ -1,7 +1,6 @@
 package attreq
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -106,23 +105,3 @@ func before(boot, current tpm.Clock) error {
 }
 
 const sameBoot = "send the attestation that was saved at the boot after which the machine hibernated"
-
-// sameValues compares what was logged under one id.
-func sameValues(a, b [][]byte) bool {
-	contains := func(all [][]byte, one []byte) bool {
-		for _, other := range all {
-			if bytes.Equal(one, other) {
-				return true
-			}
-		}
-		return false
-	}
-	for _, pair := range [][2][][]byte{{a, b}, {b, a}} {
-		for _, one := range pair[0] {
-			if !contains(pair[1], one) {
-				return false
-			}
-		}
-	}
-	return true
-}

@@ -2,6 +2,7 @@ package attreq
 
 import (
 	"crypto/rsa"
+	"maps"
 	"math/big"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -26,16 +27,17 @@ func (v *verification) checkLogs() (err error) {
 		return err
 	}
 	counted, now := counters(v.Verified.boot), counters(v.current)
-	if len(counted) > 0 && len(now) > 0 && !sameValues(counted, now) {
+	if len(counted) > 0 && len(now) > 0 && !maps.Equal(counted, now) {
 		return evidence.Refuse(evidence.BootAttestation, "the two logs are of different boots").Want("equal EVENT_BOOTCOUNTER in both", "different ones").Do(sameBoot)
 	}
 	return nil
 }
 
 // counters are the values of Windows' counter of cold boots.
-func counters(b *measured.Boot) (values [][]byte) {
+func counters(b *measured.Boot) map[string]bool {
+	values := map[string]bool{}
 	for _, s := range b.Settings(sipa.BootCounter) {
-		values = append(values, s.Element.Payload)
+		values[string(s.Element.Payload)] = true
 	}
 	return values
 }

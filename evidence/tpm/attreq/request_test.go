@@ -287,9 +287,13 @@ func TestClientClaimsHaveTheTypeThatTheyName(t *testing.T) {
 	}
 	_, err := claims(many...)
 	refused(t, err, evidence.TPMRequest, "custom_claims")
-	if _, err := claims(long(64 << 10)); err != nil {
-		t.Error(err)
+	for _, sent := range []string{long(64 << 10), strings.ReplaceAll(long(64<<10), "x", `\n`)} { // escapes do not count
+		if _, err := claims(sent); err != nil {
+			t.Error(err)
+		}
 	}
+	_, err = claims(strings.ReplaceAll(long(64<<10+1), "x", `\n`))
+	refused(t, err, evidence.TPMRequest, "65536 bytes or fewer", "found 65537")
 }
 
 func TestKeysForPoliciesAreMadeAnew(t *testing.T) {

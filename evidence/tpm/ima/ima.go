@@ -80,19 +80,40 @@ func (e *Entry) digest() (alg string, sum []byte) {
 	return "", nil
 }
 
-// Buffer is the field buf, nil without one: the key, the command line or the version that was measured.
+// described is how many fields say what was measured: a digest and a name.
+const described = 2
+
+// Described reports whether the data begins with a digest and a name, as that of every template of Linux does that is built in. Nothing covers
+// the name of the template: under fields of another order anything can have been measured.
+func (e *Entry) Described() bool {
+	f := e.template.fields
+	if len(f) < described || f[1].kind != nameField {
+		return false
+	}
+	return f[0].kind == bareDigestField || f[0].kind == digestField || f[0].kind == typedDigestField
+}
+
+// Buffer is the field buf, nil without one: the key, the command line or the version that was measured. Believe MeasuredBuffer.
 func (e *Entry) Buffer() []byte {
 	v, _ := e.first(bufferField)
 	return v
 }
 
-// BufferFits reports whether the digest is that of the buffer, as it must be where the buffer is to be believed (tpm.md
-// section 9.2). It is false without a buffer, for a violation, and for a hash that is not SHA-1 or of SHA-2.
-func (e *Entry) BufferFits() bool {
-	v, kind := e.first(bufferField)
+// MeasuredBuffer is the field behind digest and name that the digest is of, whatever the template calls it, since nothing covers the name of
+// the template (tpm.md section 9.2). It is nil without one, for a violation, and for a hash that is not SHA-1 or of SHA-2.
+func (e *Entry) MeasuredBuffer() []byte {
 	alg, sum := e.digest()
-	h := hashes()[alg]
-	return kind == bufferField && !e.Violation && h != 0 && bytes.Equal(h.Sum(v), sum)
+	h := hashOf(alg)
+	if e.Violation || h == 0 {
+		return nil
+	}
+	for i := described; i < len(e.template.fields); i++ {
+		v := e.template.value(e.raw[e.data:], i)
+		if len(v) > 0 && bytes.Equal(h.Sum(v), sum) {
+			return v
+		}
+	}
+	return nil
 }
 
 // Signature is the field sig with its header, nil without one. Nobody has verified it.

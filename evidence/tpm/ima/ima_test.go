@@ -190,14 +190,17 @@ func TestABufferFitsOnlyItsDigest(t *testing.T) {
 		{buf("sm3", string(tpm.SHA256.Sum(content))), false},
 		{violation, false},
 		{ng("a"), false},
+		{ng("").with("ima-sig", sha256Digest(""), "empty file\x00", ""), false},
+		{ng("").with("ima-sig", sha256Digest("6.1.0"), "kernel_version\x00", "6.1.0"), true},
+		{ng("").with("d-ng|n-ng|sig|modsig", sha256Digest("6.1.0"), "kernel_version\x00", "", "6.1.0"), true},
 	}
 	for i, c := range cases {
 		l, err := read(binaryList(tpm.SHA1, c.e))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e := &l.Entries()[0]; e.BufferFits() != c.want || (string(e.Buffer()) == "6.1.0") != (i < 6) {
-			t.Errorf("case %d: fits %v, buffer %q", i, e.BufferFits(), e.Buffer())
+		if e := &l.Entries()[0]; (e.MeasuredBuffer() != nil) != c.want || (string(e.Buffer()) == "6.1.0") != (i < 6) {
+			t.Errorf("case %d: measured %q, buffer %q", i, e.MeasuredBuffer(), e.Buffer())
 		}
 	}
 }
@@ -214,6 +217,33 @@ func TestTextsOfFieldsThatAreNotThere(t *testing.T) {
 	}
 	if l.Entries()[1].Signature() != nil || l.Entries()[1].Buffer() != nil {
 		t.Error("a signature or buffer out of nothing")
+	}
+}
+
+func TestWhatIsMeasuredIsDescribedByADigestAndAName(t *testing.T) {
+	sum := sha256Digest("x")
+	for i, c := range []struct {
+		e    entry
+		want bool
+	}{
+		{ng("a"), true},
+		{ng("").with("ima", long(20), "a"), true},
+		{ng("").with("d|n-ng|sig", long(20), "n\x00", ""), true},
+		{ng("").with("ima-ngv2", "ima:"+sum, "n\x00"), true},
+		{ng("").with("n-ng", "n\x00"), false},
+		{ng("").with("n-ng|d-ng", "n\x00", sum), false},
+		{ng("").with("d-ng|evmsig", sum, "n\x00"), false},
+		{ng("").with("d-ng|xattrnames", sum, "n\x00"), false},
+		{ng("").with("d-modsig|n-ng", sum, "n\x00"), false},
+		{ng("").with("modsig|n-ng", sum, "n\x00"), false},
+	} {
+		l, err := read(binaryList(tpm.SHA1, c.e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Entries()[0].Described() != c.want {
+			t.Errorf("case %d: got %v", i, !c.want)
+		}
 	}
 }
 

@@ -271,9 +271,19 @@ func digestSize(alg string) int {
 	return 0
 }
 
-// hashes are those by which a buffer can be held against its digest.
-func hashes() map[string]tpm.Alg {
-	return map[string]tpm.Alg{"sha1": tpm.SHA1, "sha256": tpm.SHA256, "sha384": tpm.SHA384, "sha512": tpm.SHA512}
+// hashOf gives the hash by which a buffer can be held against its digest, 0 for others.
+func hashOf(alg string) tpm.Alg {
+	switch alg {
+	case "sha1":
+		return tpm.SHA1
+	case "sha256":
+		return tpm.SHA256
+	case "sha384":
+		return tpm.SHA384
+	case "sha512":
+		return tpm.SHA512
+	}
+	return 0
 }
 
 func allZero(b []byte) bool {

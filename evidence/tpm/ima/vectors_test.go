@@ -235,7 +235,7 @@ func text(e *ima.Entry) string {
 	if b := e.Buffer(); len(b) > 0 {
 		s += " buf " + hex.EncodeToString(b)
 	}
-	if e.BufferFits() {
+	if e.MeasuredBuffer() != nil {
 		s += " fits"
 	}
 	if e.Violation {

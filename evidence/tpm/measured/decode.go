@@ -51,7 +51,7 @@ func (v variable) appendTo(dst []byte) ([]byte, error) {
 type separator uint32
 
 func decodeSeparator(b believed) decoded {
-	if !b.holds || len(b.data) != 4 {
+	if !b.holds || len(b.data) != separatorSize {
 		return nil
 	}
 	return separator(binary.LittleEndian.Uint32(b.data))

@@ -4,14 +4,16 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"fmt"
 	"unicode/utf8"
 
+	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm/ima"
 )
 
 // list lists the entries of an IMA list that the quote covers; entries behind them are left out. Where PCR 10 is not quoted
 // all are listed and none is believed.
-func (j *judge) list(l *ima.List, quoted int) {
+func (j *judge) list(l *ima.List, quoted int) error {
 	all := l.Entries()
 	if quoted != unquoted {
 		all = all[:quoted]
@@ -20,10 +22,16 @@ func (j *judge) list(l *ima.List, quoted int) {
 		j.number++
 		var d decoded
 		if e := believeEntry(&all[i], quoted != unquoted); e.entry != nil {
+			if !e.entry.Described() {
+				return evidence.Refuse(evidence.IMAFormat, "entry %d of the IMA list has a template that tells no file", i+1).
+					Want("a digest and a name first, such as d-ng|n-ng", fmt.Sprintf("%q", e.entry.Template())).
+					Do("boot with a built-in template (ima_template), or with a format that begins with a digest and a name (ima_template_fmt)")
+			}
 			d = decodeEntry(e)
 		}
 		j.boot.events = append(j.boot.events, event{pcr: all[i].PCR, decoded: d})
 	}
+	return nil
 }
 
 // believedEntry is an entry of an IMA list that a quote vouches for. The zero value is none. Only believeEntry makes one.
@@ -46,17 +54,12 @@ type (
 	measurement   struct{ entry *ima.Entry }
 )
 
-// bufferTemplate is the template of entries that carry what was measured.
-const bufferTemplate = "ima-buf"
-
-// decodeEntry reads an entry, nil if it has a buffer that its digest is not of, or a version that is no text.
+// decodeEntry reads an entry, nil if it has a version that is no text. What its digest is of is a buffer, whatever the template is called,
+// and nothing else is.
 func decodeEntry(b believedEntry) decoded {
 	e := b.entry
-	buffer := e.Buffer()
-	if buffer != nil && !e.BufferFits() {
-		return nil
-	}
-	if e.Template() != bufferTemplate {
+	buffer := e.MeasuredBuffer()
+	if buffer == nil {
 		return measurement(b)
 	}
 	if e.Name() == "kernel_version" {

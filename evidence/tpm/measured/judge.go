@@ -36,7 +36,7 @@ func newJudge(in sorted, q *tpm.Quoted, opt Options) *judge {
 	if opt.DRTMKey != nil && in.drtm {
 		opt.Journal.Skip(evidence.WindowsEvents, "the signature of the dynamic launch: its layout is not public")
 	}
-	j.boot = Boot{quoted: j.coverage, drtm: in.drtm, events: make([]event, 0, in.size())}
+	j.boot = Boot{quoted: j.coverage, events: make([]event, 0, in.size())}
 	return j
 }
 
@@ -55,7 +55,9 @@ func (in *sorted) size() (n int) {
 func (j *judge) logs(logs []Log, entries int) error {
 	for _, l := range logs {
 		if l.TCG == nil {
-			j.list(l.IMA, entries)
+			if err := j.list(l.IMA, entries); err != nil {
+				return err
+			}
 			continue
 		}
 		for i := range l.TCG.Records() {
@@ -92,6 +94,9 @@ func (j *judge) record(r *eventlog.Record) error {
 		}
 	}
 	j.watchWindows(r, data)
+	if misplaced(r, d) {
+		d = nil
+	}
 	j.boot.events = append(j.boot.events, event{r, r.PCR, d})
 	return nil
 }

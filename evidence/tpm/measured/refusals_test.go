@@ -47,12 +47,16 @@ func TestRecordsThatRefuseALog(t *testing.T) {
 		"tag too deep":                      {replace(12, eventlog.EventTag, rec{pcr: 12, typ: eventlog.EventTag, data: nested(9)}), evidence.WindowsEvents, "deep"},
 		"tag retyped in PCR 12":             {retype(12, eventlog.EventTag, eventlog.IPL), evidence.EventLogType, "Windows"},
 		"tag retyped in PCR 13":             {retype(13, eventlog.EventTag, eventlog.NoAction+0x100), evidence.EventLogType, "Windows"},
+		"tag as separator in PCR 12":        {retype(12, eventlog.EventTag, eventlog.Separator), evidence.EventLogType, "Windows"},
+		"tag as separator in PCR 13":        {retype(13, eventlog.EventTag, eventlog.Separator), evidence.EventLogType, "Windows"},
 		"end of the boot retyped":           {retype(12, eventlog.Separator, eventlog.EFIAction), evidence.EventLogType, "Windows"},
 		"unextended record in PCR 12":       {insert(12, eventlog.EventTag, rec{pcr: 12, typ: eventlog.NoAction}), evidence.EventLogType, "Windows"},
 		"separator edited in PCR 12":        {insert(12, eventlog.EventTag, separator(12, zero).measuring("x")), evidence.EventLogType, "Windows"},
 		"type that does not belong":         {retype(7, eventlog.VariableDriverConfig, eventlog.IPL), evidence.EventLogType, "does not belong"},
 		"variable that was never extended":  {insert(7, eventlog.Separator, rec{pcr: 7, typ: eventlog.NoAction, data: global("PK", "").data}), evidence.EventLogType, "does not belong"},
 		"variable as authority":             {retype(7, eventlog.VariableDriverConfig, eventlog.VariableAuthority), evidence.EventLogType, "another type"},
+		"variable as action":                {retype(7, eventlog.VariableDriverConfig, eventlog.EFIAction), evidence.EventLogType, "another type"},
+		"other variable as authority":       {insert(7, eventlog.Separator, authorityOf(eventlog.GUID{1}, "CurrentPolicy")), evidence.EventLogType, "another type"},
 		"separator as action":               {retype(7, eventlog.Separator, eventlog.EFIAction), evidence.EventLogType, "separator of PCR 7"},
 		"separator edited":                  {replace(7, eventlog.Separator, separator(7, zero).measuring("x")), evidence.EventLogData, "not measured"},
 		"action edited":                     {insert(7, eventlog.Separator, rec{pcr: 7, typ: eventlog.EFIAction, data: "x"}.measuring("y")), evidence.EventLogData, "not measured"},
@@ -111,6 +115,11 @@ func TestLimitsAtTheirEdge(t *testing.T) {
 	if s := m.boots(t).Settings(sipa.OSKernelDebug); len(s) != 2 {
 		t.Errorf("got %v", s)
 	}
+}
+
+// authorityOf is a variable of a vendor under the type of an authority.
+func authorityOf(guid eventlog.GUID, name string) rec {
+	return rec{pcr: 7, typ: eventlog.VariableAuthority, data: variableData(guid, name, owner+certificate)}
 }
 
 // authorityCut is what shim measures of an authority record: the last byte is left out.

@@ -68,7 +68,23 @@ func (in *sorted) replay(q *tpm.Quoted) (entries int, err error) {
 	if len(quoted) == 0 {
 		return unquoted, nil
 	}
+	if err := in.onlyIMA(); err != nil {
+		return 0, err
+	}
 	return in.list.Match(start, quoted)
+}
+
+// onlyIMA refuses records of PCR 10 in TCG logs beside an IMA list: they would be the beginning of the list, which nobody would see then.
+func (in *sorted) onlyIMA() error {
+	for i, l := range in.tcg {
+		for k := range l.Records() {
+			if r := &l.Records()[k]; r.PCR == ima.PCR && r.Extended() {
+				return evidence.Refuse(evidence.IMAReplay, "record %d of TCG log %d is of PCR 10, which an IMA list came for", k+1, i+1).
+					Want("nothing of PCR 10 in TCG logs", r.Type).Do("send the IMA list as the kernel keeps it, from its first entry on")
+			}
+		}
+	}
+	return nil
 }
 
 // hasBank refuses TCG logs without digests of a bank that is quoted.

@@ -100,7 +100,18 @@ func (j *judge) beforeSeparator(r *eventlog.Record, data believed) error {
 	if !data.holds {
 		return j.edited(r)
 	}
+	if r.Type != eventlog.EFIAction {
+		return nil
+	}
+	if _, ok := decodeVariable(data, j.opt.Limits).(variable); ok {
+		return j.relabelled(r, "an EFI variable")
+	}
 	return nil
+}
+
+// relabelled refuses a variable that would vanish under the type that the log gives it.
+func (j *judge) relabelled(r *eventlog.Record, what string) error {
+	return j.refuse(evidence.EventLogType, r, "is "+what+" under another type").Want("EV_EFI_VARIABLE_DRIVER_CONFIG", r.Type).Do(resend)
 }
 
 // separator takes the separator in. One is known by its digest, too: retyped, it would make what comes after it look early.
@@ -154,9 +165,23 @@ func vendorOf(name string) (eventlog.GUID, bool) {
 	return eventlog.GUID{}, false
 }
 
-// authority takes in what an image was found signed by. Boot loaders log such records after the separator, some with a digest that
-// leaves out the last byte: those say nothing. Before the separator the record must be one: a variable of the policy under this
-// type would vanish.
+// misplaced reports whether d is a variable of the policy of secure boot that firmware did not measure as one: outside of PCR 7 or under another
+// type anybody could have written it after the start, and published policies look at the name only.
+func misplaced(r *eventlog.Record, d decoded) bool {
+	v, ok := d.(variable)
+	if !ok || r.PCR == secureBootPCR && r.Type == eventlog.VariableDriverConfig {
+		return false
+	}
+	if r.Type == eventlog.VariableAuthority {
+		return slices.Contains([]string{varSecureBoot, varPK, varKEK, varDBX}, v.Name)
+	}
+	_, known := vendorOf(v.Name)
+	return known
+}
+
+// authority takes in what an image was found signed by. Boot loaders log such records after the separator, some with a digest that leaves out
+// the last byte: those say nothing. Before the separator the record must be one, and of a database of what may run: any other variable
+// under this type would vanish.
 func (j *judge) authority(r *eventlog.Record, d decoded) error {
 	v, ok := d.(variable)
 	if !ok {
@@ -166,9 +191,8 @@ func (j *judge) authority(r *eventlog.Record, d decoded) error {
 		return j.refuse(evidence.SecureBootLog, r, "is no EFI variable").
 			Want("GUID, name and value, and nothing more", plural(len(r.Data), "byte", "bytes")).Do(resend)
 	}
-	if !j.secure.separated && slices.Contains([]string{varSecureBoot, varPK, varKEK, varDBX}, v.Name) {
-		return j.refuse(evidence.EventLogType, r, "is the variable "+v.Name+" under another type").
-			Want("EV_EFI_VARIABLE_DRIVER_CONFIG", r.Type).Do(resend)
+	if !j.secure.separated && (v.GUID != eventlog.ImageSecurity() || v.Name == varDBX) {
+		return j.relabelled(r, "the variable "+v.Name)
 	}
 	if s, ok := authorityOf(v); ok {
 		j.secure.authorities = append(j.secure.authorities, s)

@@ -1,8 +1,6 @@
 package measured
 
 import (
-	"slices"
-
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
@@ -57,15 +55,18 @@ func (j *judge) eventTag(r *eventlog.Record, data believed) (decoded, error) {
 	return elements, nil
 }
 
-// watchWindows applies the rule against retyped records (tpm.md section 7.4): in a log of Windows PCR 12 and 13 have nothing but
-// believed tags and separators up to the end of the boot phase. Whether it is one is known at the end only.
+// separatorSize is the length of a separator's data. No element fits into it, so that none vanishes as a separator.
+const separatorSize = 4
+
+// watchWindows applies the rule against retyped records (tpm.md section 7.4): in a log of Windows PCR 12 and 13 have nothing but believed tags and
+// separators up to the end of the boot phase. Whether it is one is known at the end only.
 func (j *judge) watchWindows(r *eventlog.Record, data believed) {
 	w := &j.win
 	if r.PCR >= tpm.PCRCount || !j.has(int(r.PCR)) {
 		return
 	}
 	watched := r.PCR == optionsPCR || r.PCR == modulesPCR
-	good := data.holds && (r.Type == eventlog.EventTag || r.Type == eventlog.Separator)
+	good := data.holds && (r.Type == eventlog.EventTag || r.Type == eventlog.Separator && len(data.data) == separatorSize)
 	if watched && !w.ended[r.PCR] && !good && w.offence == nil {
 		w.offence = j.refuse(evidence.EventLogType, r, "does not belong into the boot phase of a Windows log").
 			Want("EV_EVENT_TAG or EV_SEPARATOR with the data that was measured", r.Type).Do(resend)
@@ -106,12 +107,20 @@ func (b *Boot) Settings(id sipa.ID) []Setting {
 // IDKS are the different keys of secure kernels that were measured (VSM_IDKS_INFO) into PCR 12, before its end of the boot phase
 // (tpm.md section 11). A value that is no key is left out.
 func (b *Boot) IDKS() []sipa.IDKS {
+	type key struct {
+		modulus  string
+		exponent uint32
+	}
 	var keys []sipa.IDKS
+	seen := map[key]bool{}
 	for _, s := range b.Settings(sipa.VSMIDKSInfo) {
-		key, err := sipa.ParseIDKS(s.Element.Payload)
-		same := func(k sipa.IDKS) bool { return k.Exponent == key.Exponent && slices.Equal(k.Modulus, key.Modulus) }
-		if s.PCR == optionsPCR && err == nil && !slices.ContainsFunc(keys, same) {
-			keys = append(keys, key)
+		k, err := sipa.ParseIDKS(s.Element.Payload)
+		if s.PCR != optionsPCR || err != nil {
+			continue
+		}
+		if id := (key{string(k.Modulus), k.Exponent}); !seen[id] {
+			seen[id] = true
+			keys = append(keys, k)
 		}
 	}
 	return keys

@@ -1,3 +1,4 @@
+import com.azure.core.credential.AccessToken;
 import com.azure.core.exception.HttpResponseException;
 import com.azure.core.util.BinaryData;
 import com.azure.core.util.Context;
@@ -12,10 +13,16 @@ import com.azure.security.attestation.models.AttestationTokenValidationOptions;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.OffsetDateTime;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Base64;
+import java.util.List;
 import java.util.Objects;
+import reactor.core.publisher.Mono;
 
 /**
  * Attests with Microsoft's Java client, as a relying party would that checks the issuer.
@@ -50,6 +57,9 @@ public final class Attest {
         check("signers are listed", () -> checkSigners(client));
         for (JsonNode call : plan.get("cases")) {
             check(call.get("name").asText(), () -> checkCall(client, call));
+        }
+        if (!plan.get("tpm").isNull()) {
+            check("both messages of an attestation by TPM", () -> checkTpm(plan.get("tpm")));
         }
         JsonNode first = plan.get("cases").get(0);
         check("token of another issuer is refused", () -> checkInvalid(
@@ -145,6 +155,29 @@ public final class Attest {
             JsonNode claims = JSON.valueToTree(result.getRuntimeClaims());
             equal("runtime claims", claims, JSON.readTree(read(text(call, "runtimeData"))));
         }
+    }
+
+    /** The client carries the messages of the TPM protocol; what is in them is the machine's business. */
+    private void checkTpm(JsonNode tpm) throws Exception {
+        AccessToken token = new AccessToken(text(tpm, "token"), OffsetDateTime.now().plusHours(1));
+        AttestationClient client = new AttestationClientBuilder().endpoint(issuer).credential(context -> Mono.just(token)).buildClient();
+        byte[] challenge = client.attestTpm(text(tpm, "first")).getBytes(StandardCharsets.UTF_8);
+        List<String> command = new ArrayList<>();
+        tpm.get("command").forEach(word -> command.add(word.asText()));
+        Process machine = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        try (var input = machine.getOutputStream()) {
+            String data = Base64.getUrlEncoder().withoutPadding().encodeToString(challenge);
+            input.write(JSON.writeValueAsBytes(JSON.createObjectNode().put("data", data)));
+        }
+        String second = text(JSON.readTree(machine.getInputStream().readAllBytes()), "data");
+        JsonNode answer = JSON.readTree(client.attestTpm(decoded(second)));
+        JsonNode claims = JSON.readTree(decoded(text(answer.get("payload"), "report").split("\\.")[1]));
+        equal("issuer", text(claims, "iss"), issuer);
+        equal("secure boot", claims.get("secureBootEnabled").asBoolean(), true);
+    }
+
+    private static String decoded(String base64url) {
+        return new String(Base64.getUrlDecoder().decode(base64url), StandardCharsets.UTF_8);
     }
 
     private static void checkInvalid(Check attest, String reason) throws Exception {

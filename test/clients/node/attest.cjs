@@ -4,6 +4,7 @@
 //
 // The plan is written by the driver of this suite (../internal/plan).
 const assert = require("node:assert/strict");
+const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const { AttestationClient } = require("@azure/attestation");
 
@@ -38,6 +39,19 @@ function checkToken(call, { token, body }) {
   }
 }
 
+// attestTpm carries the messages of the TPM protocol; what is in them is the machine's business.
+async function checkTpm({ token, first, command }) {
+  const credential = { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3600e3 }) };
+  const client = new AttestationClient(plan.issuer, credential);
+  const challenge = await client.attestTpm(first);
+  const input = JSON.stringify({ data: Buffer.from(challenge).toString("base64url") });
+  const second = JSON.parse(execFileSync(command[0], command.slice(1), { input }));
+  const answer = JSON.parse(await client.attestTpm(Buffer.from(second.data, "base64url").toString()));
+  const claims = JSON.parse(Buffer.from(answer.payload.report.split(".")[1], "base64url").toString());
+  assert.equal(claims.iss, plan.issuer);
+  assert.equal(claims.secureBootEnabled, true);
+}
+
 async function main() {
   const client = new AttestationClient(plan.issuer);
 
@@ -62,6 +76,8 @@ async function main() {
       });
     });
   }
+
+  if (plan.tpm) await check("both messages of an attestation by TPM", () => checkTpm(plan.tpm));
 
   const first = plan.cases[0];
   await check("token of another issuer is refused", () =>

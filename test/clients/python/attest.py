@@ -5,7 +5,9 @@
 The plan is written by the driver of this suite (../internal/plan).
 """
 
+import base64
 import json
+import subprocess
 import sys
 import time
 
@@ -16,15 +18,18 @@ from azure.security.attestation import AttestationClient, AttestationTokenValida
 from suite import Checks, equal, read
 
 
-class NoCredential:
-    """The client insists on a credential. The attest routes do not look at it."""
+class Credential:
+    """The client insists on a credential. Of the attest routes only the one for TPMs looks at it."""
+
+    def __init__(self, token="none"):
+        self.token = token
 
     def get_token(self, *scopes, **kwargs):
-        return AccessToken("none", int(time.time()) + 3600)
+        return AccessToken(self.token, int(time.time()) + 3600)
 
 
 def connect(endpoint, issuer):
-    return AttestationClient(endpoint, NoCredential(), validate_issuer=True, issuer=issuer)
+    return AttestationClient(endpoint, Credential(), validate_issuer=True, issuer=issuer)
 
 
 def client_side_refusal(call):
@@ -80,6 +85,26 @@ def check_refusal(client, call):
         raise AssertionError("accepted")
 
 
+def b64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64url(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def check_tpm(issuer, tpm):
+    """attest_tpm carries the messages of the TPM protocol; what is in them is the machine's business."""
+    client = AttestationClient(issuer, Credential(tpm["token"]))
+    challenge = client.attest_tpm(tpm["first"])
+    body = json.dumps({"data": b64url(challenge.encode())}).encode()
+    second = json.loads(subprocess.run(tpm["command"], input=body, stdout=subprocess.PIPE, check=True).stdout)
+    answer = json.loads(client.attest_tpm(unb64url(second["data"]).decode()))
+    claims = json.loads(unb64url(answer["payload"]["report"].split(".")[1]))
+    equal("issuer", claims["iss"], issuer)
+    equal("secure boot", claims["secureBootEnabled"], True)
+
+
 def check_invalid(client, call, reason):
     try:
         attest(client, call)
@@ -103,6 +128,8 @@ def main():
             checks.run(call["name"], check_refusal, client, call)
         else:
             checks.run(call["name"], check_token, client, call, issuer)
+    if plan["tpm"]:
+        checks.run("both messages of an attestation by TPM", check_tpm, issuer, plan["tpm"])
     stranger = connect(issuer, "https://issuer.example")
     checks.run("token of another issuer is refused", check_invalid, stranger, cases[0], "is not the expected issuer")
     tampered = connect(plan["tampering"], issuer)

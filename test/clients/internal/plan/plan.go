@@ -17,6 +17,17 @@ type Plan struct {
 	Tampering string `json:"tampering"`
 	// Cases are the attest calls, in order. The first one is answered with a signed token.
 	Cases []Case `json:"cases"`
+	// TPM is an attestation by TPM, nil where there is no machine for it.
+	TPM *TPM `json:"tpm"`
+}
+
+// TPM is an attestation in two messages, which clients carry as they are.
+type TPM struct {
+	Token string `json:"token"` // bearer token
+	First string `json:"first"` // first message, JSON
+	// Command turns the body of the answer to it, on its standard input, into the body of the second message, on its output. Bodies are
+	// as on the wire: {"data": base64url of the JSON}.
+	Command []string `json:"command"`
 }
 
 // Case is one attest call and its outcome: a refusal where Code is set, an unsigned token where only Draft is, and a
