@@ -56,14 +56,20 @@ type answer struct {
 
 // do sends a request to the replica.
 func (r *replica) do(method, path string, body []byte, contentType string) (answer, error) {
+	return r.doAt(externalHost, method, path, body, contentType)
+}
+
+// doAt sends a request to the provider that is served under a host name.
+func (r *replica) doAt(host, method, path string, body []byte, contentType string) (answer, error) {
 	req, err := http.NewRequest(method, externalURL+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
+	req.Host = host
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	if !strings.HasPrefix(path, "/attest/") && path != "/certs" {
+	if (!strings.HasPrefix(path, "/attest/") || path == tpmPath) && path != "/certs" {
 		req.Header.Set("Authorization", "Bearer "+r.site.owner)
 	}
 	return send(r.client, req)
