@@ -16,7 +16,7 @@ var (
 // Decode reads s in the URL or the standard alphabet, with correct padding or none.
 func Decode(s string) ([]byte, error) {
 	enc := base64.RawURLEncoding
-	if strings.ContainsAny(s, "+/") {
+	if strings.IndexByte(s, '+') >= 0 || strings.IndexByte(s, '/') >= 0 { // faster than ContainsAny on megabytes
 		enc = base64.RawStdEncoding
 	}
 	if pad := len(s) - len(strings.TrimRight(s, "=")); pad > 0 {
@@ -38,7 +38,7 @@ func DecodeURL(s string) ([]byte, error) {
 }
 
 func decode(enc *base64.Encoding, s string) ([]byte, error) {
-	if strings.ContainsAny(s, "\r\n") {
+	if strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, '\n') >= 0 {
 		return nil, errDialect
 	}
 	b, err := enc.Strict().DecodeString(s)

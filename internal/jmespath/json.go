@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -173,6 +174,7 @@ func (w *writer) value(v any) error {
 	case Integer:
 		w.out = append(w.out, v...)
 	case string:
+		w.room(len(v) + len(`""`))
 		w.out, err = jsontext.AppendQuote(w.out, v)
 	case []any:
 		err = w.nested(func() error { return w.array(v) })
@@ -185,6 +187,14 @@ func (w *writer) value(v any) error {
 		return err
 	}
 	return w.pay()
+}
+
+// room makes room for n bytes. A long text that is moved gets twice the room, since append, which gives it a quarter more, would move
+// it often.
+func (w *writer) room(n int) {
+	if cap(w.out)-len(w.out) < n {
+		w.out = slices.Grow(w.out, len(w.out)+n)
+	}
 }
 
 // nested writes an array or object, one level deeper.

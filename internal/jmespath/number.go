@@ -17,9 +17,9 @@ const MaxDigits = 400
 // largest is the number up to which float64 has all integers.
 const largest = 1 << 53
 
-// short reads the text of a whole number of few digits.
+// short reads the text of a JSON number that is whole, has few digits and neither fraction nor exponent.
 func short(text string) (any, bool) {
-	if len(text) > 15 || strings.Trim(text, "-0123456789") != "" {
+	if len(text) > 15 {
 		return nil, false
 	}
 	n, err := strconv.ParseInt(text, 10, 64)

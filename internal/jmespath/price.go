@@ -51,7 +51,9 @@ func (m *Meter) names(object map[string]any) ([]string, error) {
 	if err := m.Spend(sortSteps(len(object), bytes)); err != nil {
 		return nil, err
 	}
-	return slices.Sorted(maps.Keys(object)), nil
+	names := slices.AppendSeq(make([]string, 0, len(object)), maps.Keys(object))
+	slices.Sort(names)
+	return names, nil
 }
 
 // afford takes what a function of the library or of ours costs beyond a look at its arguments, before it is called.

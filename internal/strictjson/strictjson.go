@@ -138,20 +138,17 @@ func Compact(b []byte) (jsontext.Value, error) {
 // scan holds b to the limits in one pass over its bytes. It knows strings and nothing else of JSON; whoever reads the
 // document finds what is wrong with it.
 func scan(b []byte) error {
-	depth, tokens, inString := 0, 0, false
+	depth, tokens := 0, 0
 	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{', c == '[':
+		switch b[i] {
+		case '"':
+			i = closing(b, i+1)
+		case '{', '[':
 			depth++
 			tokens++
-		case c == '}', c == ']':
+		case '}', ']':
 			depth--
-		case c == ',', c == ':':
+		case ',', ':':
 			tokens++
 		}
 		if depth > MaxDepth {
@@ -165,6 +162,24 @@ func scan(b []byte) error {
 		return errors.New("JSON: the document is empty")
 	}
 	return nil
+}
+
+// closing finds the quote that ends the string whose text begins at start, or gives the end of b. Nearly all of a large document is in
+// few strings, so that it goes from quote to quote and from backslash to backslash.
+func closing(b []byte, start int) int {
+	for {
+		n := bytes.IndexByte(b[start:], '"')
+		if n < 0 {
+			return len(b)
+		}
+		for quote := start + n; start <= quote; {
+			escape := bytes.IndexByte(b[start:quote], '\\')
+			if escape < 0 {
+				return quote
+			}
+			start += escape + 2
+		}
+	}
 }
 
 // end checks that d has come to the end of its input.

@@ -169,3 +169,25 @@ func TestMembersFoldTheirNamesOnly(t *testing.T) {
 		}
 	}
 }
+
+// The end of a string is found as by reading character by character, whatever quotes and backslashes it has.
+func TestEndOfAString(t *testing.T) {
+	const longest = 7
+	texts := []string{""}
+	for i := 0; i < len(texts); i++ {
+		text := texts[i]
+		if len(text) < longest {
+			texts = append(texts, text+`"`, text+`\`, text+"a")
+		}
+		want := 0
+		for want < len(text) && text[want] != '"' {
+			if text[want] == '\\' {
+				want++
+			}
+			want++
+		}
+		if got := closing([]byte("x"+text), 1); got != 1+min(want, len(text)) {
+			t.Errorf("%s: got %d, want %d", text, got-1, want)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/assay-attestation/assay/internal/binread"
 )
@@ -13,8 +12,16 @@ type GUID [guidSize]byte
 // String writes the GUID as claims do (tpm.md section 9.2): upper case without braces,
 // such as 8BE4DF61-93CA-11D2-AA0D-00E098032B8C.
 func (g GUID) String() string {
-	return fmt.Sprintf("%08X-%04X-%04X-%X-%X", binary.LittleEndian.Uint32(g[0:]), binary.LittleEndian.Uint16(g[4:]),
-		binary.LittleEndian.Uint16(g[6:]), g[8:10], g[10:])
+	const digits = "0123456789ABCDEF"
+	order := [guidSize]int{3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15}
+	text := make([]byte, 0, 2*guidSize+4)
+	for i, at := range order {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			text = append(text, '-')
+		}
+		text = append(text, digits[g[at]>>4], digits[g[at]&15])
+	}
+	return string(text)
 }
 
 // guid makes a GUID of its fields as they are written, the last two in one.

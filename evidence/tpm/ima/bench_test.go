@@ -56,8 +56,23 @@ func perEntry(b *testing.B, f func()) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/n, "ns/entry")
 }
 
+// What a list costs beside its own bytes is an Entry for each entry, to read it and to match it with a quote.
 func TestALargeListCostsLittleMemory(t *testing.T) {
 	list := list100k()
+	const most = 48 // bytes for an entry
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	l, err := ima.ParseBinary(list, tpm.SHA1, ima.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Match(zeros(), map[tpm.Alg][]byte{tpm.SHA256: bytes.Repeat([]byte{1}, 32)}); err == nil {
+		t.Fatal("matched")
+	}
+	runtime.ReadMemStats(&after)
+	if used := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(l.Entries())); used > most {
+		t.Errorf("got %.1f bytes for each entry, want at most %d", used, most)
+	}
 	allocs := testing.AllocsPerRun(1, func() {
 		if _, err := ima.ParseBinary(list, tpm.SHA1, ima.DefaultLimits()); err != nil {
 			t.Fatal(err)
@@ -67,6 +82,6 @@ func TestALargeListCostsLittleMemory(t *testing.T) {
 		t.Errorf("%.0f allocations for 100 000 entries", allocs)
 	}
 	list = append(list, binary.LittleEndian.AppendUint32(nil, 10)...)
-	_, err := ima.ParseBinary(append(list, binaryList(tpm.SHA1, ng("one more"))[4:]...), tpm.SHA1, ima.DefaultLimits())
+	_, err = ima.ParseBinary(append(list, binaryList(tpm.SHA1, ng("one more"))[4:]...), tpm.SHA1, ima.DefaultLimits())
 	wantRefusal(t, err, evidence.IMAFormat, "ima_entries")
 }
