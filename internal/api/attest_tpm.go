@@ -20,13 +20,7 @@ type tpmBody struct {
 
 // attestTPM serves both rounds of /attest/Tpm: a challenge for whoever wants one, a report for whoever answers it.
 func (s *Service) attestTPM(ctx context.Context, r *request) (any, error) {
-	switch p := r.at.Policy(string(evidence.Tpm)); {
-	case p.Broken != nil:
-		return nil, fmt.Errorf("the policy for %s cannot be used: %v", evidence.Tpm, p.Broken) // not wrapped: it is no refusal of this request
-	case p.Policy == nil:
-		return nil, refuse(http.StatusBadRequest, codeNoTPMPolicy, "A VBS attestation policy has not been set on the attestation provider.")
-	}
-	m, err := readTPM(r.body)
+	m, err := receiveTPM(r)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +34,17 @@ func (s *Service) attestTPM(ctx context.Context, r *request) (any, error) {
 	}
 	data := b64.URL(inner)
 	return tpmBody{&data}, nil
+}
+
+// receiveTPM gives the message to a provider that has a policy for TPMs.
+func receiveTPM(r *request) (m attreq.Message, err error) {
+	switch p := r.at.Policy(string(evidence.Tpm)); {
+	case p.Broken != nil:
+		return m, fmt.Errorf("the policy for %s cannot be used: %v", evidence.Tpm, p.Broken) // not wrapped: it is no refusal of this request
+	case p.Policy == nil:
+		return m, refuse(http.StatusBadRequest, codeNoTPMPolicy, "A VBS attestation policy has not been set on the attestation provider.")
+	}
+	return readTPM(r.body)
 }
 
 // readTPM reads the message in a body.
@@ -69,17 +74,24 @@ func (s *Service) challengeTPM(_ context.Context, r *request, m attreq.Message) 
 
 // reportTPM answers the second round.
 func (s *Service) reportTPM(ctx context.Context, r *request, m attreq.Message) ([]byte, error) {
-	start := s.Clock()
-	record := &explain.Record{Type: evidence.Tpm, Time: start}
-	report, err := s.report(ctx, r, verifier.ReportRequest{JWS: m.Request, ProviderID: r.at.ID, Now: start, At: s.JudgedAt(), Record: record})
-	s.keep(r, record, err)
-	if unwritten := s.auditAttest(r, start, err); unwritten != nil {
+	to := s.toReport(r, m)
+	report, err := s.report(ctx, r, to)
+	s.keep(r, to.Record, err)
+	if unwritten := s.auditAttest(r, to.Now, err); unwritten != nil {
 		return nil, unwritten
 	}
 	if err != nil {
 		return nil, err
 	}
 	return m.AnswerReport(report)
+}
+
+// toReport is what the verifier takes for the request in a message.
+func (s *Service) toReport(r *request, m attreq.Message) verifier.ReportRequest {
+	now := s.Clock()
+	return verifier.ReportRequest{
+		JWS: m.Request, ProviderID: r.at.ID, Now: now, At: s.JudgedAt(), Record: &explain.Record{Type: evidence.Tpm, Time: now},
+	}
 }
 
 // report makes the report that a request earns.
@@ -92,4 +104,18 @@ func (s *Service) report(ctx context.Context, r *request, to verifier.ReportRequ
 		return "", err
 	}
 	return r.at.Keys.MintReport(permit, s.Clock())
+}
+
+// explainTPM serves what a request of the second round would be answered with and why, without a report (native.md section 3).
+func (s *Service) explainTPM(ctx context.Context, r *request) (any, error) {
+	m, err := receiveTPM(r)
+	if err != nil {
+		return nil, err
+	}
+	if m.Request == "" {
+		return nil, bad("The message has no member \"request\": only an answer to a challenge can be explained; POST /attest/Tpm gives a challenge.")
+	}
+	to := s.toReport(r, m)
+	_, err = r.at.Verifier.AppraiseReport(ctx, to)
+	return s.explained(ctx, r, to.Record, err)
 }

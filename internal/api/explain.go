@@ -15,9 +15,13 @@ import (
 func (s *Service) explainRoutes() []route {
 	routes := []route{{http.MethodGet, "/assay/v1/explanations/{request}", operation{name: "GetExplanation", access: needs(auth.Read), do: s.explanation}}}
 	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave} {
-		routes = append(routes, route{http.MethodPost, "/assay/v1/explain/" + string(t), operation{name: "Explain" + string(t), access: needs(auth.Read), do: s.explain(t)}})
+		routes = append(routes, explainRoute(t, s.explain(t)))
 	}
-	return routes
+	return append(routes, explainRoute(evidence.Tpm, s.explainTPM))
+}
+
+func explainRoute(t evidence.Type, do func(context.Context, *request) (any, error)) route {
+	return route{http.MethodPost, "/assay/v1/explain/" + string(t), operation{name: "Explain" + string(t), access: needs(auth.Read), do: do}}
 }
 
 // keep remembers how a request was decided. The message is the one with all reasons, whatever the client was told.
@@ -50,28 +54,32 @@ func (s *Service) explanation(ctx context.Context, r *request) (any, error) {
 	return e, nil
 }
 
-// explain serves what an attest request would be answered with and why, without a token. A refusal is an answer here;
-// only what could not be decided is an error.
+// explain serves what an attest request would be answered with and why, without a token.
 func (s *Service) explain(t evidence.Type) func(context.Context, *request) (any, error) {
 	return func(ctx context.Context, r *request) (any, error) {
 		to, draft, err := s.readAttest(t, r)
 		if err != nil {
 			return nil, err
 		}
-		if err := appraise(ctx, r.at.Verifier, to, draft); err != nil {
-			p := problemOf(err)
-			if p.undecided() {
-				return nil, err
-			}
-			to.Record.Code, to.Record.Error = p.code, p.message
-		}
-		e, err := s.Seats.Explain(ctx, to.Record)
-		if err != nil {
+		return s.explained(ctx, r, to.Record, appraise(ctx, r.at.Verifier, to, draft))
+	}
+}
+
+// explained answers with how an appraisal ended. A refusal is an answer here; only what could not be decided is an error.
+func (s *Service) explained(ctx context.Context, r *request, record *explain.Record, err error) (any, error) {
+	if err != nil {
+		p := problemOf(err)
+		if p.undecided() {
 			return nil, err
 		}
-		e.RequestID = r.id
-		return e, nil
+		record.Code, record.Error = p.code, p.message
 	}
+	e, err := s.Seats.Explain(ctx, record)
+	if err != nil {
+		return nil, err
+	}
+	e.RequestID = r.id
+	return e, nil
 }
 
 // appraise judges a request; what it earns is thrown away.

@@ -3,13 +3,13 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/internal/config"
-	"github.com/assay-attestation/assay/internal/provider"
 )
 
 func version1(s *assaytest.TPMScenario) { s.UseVersion1() }
@@ -140,8 +140,8 @@ func TestBadMessagesOfTheTPMProtocol(t *testing.T) {
 
 // TestDecisionsAboutTPMsAreExplainedAndAudited as those about enclaves.
 func TestDecisionsAboutTPMsAreExplainedAndAudited(t *testing.T) {
-	cfg := config.Config{Settings: provider.Settings{HidePolicyReasons: false}}
-	s := startTPM(t, cfg, tpmPolicy(pcrs0to14, `[type=="secureBootEnabled", value==false] => permit();`, ""))
+	trail := t.TempDir() + "/audit.jsonl"
+	s := startTPM(t, config.Config{Audit: config.Audit{File: trail, Attest: true}}, tpmPolicy(pcrs0to14, `[type=="secureBootEnabled", value==false] => permit();`, ""))
 	a := s.attestTPM(t, windows(t))
 	a.refused(t, http.StatusBadRequest, "PolicyEvaluationError", "", "secureBootEnabled")
 	id := strings.NewReplacer("/", "%2F", "+", "%2B").Replace(a.header.Get("x-ms-request-id"))
@@ -150,5 +150,13 @@ func TestDecisionsAboutTPMsAreExplainedAndAudited(t *testing.T) {
 		if !strings.Contains(string(e.body), fragment) {
 			t.Errorf("the explanation lacks %s: %s", fragment, e.body)
 		}
+	}
+	s.stop()
+	written, err := os.ReadFile(trail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(written), `"AttestTpm"`); n != 1 || !strings.Contains(string(written), `"PolicyEvaluationError"`) {
+		t.Errorf("%d decisions in the audit trail, want 1: a challenge is none: %s", n, written)
 	}
 }

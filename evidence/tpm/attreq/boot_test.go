@@ -1,8 +1,11 @@
 package attreq_test
 
 import (
+	"bytes"
 	"crypto"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/assay-attestation/assay/assaytest"
@@ -202,5 +205,59 @@ func TestRequestsOfVersion1NeedTheSwitchUnlessAnEnclaveVouchesForTheirKey(t *tes
 		if (err == nil) != tt.want || err != nil && (refusal == nil || refusal.Check != evidence.KeyBinding) {
 			t.Errorf("%+v: %v", tt, err)
 		}
+	}
+}
+
+// TestAQuoteOfACertifiedKeyFitsVersion1 is why SECURITY.md warns of tpm_allow_v1_basic: the quote has the bare challenge. That of a key
+// bound by quote does not fit.
+func TestAQuoteOfACertifiedKeyFitsVersion1(t *testing.T) {
+	for binding, fits := range map[assaytest.TPMBinding]bool{assaytest.BoundByCertify: true, assaytest.BoundByQuote: false} {
+		victim, thief := hibernated(t, assaytest.SoundTPMBoot(), assaytest.SoundTPMBoot()), hibernated(t, assaytest.SoundTPMBoot(), assaytest.SoundTPMBoot())
+		victim.Boot, thief.Boot = nil, nil
+		victim.Binding = binding
+		sent := map[assaytest.TPMPart][]byte{}
+		victim.Edit.Bytes = func(p assaytest.TPMPart, b []byte) []byte {
+			sent[p] = bytes.Clone(b)
+			return b
+		}
+		if _, err := judge(t, victim, input(t)); err != nil {
+			t.Fatal(err)
+		}
+		thief.UseVersion1()
+		thief.Edit.Bytes = func(p assaytest.TPMPart, b []byte) []byte {
+			if p == assaytest.TPMQuote || p == assaytest.TPMQuoteSignature {
+				return sent[p]
+			}
+			return b
+		}
+		if v, err := judge(t, thief, input(t)); (err == nil) != fits {
+			t.Errorf("binding %d: %v", binding, err)
+		} else if err == nil && hasClaim(t, v, attreq.ClaimRequestKey) {
+			t.Error("a report of version 1 cannot be told from one of version 2")
+		}
+	}
+}
+
+func hasClaim(t *testing.T, v *attreq.Verified, name string) bool {
+	t.Helper()
+	claims, err := v.Claims(attreq.ClaimOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(claims, func(c evidence.Claim) bool { return c.Name == name })
+}
+
+// TestALogInTheSHA1FormNeedsTheSwitch, whatever is quoted: here the SHA-256 bank.
+func TestALogInTheSHA1FormNeedsTheSwitch(t *testing.T) {
+	legacy := assaytest.SoundTPMBoot()
+	legacy.Legacy = true
+	s, err := vendor().BootScenario(legacy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = judge(t, s, input(t))
+	refusal, _ := errors.AsType[*evidence.Refusal](err)
+	if refusal == nil || refusal.Check != evidence.SHA1 || !strings.Contains(err.Error(), "tpm_allow_sha1") {
+		t.Errorf("got %v, want a refusal that names the switch", err)
 	}
 }

@@ -13,7 +13,8 @@ const (
 )
 
 // Facts are the scalar claims that rest on events (tpm.md section 8), each false where a PCR that its rule reads is not
-// quoted. PCR 19 and 20 are read only after a dynamic launch.
+// quoted. PCR 19 and 20 are among them also without the log of a dynamic launch: they could be left out of the quote, and the log with them, to
+// hide what was measured there.
 type Facts struct {
 	SecureBootEnabled, BootDebuggingDisabled, NotSafeMode, NotWinPE, VBSEnabled, IOMMUEnabled bool
 }
@@ -28,10 +29,7 @@ func (f Facts) And(g Facts) Facts {
 
 // Facts gives the scalar claims. A setting that was logged with different values counts with the worse one.
 func (b *Boot) Facts() Facts {
-	all, vbs := []int{optionsPCR, modulesPCR}, []int{optionsPCR}
-	if b.drtm {
-		all, vbs = append(all, launchDetailsPCR, launchAuthorityPCR), append(vbs, launchDetailsPCR)
-	}
+	all, vbs := []int{optionsPCR, modulesPCR, launchDetailsPCR, launchAuthorityPCR}, []int{optionsPCR, launchDetailsPCR}
 	debugging, safe, pe := b.count(all, sipa.BootDebugging), b.count(all, sipa.SafeMode), b.count(all, sipa.WinPE)
 	required, iommu := b.count(vbs, sipa.VBSVSMRequired, sipa.VBSMandatoryEnforcement), b.count(all, sipa.VBSIOMMURequired)
 	return Facts{

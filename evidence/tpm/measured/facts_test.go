@@ -67,10 +67,13 @@ func TestFactsNeedThePCRsThatTheyRestOn(t *testing.T) {
 		quoted []int
 		want   measured.Facts
 	}{
-		{[]int{7, 12, 13}, all},
+		{[]int{7, 12, 13, 19, 20}, all},
+		{[]int{7, 12, 13}, measured.Facts{SecureBootEnabled: true}},
+		{[]int{12, 13, 19}, measured.Facts{VBSEnabled: true}},
 		{[]int{7}, measured.Facts{SecureBootEnabled: true}},
-		{[]int{12}, measured.Facts{VBSEnabled: true}},
-		{[]int{13}, measured.Facts{}},
+		{[]int{12, 19}, measured.Facts{VBSEnabled: true}},
+		{[]int{12}, measured.Facts{}},
+		{[]int{13, 19, 20}, measured.Facts{}},
 		{[]int{0, 14}, measured.Facts{}},
 	} {
 		m := good()

@@ -36,7 +36,7 @@ func newJudge(in sorted, q *tpm.Quoted, opt Options) *judge {
 	if opt.DRTMKey != nil && in.drtm {
 		opt.Journal.Skip(evidence.WindowsEvents, "the signature of the dynamic launch: its layout is not public")
 	}
-	j.boot = Boot{quoted: j.coverage, drtm: in.drtm, events: make([]event, 0, in.size())}
+	j.boot = Boot{quoted: j.coverage, events: make([]event, 0, in.size())}
 	return j
 }
 

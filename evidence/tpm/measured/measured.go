@@ -35,7 +35,6 @@ type Options struct {
 // Boot is what a TPM vouches for of one boot. Only Verify makes one.
 type Boot struct {
 	quoted coverage
-	drtm   bool // a dynamic launch was logged
 	events []event
 	secure SecureBoot
 	tags   []tag
