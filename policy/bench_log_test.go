@@ -32,13 +32,15 @@ func BenchmarkRealLog(b *testing.B) {
 				b.Fatal(err)
 			}
 			raw := vectortest.Read(b, log)
-			t := byTurns(b, func() {
+			evaluate := func() {
 				if _, err := p.Evaluate(claims, policy.Budget{}); err != nil {
 					b.Fatal(err)
 				}
-			}, bareSearches(b, claims), reading(b, claims), func() { sha256.Sum256(raw) })
+			}
+			t := byTurns(b, evaluate, bareSearches(b, claims), reading(b, claims), func() { sha256.Sum256(raw) })
 			b.ReportMetric(0, "ns/op") // all together mean nothing
 			b.ReportMetric(float64(t[0].Microseconds()), "µs/policy")
+			b.ReportMetric(testing.AllocsPerRun(5, evaluate), "allocs/policy")
 			b.ReportMetric(float64(t[0])/float64(t[1]), "×searches")
 			b.ReportMetric(100*float64(t[2])/float64(t[0]), "%reading")
 			b.ReportMetric(float64(t[0])/float64(t[3]), "×hashing")

@@ -14,7 +14,7 @@ import (
 
 const tpmPath = "/attest/Tpm?api-version=2022-08-01"
 
-// pcrs0to14 permits quotes of PCR 0 to 14, which is what simulated machines quote.
+// pcrs0to14 demands PCR 0 to 14 in quotes, and no others.
 const pcrs0to14 = `=> issueproperty(type="required_pcr_mask", value=32767);`
 
 // tpmPolicy is a policy for TPMs with configuration, authorization and issuance rules.

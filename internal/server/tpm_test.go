@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"crypto"
 	"fmt"
 	"net/http"
 	"os"
@@ -100,6 +101,9 @@ func TestFaultsOfTPMPolicies(t *testing.T) {
 
 // TestPoliciesDemandPCRsAndCertificates by their configuration rules.
 func TestPoliciesDemandPCRsAndCertificates(t *testing.T) {
+	few := func(s *assaytest.TPMScenario) {
+		s.Current.Quoted = []assaytest.TPMSelection{{Bank: crypto.SHA256, PCRs: assaytest.PCRRange(0, 14)}}
+	}
 	unknown := func(s *assaytest.TPMScenario) { s.Certifier = assaytest.NewTPMVendor() }
 	for name, tt := range map[string]struct {
 		configuration string
@@ -114,7 +118,7 @@ func TestPoliciesDemandPCRsAndCertificates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startTPM(t, config.Config{}, tpmPolicy(tt.configuration, "=> permit();", `c:[type=="aikValidated"] => issue(claim=c);`))
-			a := s.attestTPM(t, windows(t, tt.edits...))
+			a := s.attestTPM(t, windows(t, append(tt.edits, few)...))
 			if tt.fragment != "" {
 				a.refused(t, http.StatusBadRequest, "InvalidParameter", "", tt.fragment)
 				return

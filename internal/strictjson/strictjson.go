@@ -81,7 +81,7 @@ func Members(b []byte) (map[string]jsontext.Value, error) {
 // Elements gives the elements of the array b to read, one by one and unread, so that the limits hold for each of them
 // and not for the whole. It ends with the first error of read.
 func Elements(b []byte, read func(element []byte) error) error {
-	d := jsontext.NewDecoder(bytes.NewReader(b))
+	d := decoder(b)
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '[' {
 		return notArray(t, err)
 	}
@@ -116,7 +116,7 @@ func Check(b []byte) error {
 	if err := scan(b); err != nil {
 		return err
 	}
-	d := jsontext.NewDecoder(bytes.NewReader(b))
+	d := decoder(b)
 	if _, err := d.ReadValue(); err != nil {
 		return syntax(err)
 	}
@@ -182,6 +182,9 @@ func closing(b []byte, start int) int {
 	}
 }
 
+// decoder reads b where it is: a reader of another kind would be copied.
+func decoder(b []byte) *jsontext.Decoder { return jsontext.NewDecoder(bytes.NewBuffer(b)) }
+
 // end checks that d has come to the end of its input.
 func end(d *jsontext.Decoder) error {
 	if d.PeekKind() != 0 {
@@ -200,8 +203,8 @@ func foldNames(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	out.Grow(len(b))
-	d, e := jsontext.NewDecoder(bytes.NewReader(b)), jsontext.NewEncoder(&out)
+	out.Grow(len(b) + len(b)/3 + 1) // the encoder moves what leaves less than a quarter of it free
+	d, e := decoder(b), jsontext.NewEncoder(&out)
 	for {
 		t, err := d.ReadToken()
 		if err != nil {

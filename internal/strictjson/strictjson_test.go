@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -189,5 +190,21 @@ func TestEndOfAString(t *testing.T) {
 		if got := closing([]byte("x"+text), 1); got != 1+min(want, len(text)) {
 			t.Errorf("%s: got %d, want %d", text, got-1, want)
 		}
+	}
+}
+
+// A document that is one long string is copied twice: with its names folded, and into the value.
+func TestALongStringIsNotCopiedOften(t *testing.T) {
+	const size = 1 << 20
+	b := []byte(`{"data":"` + strings.Repeat("A", size) + `"}`)
+	var v struct {
+		Data string `json:"data"`
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := Folded(b, &v)
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; err != nil || len(v.Data) != size || used > 3*size {
+		t.Errorf("%v: %d bytes allocated for %d", err, used, size)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -88,7 +90,20 @@ func certificateSubject(der []byte) (string, bool) {
 	if _, err := asn1.Unmarshal(c.RawSubject, &subject); err != nil {
 		return "", false
 	}
-	return subject.String(), true
+	return subjectText(subject), true
+}
+
+// subjectText writes a subject part by part: pkix.RDNSequence.String copies the text anew for each, and a subject may be as long as a list.
+func subjectText(subject pkix.RDNSequence) string {
+	names := make([]string, 0, len(subject))
+	for _, name := range slices.Backward(subject) {
+		parts := make([]string, 0, len(name))
+		for i := range name {
+			parts = append(parts, pkix.RDNSequence{name[i : i+1]}.String())
+		}
+		names = append(names, strings.Join(parts, "+"))
+	}
+	return strings.Join(names, ",")
 }
 
 func (v kernelVersion) appendTo(dst []byte) ([]byte, error) {
