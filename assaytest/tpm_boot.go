@@ -76,25 +76,26 @@ func (b TPMBoot) firmware(l *TPMLog, certificate []byte) {
 	if b.SecureBoot {
 		secureBoot[0] = 1
 	}
-	keys := signatureList(efiX509, certificate)
-	revoked := signatureList(efiSHA256, hashOf(crypto.SHA256, []byte("bad loader 1")), hashOf(crypto.SHA256, []byte("bad loader 2")))
+	keys := signatureList(efiX509(), certificate)
+	revoked := signatureList(efiSHA256(), hashOf(crypto.SHA256, []byte("bad loader 1")), hashOf(crypto.SHA256, []byte("bad loader 2")))
 	l.Add(
 		TPMEvent{PCR: 0, Type: evCRTMVersion, Data: append(utf16Bytes("simulated 1.0"), 0, 0)},
 		TPMEvent{PCR: 0, Type: evFirmwareBlob, Data: firmwareBlob(), Measured: []byte("simulated firmware")},
-		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiGlobal, "SecureBoot", secureBoot)},
-		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiGlobal, "PK", keys)},
-		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiGlobal, "KEK", keys)},
-		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiImage, "db", keys)},
-		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiImage, "dbx", revoked)},
+		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiGlobal(), "SecureBoot", secureBoot)},
+		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiGlobal(), "PK", keys)},
+		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiGlobal(), "KEK", keys)},
+		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiImage(), "db", keys)},
+		TPMEvent{PCR: 7, Type: evVariableConfig, Data: EFIVariable(efiImage(), "dbx", revoked)},
 		TPMEvent{PCR: 7, Type: evSeparator, Data: make([]byte, 4)},
-		TPMEvent{PCR: 1, Type: evVariableBoot, Data: EFIVariable(efiGlobal, "BootOrder", []byte{0, 0}), Measured: []byte{0, 0}},
+		TPMEvent{PCR: 1, Type: evVariableBoot, Data: EFIVariable(efiGlobal(), "BootOrder", []byte{0, 0}), Measured: []byte{0, 0}},
 		TPMEvent{PCR: 4, Type: evEFIAction, Data: []byte(callingApplication)},
 	)
 	for pcr := range uint32(7) {
 		l.Add(TPMEvent{PCR: pcr, Type: evSeparator, Data: make([]byte, 4)})
 	}
 	if b.SecureBoot {
-		l.Add(TPMEvent{PCR: 7, Type: evVariableAuth, Data: EFIVariable(efiImage, "db", append(efiOwner[:], certificate...))})
+		owner := efiOwner()
+		l.Add(TPMEvent{PCR: 7, Type: evVariableAuth, Data: EFIVariable(efiImage(), "db", append(owner[:], certificate...))})
 	}
 	l.Add(TPMEvent{PCR: 5, Type: evGPT, Data: partitionTable()},
 		TPMEvent{PCR: 4, Type: evBootApplication, Data: bootApplication(), Measured: []byte("simulated boot loader")})

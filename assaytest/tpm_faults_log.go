@@ -64,7 +64,7 @@ func dataFaults() []TPMFault {
 			onEvent(7, evVariableConfig, func(e *TPMEvent) { e.Measured = append(bytes.Clone(e.Data[:len(e.Data)-1]), 0) })},
 		{"sipa-data-edited", "a Windows setting is logged otherwise than it was measured", one(evidence.EventLogData), nil, edited(12, evTag, flipMiddle)},
 		{"authority-edited", "the authority before the separator is not the one that was measured", data, nil,
-			before(7, evSeparator, TPMEvent{PCR: 7, Type: evVariableAuth, Data: EFIVariable(efiImage, "db", make([]byte, 40)), Measured: []byte("another")})},
+			before(7, evSeparator, TPMEvent{PCR: 7, Type: evVariableAuth, Data: EFIVariable(efiImage(), "db", make([]byte, 40)), Measured: []byte("another")})},
 	}
 }
 
@@ -77,21 +77,21 @@ func secureBootFaults() []TPMFault {
 	return []TPMFault{
 		{"secureboot-retyped", "the variable SecureBoot is relabelled as something whose data nobody checks", kind, nil, retyped(7, evVariableConfig, evFirmwareBlob)},
 		{"secureboot-forged-no-action", "a variable stands in a record that is never extended", kind, nil,
-			before(7, evVariableConfig, TPMEvent{PCR: 7, Type: evNoAction, Data: EFIVariable(efiGlobal, "SecureBoot", []byte{1})})},
+			before(7, evVariableConfig, TPMEvent{PCR: 7, Type: evNoAction, Data: EFIVariable(efiGlobal(), "SecureBoot", []byte{1})})},
 		{"pcr7-separator-retyped", "the separator of PCR 7 is relabelled", kind, nil, retyped(7, evSeparator, evEFIAction)},
 		{"pcr7-no-separator", "PCR 7 has no separator", rules, nil, onLog(func(l *TPMLog) {
 			l.Events = slices.DeleteFunc(l.Events, func(e TPMEvent) bool { return e.PCR == 7 && e.Type == evSeparator })
 		})},
 		{"pcr7-second-separator", "PCR 7 has two separators", rules, nil, before(7, evSeparator, TPMEvent{PCR: 7, Type: evSeparator, Data: make([]byte, 4)})},
 		{"pcr7-error-separator", "the separator of PCR 7 tells of an error", rules, nil, measuredAs(7, evSeparator, func([]byte) []byte { return []byte{1, 0, 0, 0} })},
-		{"secureboot-twice", "the variable SecureBoot is measured twice", rules, nil, before(7, evSeparator, variable(efiGlobal, "SecureBoot", 1))},
-		{"secureboot-after-separator", "the variable SecureBoot is measured again by the system that runs", rules, nil, onLog(func(l *TPMLog) { l.Add(variable(efiGlobal, "SecureBoot", 1)) })},
+		{"secureboot-twice", "the variable SecureBoot is measured twice", rules, nil, before(7, evSeparator, variable(efiGlobal(), "SecureBoot", 1))},
+		{"secureboot-after-separator", "the variable SecureBoot is measured again by the system that runs", rules, nil, onLog(func(l *TPMLog) { l.Add(variable(efiGlobal(), "SecureBoot", 1)) })},
 		{"secureboot-wrong-guid", "the variable SecureBoot is of another namespace", rules, nil,
-			measuredAs(7, evVariableConfig, func([]byte) []byte { return EFIVariable(efiImage, "SecureBoot", []byte{1}) })},
+			measuredAs(7, evVariableConfig, func([]byte) []byte { return EFIVariable(efiImage(), "SecureBoot", []byte{1}) })},
 		{"secureboot-two-bytes", "the variable SecureBoot has two bytes", rules, nil,
-			measuredAs(7, evVariableConfig, func([]byte) []byte { return EFIVariable(efiGlobal, "SecureBoot", []byte{1, 0}) })},
+			measuredAs(7, evVariableConfig, func([]byte) []byte { return EFIVariable(efiGlobal(), "SecureBoot", []byte{1, 0}) })},
 		{"uefi-debug-mode", "the firmware is in debug mode", rules, nil, before(7, evVariableConfig, TPMEvent{PCR: 7, Type: evEFIAction, Data: []byte("UEFI Debug Mode")})},
-		{"dbt-ragged", "a signature database cannot be read", rules, nil, before(7, evSeparator, variable(efiImage, "dbt", 1, 2, 3))},
+		{"dbt-ragged", "a signature database cannot be read", rules, nil, before(7, evSeparator, variable(efiImage(), "dbt", 1, 2, 3))},
 	}
 }
 

@@ -22,7 +22,7 @@ func reporting(t *testing.T, provider string) (certs []byte, signer result.Repor
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := issuer.New(issuer.Config{Issuer: issuerURL, Reports: ca, LongestReport: time.Hour}, []issuer.Key{key})
+	keys, err := issuer.New(issuer.Config{Issuer: issuerURL, Reports: ca}, []issuer.Key{key})
 	if err != nil {
 		t.Fatal(err)
 	}

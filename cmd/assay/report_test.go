@@ -23,7 +23,7 @@ func reporting(t *testing.T, provider string, at time.Time) (certs []byte, repor
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := issuer.New(issuer.Config{Issuer: reportIssuer, Reports: ca, LongestReport: time.Hour}, []issuer.Key{key})
+	keys, err := issuer.New(issuer.Config{Issuer: reportIssuer, Reports: ca}, []issuer.Key{key})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func (k *Keeper) Open(context, providerID string, now time.Time) ([]byte, error)
 		return nil, refuse("the service context was issued by another attestation provider").
 			Do("send it to the provider that gave the challenge, or begin anew here")
 	case !now.Before(c.expires):
-		return nil, refuse("the service context has expired").
+		return nil, refuse("the challenge has expired, and its service context with it").
 			Want("a time before "+stamp(c.expires), stamp(now)).Do(anew)
 	}
 	return c.challenge, nil

@@ -25,16 +25,13 @@ type Config struct {
 	Development bool
 	// Reports certifies the keys for reports a second time. Without it there are no reports.
 	Reports *Authority
-	// LongestReport is how long a report can live at most, in whole seconds: as long as its key can stay listed.
-	LongestReport time.Duration
 }
 
 // Keys are a provider's signing keys. They do not change and may be used concurrently.
 type Keys struct {
 	issuer      string
 	development bool
-	longest     time.Duration // of reports
-	keys        []signingKey  // in the order in which they sign
+	keys        []signingKey // in the order in which they sign
 	set         *result.KeySet
 }
 
@@ -68,7 +65,7 @@ func New(cfg Config, keys []Key) (*Keys, error) {
 	if err := checkKeys(keys); err != nil {
 		return nil, fmt.Errorf("signing keys of %s: %w", cfg.Issuer, err)
 	}
-	k := &Keys{issuer: cfg.Issuer, development: cfg.Development, longest: cfg.LongestReport}
+	k := &Keys{issuer: cfg.Issuer, development: cfg.Development}
 	var published []result.PublishedKey
 	for _, key := range slices.SortedFunc(slices.Values(keys), compare) {
 		p, notAfter, err := certify(key.Private, cfg.Issuer)

@@ -21,16 +21,11 @@ const (
 // reportIDBytes is how much randomness names a report.
 const reportIDBytes = 20
 
-// MintReport makes the report that a permit is the right to, issued at now (tokens.md section 10). It lives for the time of
-// ReportValidity; before, keyring.Ring.Reserve must have been told of that. An error is as sign gives it, or says that the permit
+// MintReport makes the report that a permit is the right to, issued at now (tokens.md section 10). Before,
+// keyring.Ring.Reserve must have been told of its validity. An error is as sign gives it, or says that the permit
 // is not for a report that can be.
 func (k *Keys) MintReport(p *verifier.ReportPermit, now time.Time) (string, error) {
-	return k.report(reportBody{p.Claims(), k.ReportValidity(p), p.OmitChain()}, now)
-}
-
-// ReportValidity is how long the report of a permit will live: as the permit has it, but no longer than its key can stay listed.
-func (k *Keys) ReportValidity(p *verifier.ReportPermit) time.Duration {
-	return min(p.Validity(), k.longest)
+	return k.report(reportBody{p.Claims(), p.Validity(), p.OmitChain()}, now)
 }
 
 // reportBody is what a permit says.

@@ -37,7 +37,7 @@ func authority(t testing.TB, provider string) *Authority {
 
 func withReports(t testing.TB, provider string, keys ...Key) *Keys {
 	t.Helper()
-	k, err := New(Config{Issuer: testIssuer, Reports: authority(t, provider), LongestReport: MaxReportValidity}, keys)
+	k, err := New(Config{Issuer: testIssuer, Reports: authority(t, provider)}, keys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -169,7 +169,7 @@ func TestEachProviderHasACAOfItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := issuer.New(issuer.Config{Issuer: "https://alpha", Reports: a, LongestReport: day}, []issuer.Key{key})
+		k, err := issuer.New(issuer.Config{Issuer: "https://alpha", Reports: a}, []issuer.Key{key})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -222,9 +222,7 @@ func (r *Registry) issuer(p store.Provider, keys []issuer.Key) (*issuer.Keys, er
 	if err != nil {
 		return nil, err
 	}
-	return issuer.New(issuer.Config{
-		Issuer: p.URL, Development: r.Development, Reports: reports, LongestReport: r.Keys.LongestReport(),
-	}, keys)
+	return issuer.New(issuer.Config{Issuer: p.URL, Development: r.Development, Reports: reports}, keys)
 }
 
 // policies fills in the policies of a provider.

@@ -1,6 +1,7 @@
 package attreq
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"crypto/sha512"
 	"strings"
@@ -60,13 +61,10 @@ func Parse(jws string, l Limits) (*Request, error) {
 		return nil, err
 	}
 	var err error
-	if len(parts[2]) > maxBinary {
-		return nil, tooLong("signature of the JWS", maxBinary)
+	if r.signature, err = needed("signature of the JWS", &parts[2], maxBinary); err != nil {
+		return nil, err
 	}
-	if r.signature, err = b64.DecodeURL(parts[2]); err != nil || len(r.signature) == 0 {
-		return nil, malformed("the signature of the JWS is not base64url without padding, or empty")
-	}
-	payload, err := b64.DecodeURL(parts[1])
+	payload, err := b64.Decode(parts[1])
 	if err != nil {
 		return nil, malformed("the payload of the JWS is %v", err)
 	}
@@ -78,15 +76,13 @@ func (r *Request) header(part string) error {
 	if len(part) > maxHeader {
 		return tooLong("header of the JWS", maxHeader)
 	}
-	b, err := b64.DecodeURL(part)
+	b, err := b64.Decode(part)
 	if err != nil {
 		return malformed("the header of the JWS is %v", err)
 	}
 	var all map[string]jsontext.Value
 	var h headerJSON
-	if err := strictjson.Exact(b, &all); err == nil {
-		err = strictjson.Exact(b, &h)
-	} else {
+	if err := cmp.Or(strictjson.Exact(b, &all), strictjson.Exact(b, &h)); err != nil {
 		return malformed("the header of the JWS cannot be read").Because(err)
 	}
 	const want = `{"alg":"PS256","typ":"attReq"} or {"alg":"PS256","typ":"attReqV2"}`

@@ -6,12 +6,14 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
+	"github.com/assay-attestation/assay/internal/jose"
 )
 
 func parse(t testing.TB, header, payload string) *Request {
@@ -207,14 +209,32 @@ func TestTextsThatAreNoJWSAreRefused(t *testing.T) {
 	parts := strings.Split(whole, ".")
 	for name, jws := range map[string]string{
 		"empty": "", "two parts": parts[0] + "." + parts[1], "four parts": whole + ".x", "no signature": parts[0] + "." + parts[1] + ".",
-		"padded header": parts[0] + "=." + parts[1] + "." + parts[2], "padded payload": parts[0] + "." + parts[1] + "=." + parts[2],
-		"broken signature": whole + "*", "padded signature": whole + "==", "long signature": whole + strings.Repeat("A", maxBinary),
+		"header padded too much": parts[0] + "===." + parts[1] + "." + parts[2], "payload with a line end": parts[0] + "." + parts[1] + "\n." + parts[2],
+		"broken signature": whole + "*", "long signature": whole + strings.Repeat("A", 2*maxBinary),
 	} {
 		if _, err := Parse(jws, DefaultLimits()); err == nil {
 			t.Errorf("%s is accepted", name)
 		} else {
 			refused(t, err, evidence.TPMRequest)
 		}
+	}
+}
+
+// TestPartsMayBePadded: the signature is over the text as sent, padding included (tpm.md section 0, encodings).
+func TestPartsMayBePadded(t *testing.T) {
+	padded := base64.URLEncoding.EncodeToString
+	input := padded([]byte(header1)) + "." + padded([]byte(basic(evidence1Of(t))+" ")) // one of both lengths needs padding
+	alg, _ := jose.Find(algorithm)
+	signature, err := alg.Sign(someKeys(t).request, []byte(input))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Parse(input+"."+padded(signature), DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.VerifySignature(); err != nil {
+		t.Error(err)
 	}
 }
 
