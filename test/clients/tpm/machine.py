@@ -263,7 +263,7 @@ class Machine:
 
     def _evidence2(self, challenge, context):
         key = json.dumps(jwk(self.request_key.public_key()))  # with spaces, which count
-        selected = list(range(8)) + [12, 13, 14]
+        selected = list(range(8)) + [12, 13, 14, 19, 20]
         extra_data = challenge if self.certify else sha256(key.encode(), b"\0", challenge)
         text = quote(self.log.pcrs, selected, extra_data)
         current = {
