@@ -25,6 +25,7 @@ func tellingPolicy(properties string) string {
 	c:[type=="aikValidated", issuer=="AttestationService"] => issue(claim=c);
 	c:[type=="secureBootEnabled", issuer=="AttestationService"] => issue(claim=c);
 	c:[type=="vbsReportPresent", issuer=="AttestationService"] => issue(claim=c);
+	c:[type=="vsmReportPresent", issuer=="AttestationService"] => issue(claim=c);
 	c:[type=="enclaveSvn", issuer=="AttestationService"] => issue(claim=c);
 	[type=="bootEvents", issuer=="AttestationService"] => issue(type="hibernated", value=true);
 	c:[type=="events", issuer=="AttestationService"] => add(type="files", value=JmesPath(c.value, "length(Events[?EventTypeString=='IMA_MEASUREMENT_EVENT'])"));
@@ -69,7 +70,7 @@ const certifiedInfo = `"info":{"tpm_certify":{"name_alg":11,"obj_attr":262258}}`
 func quotedInfo(alg string) string { return `"info":{"tpm_quote":{"hash_alg":"` + alg + `"}}` }
 
 func reportCases(t *testing.T) []reportCase {
-	const basic = `"aikValidated":true,"secureBootEnabled":true,"vbsReportPresent":false`
+	const basic = `"aikValidated":true,"secureBootEnabled":true,"vbsReportPresent":false,"vsmReportPresent":false`
 	const noFiles, quoted = `,"files":0`, "sha-256"
 	bare := func(s *assaytest.TPMScenario) { s.Bare = true }
 	certify := func(s *assaytest.TPMScenario) { s.Binding = assaytest.BoundByCertify }
@@ -79,7 +80,7 @@ func reportCases(t *testing.T) []reportCase {
 	client := func(s *assaytest.TPMScenario) {
 		s.CustomClaims = []assaytest.TPMCustomClaim{{Name: "text", Value: `"ä \"b\""`}, {Name: "number", Value: "7", Type: "Integer"}, {Name: "truth", Value: `"true"`, Type: "bool"}}
 	}
-	enclave := `"aikValidated":true,"secureBootEnabled":true,"vbsReportPresent":true,"enclaveSvn":` + fmt.Sprint(assaytest.SimulatedVBSEnclave().SVN) + noFiles
+	enclave := `"aikValidated":true,"secureBootEnabled":true,"vbsReportPresent":true,"vsmReportPresent":true,"enclaveSvn":` + fmt.Sprint(assaytest.SimulatedVBSEnclave().SVN) + noFiles
 	linux := machine(t, assaytest.TPMBoot{SecureBoot: true})
 	jwk := func(r assaytest.TPMRole, kind assaytest.TPMKeyKind) string {
 		return publicJWK(t, tpmVendor().Key(r, kind).Public())
@@ -89,6 +90,9 @@ func reportCases(t *testing.T) []reportCase {
 		{name: "v2 quote, bare", machine: windows(t, bare), info: quotedInfo(quoted), issued: basic + noFiles},
 		{name: "v2 quote, SHA-384", machine: windows(t, func(s *assaytest.TPMScenario) { s.HashAlg = "sha-384" }), info: quotedInfo("sha-384"), issued: basic + noFiles},
 		{name: "v2 quote, SHA-512", machine: windows(t, func(s *assaytest.TPMScenario) { s.HashAlg = "sha-512" }), info: quotedInfo("sha-512"), issued: basic + noFiles},
+		{name: "v2, P-256", machine: windows(t, func(s *assaytest.TPMScenario) { s.AIKKind = assaytest.P256 }), info: quotedInfo(quoted), issued: basic + noFiles},
+		{name: "v2 certify, P-384", machine: windows(t, certify, func(s *assaytest.TPMScenario) { s.AIKKind = assaytest.P384 }), info: certifiedInfo, issued: basic + noFiles},
+		{name: "v1, PSS", machine: windows(t, version1, func(s *assaytest.TPMScenario) { s.AIKScheme.PSS = true }), issued: basic + noFiles},
 		{name: "v2 certify", machine: windows(t, certify), info: certifiedInfo, issued: basic + noFiles},
 		{
 			name: "v2 other keys", machine: windows(t, others), info: quotedInfo(quoted), issued: basic + noFiles,

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"fmt"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,46 +15,6 @@ import (
 func version1(s *assaytest.TPMScenario) { s.UseVersion1() }
 
 func vbsRequest(s *assaytest.TPMScenario) { s.VBS = true }
-
-// TestMachinesGetReports: both versions, with and without an enclave, wrapped and bare, with every binding of keys.
-func TestMachinesGetReports(t *testing.T) {
-	s := startTPM(t, config.Config{}, permitTPM())
-	linux := machine(t, assaytest.TPMBoot{SecureBoot: true})
-	for name, sc := range map[string]*assaytest.TPMScenario{
-		"version 2":            windows(t),
-		"version 2, Linux":     linux,
-		"version 2, bare":      windows(t, func(s *assaytest.TPMScenario) { s.Bare = true }),
-		"version 2, certified": windows(t, func(s *assaytest.TPMScenario) { s.Binding = assaytest.BoundByCertify }),
-		"version 2, SHA-384":   windows(t, func(s *assaytest.TPMScenario) { s.HashAlg = "sha-384" }),
-		"version 2, ECDSA":     windows(t, func(s *assaytest.TPMScenario) { s.AIKKind = assaytest.P256 }),
-		"version 2, enclave":   windows(t, vbsRequest),
-		"version 2, other keys": windows(t, func(s *assaytest.TPMScenario) {
-			s.OtherKeys = []assaytest.TPMOtherKey{{Certified: true}, {Kind: assaytest.P256}}
-		}),
-		"version 1":          windows(t, version1),
-		"version 1, enclave": windows(t, version1, vbsRequest),
-	} {
-		t.Run(name, func(t *testing.T) {
-			claims, header, _ := s.attestTPM(t, sc).report(t, sc.Bare)
-			for claim, want := range map[string]any{
-				"aikValidated": true, "secureBootEnabled": true, "vbsReportPresent": sc.VBS, "vsmReportPresent": sc.VBS, "rp_data": sc.RPData, "nonce": sc.RPData, "iss": s.URL, "ver": "1.0", "x-ms-ver": "1.0",
-			} {
-				if claims[claim] != want {
-					t.Errorf("%s: got %v, want %v", claim, claims[claim], want)
-				}
-			}
-			if !strings.Contains(header, `"x5c":[`) || claims["x-ms-attestation-type"] != nil || claims["x-ms-policy"] != nil {
-				t.Errorf("header %.80s, claims %v", header, claims)
-			}
-			if (claims["x-ms-tpm-request-key"] != nil) != (sc.Version == 2) || (claims["x-ms-tpm-other-keys"] != nil) != (len(sc.OtherKeys) > 0) {
-				t.Errorf("keys: %v, %v", claims["x-ms-tpm-request-key"], claims["x-ms-tpm-other-keys"])
-			}
-			if (claims["enclaveSvn"] != nil) != sc.VBS {
-				t.Errorf("enclaveSvn: %v", claims["enclaveSvn"])
-			}
-		})
-	}
-}
 
 // TestReportsHaveTheirClaimsInOrder as tokens.md section 10 has it; what the policy issues under a name of the service is lost.
 func TestReportsHaveTheirClaimsInOrder(t *testing.T) {
@@ -139,28 +98,5 @@ func TestBadMessagesOfTheTPMProtocol(t *testing.T) {
 	} {
 		s.do(t, http.MethodPost, tpmPath, body).refused(t, http.StatusBadRequest, "InvalidParameter", "", fragment)
 		unset.do(t, http.MethodPost, tpmPath, body).refused(t, http.StatusBadRequest, "Bad request", "", "A VBS attestation policy has not been set on the attestation provider.")
-	}
-}
-
-// TestDecisionsAboutTPMsAreExplainedAndAudited as those about enclaves.
-func TestDecisionsAboutTPMsAreExplainedAndAudited(t *testing.T) {
-	trail := t.TempDir() + "/audit.jsonl"
-	s := startTPM(t, config.Config{Audit: config.Audit{File: trail, Attest: true}}, tpmPolicy(pcrs0to14, `[type=="secureBootEnabled", value==false] => permit();`, ""))
-	a := s.attestTPM(t, windows(t))
-	a.refused(t, http.StatusBadRequest, "PolicyEvaluationError", "", "secureBootEnabled")
-	id := strings.NewReplacer("/", "%2F", "+", "%2B").Replace(a.header.Get("x-ms-request-id"))
-	e := s.do(t, http.MethodGet, "/assay/v1/explanations/"+id, "")
-	for _, fragment := range []string{`"attestationType":"Tpm"`, `"name":"tpm-challenge","outcome":"pass"`, `"verdict":"no-permit"`, `"type":"aikValidated"`} {
-		if !strings.Contains(string(e.body), fragment) {
-			t.Errorf("the explanation lacks %s: %s", fragment, e.body)
-		}
-	}
-	s.stop()
-	written, err := os.ReadFile(trail)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(written), `"AttestTpm"`); n != 1 || !strings.Contains(string(written), `"PolicyEvaluationError"`) {
-		t.Errorf("%d decisions in the audit trail, want 1: a challenge is none: %s", n, written)
 	}
 }
