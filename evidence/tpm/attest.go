@@ -3,6 +3,7 @@ package tpm
 import (
 	"crypto"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 
 	"github.com/google/go-tpm/tpm2"
@@ -200,8 +201,16 @@ func (a *Attest) answers(extraData []byte) *evidence.Refusal {
 		return nil
 	}
 	return evidence.Refuse(evidence.AttestNonce, "the attestation's qualifying data is not what was asked for").
-		Want(byteCount(len(extraData))+" as the protocol computes them", byteCount(len(a.extraData))+" that differ").
+		Want(bytesText(extraData), bytesText(a.extraData)).
 		Do("ask for a new challenge and quote with it, in full")
+}
+
+// bytesText writes qualifying data for a person.
+func bytesText(b []byte) string {
+	if len(b) == 0 {
+		return "none"
+	}
+	return hex.EncodeToString(b)
 }
 
 // refusal gives the refusal that an error of this package is.

@@ -169,7 +169,7 @@ func (in *QuoteInput) count() *evidence.Refusal {
 	if len(banks) == 0 {
 		return evidence.Refuse(evidence.SHA1, "only PCRs of the SHA-1 bank are quoted, which does not count while tpm_allow_sha1 is off").
 			Want("a bank of SHA-256 or better", SHA1).
-			Do("quote the SHA-256 bank; for devices that have none, turn on the provider's setting tpm_allow_sha1")
+			Do("quote the SHA-256 bank; for devices that have none, turn on the provider's setting tpm_allow_sha1 (strict keeps it off)")
 	}
 	for _, b := range banks {
 		if b.mask()&in.Required == in.Required {

@@ -31,7 +31,7 @@ const (
 // MaxModules is how many modules an enclave may have.
 const MaxModules = 1024
 
-const remedy = "Send the output of EnclaveGetAttestationReport unchanged."
+const remedy = "send the output of EnclaveGetAttestationReport unchanged"
 
 // Report is an enclave report, parsed. Nothing of it is believed.
 type Report struct {

@@ -44,17 +44,17 @@ func (r *Report) Verify(keys []*rsa.PublicKey, enclaveData [64]byte) (*Verified,
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, evidence.Refuse(evidence.VBSSignature, "the log does not say by which key enclave reports are signed").
 			Want(fmt.Sprintf("1 to %d keys (EVENT_VSM_IDKS_INFO)", MaxKeys), len(keys)).
-			Do("Attest a machine that runs virtualization-based security, with its whole log, PCR 12 included.")
+			Do("attest a machine that runs virtualization-based security, with its whole log, PCR 12 included")
 	}
 	if !r.signedByOne(keys) {
 		return nil, evidence.Refuse(evidence.VBSSignature, "the enclave report is not signed by the secure kernel of the log").
 			Want("RSASSA-PSS with SHA-256 by a measured key (EVENT_VSM_IDKS_INFO)", "another signature").
-			Do("Send a report of the boot that the log is of.")
+			Do("send a report of the boot that the log is of")
 	}
 	if r.enclaveData != enclaveData {
 		return nil, evidence.Refuse(evidence.VBSBinding, "the enclave report is about another request").
 			Want(fmt.Sprintf("EnclaveData %x, the SHA-512 of report_signed", enclaveData), fmt.Sprintf("%x", r.enclaveData)).
-			Do("Send report_signed byte for byte as the enclave hashed it.")
+			Do("send report_signed byte for byte as the enclave hashed it")
 	}
 	return &Verified{Identity: r.identity, Modules: r.modules}, nil
 }

@@ -63,6 +63,8 @@ type refusalText struct{ name, message string }
 func steady(message string) string {
 	message = regexp.MustCompile(`\d{4}-\d\d-\d\d(T[0-9:.]+Z)?`).ReplaceAllString(message, "<time>")
 	message = regexp.MustCompile(`\b[0-9a-f]{40,}\b`).ReplaceAllString(message, "<digest>")
+	message = regexp.MustCompile(`\bkey [A-Za-z0-9+/]{43}=`).ReplaceAllString(message, "key <hash>")
+	message = regexp.MustCompile(`\b(expected|found) [A-Za-z0-9_-]{22,24}([,)])`).ReplaceAllString(message, "$1 <challenge>$2")
 	return regexp.MustCompile(`\b(offset )\d+`).ReplaceAllString(message, "$1<n>")
 }
 

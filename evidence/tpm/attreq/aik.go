@@ -1,10 +1,12 @@
 package attreq
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
@@ -51,20 +53,32 @@ func (a *attestation) checkCertificateKey() error {
 		return evidence.Refuse(evidence.AIKCertificate, "the certificate aik_cert cannot be read").Because(err).Do("send the certificate in DER")
 	}
 	if !equalKeys(a.aik.key, cert.PublicKey) {
-		return evidence.Refuse(evidence.AIKKey, "the certificate aik_cert is of another key than aik_pub").Want("the same key in both", "another one").
-			Do("send the certificate of the attestation key that made the quote")
+		return evidence.Refuse(evidence.AIKKey, "the certificate aik_cert is of another key than aik_pub").
+			Want("a certificate of "+fingerprint(a.aik.key), "one of "+fingerprint(cert.PublicKey)).Do("send the certificate of the attestation key that made the quote")
 	}
 	return nil
 }
 
 // aikHash is the claim aikPubHash.
-func (v *Verified) aikHash() (string, error) {
-	spki, err := x509.MarshalPKIXPublicKey(v.request.current.aik.key)
+func (v *Verified) aikHash() (string, error) { return keyHash(v.request.current.aik.key) }
+
+// keyHash is base64, with padding, of SHA-256 over the SubjectPublicKeyInfo of a key.
+func keyHash(key crypto.PublicKey) (string, error) {
+	spki, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return "", err
 	}
 	digest := sha256.Sum256(spki)
 	return base64.StdEncoding.EncodeToString(digest[:]), nil
+}
+
+// fingerprint names a key to a person, as aikPubHash does.
+func fingerprint(key crypto.PublicKey) string {
+	hash, err := keyHash(key)
+	if err != nil {
+		return "a key of another kind"
+	}
+	return "key " + hash
 }
 
 // checkBoot checks the attestation of the boot before hibernation: a quote by the same key, of the same cold boot.
@@ -77,8 +91,8 @@ func (v *verification) checkBoot() (err error) {
 		return err
 	}
 	if !equalKeys(boot.aik.key, v.request.current.aik.key) {
-		return evidence.Refuse(evidence.AIKKey, "boot_attestation has another attestation key than current_attestation").Want("the same aik_pub in both", "another one").
-			Do("make both quotes with the same key")
+		return evidence.Refuse(evidence.AIKKey, "boot_attestation has another attestation key than current_attestation").
+			Want(fingerprint(v.request.current.aik.key)+" in both", fingerprint(boot.aik.key)).Do("make both quotes with the same key")
 	}
 	v.before, err = boot.verifyQuote(tpm.QuoteInput{Unbound: true, Required: v.RequiredPCRs, AllowSHA1: v.AllowSHA1, Journal: v.Journal})
 	if err != nil {
@@ -96,10 +110,11 @@ func (v *verification) checkBoot() (err error) {
 func before(boot, current tpm.Clock) error {
 	if int32(boot.ResetCount-current.ResetCount) > 0 {
 		return evidence.Refuse(evidence.BootAttestation, "the TPM was reset more often at the quote of the boot than at the current one").
-			Want("resetCount of at most the current one", "a later one").Do(sameBoot)
+			Want(fmt.Sprintf("resetCount up to %d", current.ResetCount), boot.ResetCount).Do(sameBoot)
 	}
 	if boot.Clock > current.Clock {
-		return evidence.Refuse(evidence.BootAttestation, "the quote of the boot was made after the current one").Want("a clock up to the current one", "a later one").Do(sameBoot)
+		return evidence.Refuse(evidence.BootAttestation, "the quote of the boot was made after the current one").
+			Want(fmt.Sprintf("a clock up to %d ms", current.Clock), fmt.Sprintf("%d ms", boot.Clock)).Do(sameBoot)
 	}
 	return nil
 }

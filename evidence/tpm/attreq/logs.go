@@ -2,8 +2,11 @@ package attreq
 
 import (
 	"crypto/rsa"
+	"fmt"
 	"maps"
 	"math/big"
+	"slices"
+	"strings"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
@@ -28,18 +31,31 @@ func (v *verification) checkLogs() (err error) {
 	}
 	counted, now := counters(v.Verified.boot), counters(v.current)
 	if len(counted) > 0 && len(now) > 0 && !maps.Equal(counted, now) {
-		return evidence.Refuse(evidence.BootAttestation, "the two logs are of different boots").Want("equal EVENT_BOOTCOUNTER in both", "different ones").Do(sameBoot)
+		return evidence.Refuse(evidence.BootAttestation, "the two logs are of different boots").
+			Want("EVENT_BOOTCOUNTER "+numbers(now)+" in both", numbers(counted)).Do(sameBoot)
 	}
 	return nil
 }
 
 // counters are the values of Windows' counter of cold boots.
-func counters(b *measured.Boot) map[string]bool {
-	values := map[string]bool{}
+func counters(b *measured.Boot) map[uint64]bool {
+	values := map[uint64]bool{}
 	for _, s := range b.Settings(sipa.BootCounter) {
-		values[string(s.Element.Payload)] = true
+		n, _ := s.Element.Uint() // an integer: sipa.Parse has checked it
+		values[n] = true
 	}
 	return values
+}
+
+// numbers writes the counters for a person, the first few of them.
+func numbers(counters map[uint64]bool) string {
+	const most = 4
+	sorted := slices.Sorted(maps.Keys(counters))
+	text := strings.Trim(fmt.Sprint(sorted[:min(most, len(sorted))]), "[]")
+	if len(sorted) > most {
+		text += " …"
+	}
+	return text
 }
 
 // measure parses the logs of an attestation and holds them against its quote.
@@ -70,7 +86,7 @@ func (v *verification) parse(l logBytes) (m measured.Log, err error) {
 	}
 	if m.TCG.Legacy() && !v.AllowSHA1 {
 		return m, evidence.Refuse(evidence.SHA1, "the log is in the SHA-1 form, which the provider's setting tpm_allow_sha1 would allow").
-			Want("a crypto-agile log", "one in the SHA-1 form").Do("have the firmware use its SHA-256 bank, or the provider set tpm_allow_sha1")
+			Want("a crypto-agile log", "one in the SHA-1 form").Do("have the firmware use its SHA-256 bank, or the provider set tpm_allow_sha1 (strict keeps it off)")
 	}
 	return m, nil
 }

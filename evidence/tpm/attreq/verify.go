@@ -10,6 +10,7 @@ import (
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/measured"
 	"github.com/assay-attestation/assay/evidence/vbs"
+	"github.com/assay-attestation/assay/internal/b64"
 	"github.com/assay-attestation/assay/internal/jose"
 )
 
@@ -40,8 +41,8 @@ type Fresh struct{ request *Request }
 func (s *Signed) Answer(challenge []byte) (*Fresh, error) {
 	sent := s.request.challenge
 	if len(challenge) == 0 || subtle.ConstantTimeCompare(challenge, sent) != 1 {
-		return nil, evidence.Refuse(evidence.TPMChallenge, "the challenge is not that of the service context").Want("the challenge that came with the context", "another one").
-			Do("send challenge and service_context as they came in one answer")
+		return nil, evidence.Refuse(evidence.TPMChallenge, "the challenge is not that of the service context").
+			Want(b64.URL(challenge), b64.URL(sent)).Do("send challenge and service_context as they came in one answer")
 	}
 	return &Fresh{s.request}, nil
 }
@@ -172,7 +173,7 @@ func (k *keyObject) verifyCertified(aik crypto.PublicKey, challenge []byte) erro
 	}
 	if !equalKeys(k.jwk.key, area.Key) {
 		return evidence.Refuse(evidence.CertifiedKey, "the key %s is not the one that is certified", k.name).
-			Want("the same key in jwk and in tpm_certify.public", "another one").Do("send the JWK of the key that was certified")
+			Want(fingerprint(area.Key)+" in jwk", fingerprint(k.jwk.key)).Do("send the JWK of the key that was certified")
 	}
 	k.area = area
 	return nil

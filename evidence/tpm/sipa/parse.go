@@ -17,7 +17,7 @@ const chunk = 128
 const nowhere = -1
 
 // remedy is what can be done about every refusal of this package.
-const remedy = "Send the log as Windows gives it out (Tbsi_Get_TCG_Log_Ex)."
+const remedy = "send the log as Windows gives it out (Tbsi_Get_TCG_Log_Ex)"
 
 // Parse reads the data of a Windows EV_EVENT_TAG to its last byte. At most depth containers may stand in each other: with 0
 // there may be none. Elements that are marked as not measured are left out, with what is in them, unread. Unknown ids are kept.
@@ -110,7 +110,7 @@ func (p *parser) element(id ID, at, size, depth int) (Element, error) {
 	}
 	if depth <= 0 {
 		return e, evidence.Refuse(evidence.WindowsEvents, "the container %v at offset %d is nested too deep", id, at).
-			Want("no container here", "one").Do(remedy + " The limit sipa_depth bounds the nesting; Windows nests two deep.")
+			Want("no container here", "one").Do(remedy + "; the limit sipa_depth bounds the nesting, and Windows nests two deep")
 	}
 	var err error
 	e.Elements, err = p.sequence(start, start+size, depth-1)
