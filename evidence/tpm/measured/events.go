@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 )
@@ -18,8 +20,13 @@ type EventsOptions struct {
 	Digests bool // switch tpm_event_digests
 }
 
+// MaxEvents bounds the claim events, and bootEvents, in bytes of JSON. A log of 2 MiB of real records makes 3 MB; Windows events that
+// were written to be costly become ten times as long.
+const MaxEvents = 16 << 20
+
 // Events writes the claim events or bootEvents (tpm.md sections 9.1 and 9.2): every record of every log, counted from 1, with
-// ProcessedData where its data is believed. The error is an [evidence.Refusal] of WindowsEvents.
+// ProcessedData where its data is believed. The error is an [evidence.Refusal] of WindowsEvents, or of EventLogFormat for a claim over
+// MaxEvents.
 func (b *Boot) Events(opt EventsOptions) (jsontext.Value, error) {
 	dst := append(make([]byte, 0, b.sizeHint()), `{"Events":[`...)
 	for i := range b.events {
@@ -31,7 +38,10 @@ func (b *Boot) Events(opt EventsOptions) (jsontext.Value, error) {
 		if dst, err = b.appendEvent(dst, &b.events[i], opt); err != nil {
 			return nil, err
 		}
-		dst = append(dst, '}')
+		if dst = append(dst, '}'); len(dst) > MaxEvents {
+			return nil, evidence.Refuse(evidence.EventLogFormat, "the logs make too long a list of events").
+				Want(fmt.Sprintf("at most %d bytes of JSON", MaxEvents), fmt.Sprintf("more after %d of %d events", i+1, len(b.events))).Do(resend)
+		}
 	}
 	return append(dst, `]}`...), nil
 }
