@@ -15,6 +15,9 @@ func TestTheTPMPageDoesWhatItSays(t *testing.T) {
 			writeFiles(t, dir, map[string]string{f.name: f.text})
 		}
 	}
+	if got := typed(t, "assay policy check --type Tpm policy.txt"); !strings.HasPrefix(got, "VALID") || strings.Contains(got, "warning") {
+		t.Errorf("the policy of the page: %s", got) // that of this page is the first one which is copied
+	}
 	s := serve(t, "--dev", "--listen", "127.0.0.1:0", "--data", "assay-data", "--policy", "Tpm=policy.txt")
 	here := strings.NewReplacer("https://localhost:8443", s.URL)
 	runs := 0

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -94,7 +95,7 @@ func (s *TPMSettings) roots() (roots []tpm.Root, err error) {
 	return roots, nil
 }
 
-// AIKCertificates reads certificates in PEM, at least one.
+// AIKCertificates reads certificates in PEM, at least one. A damaged one among them is an error: it would be passed over.
 func AIKCertificates(text []byte) (certs []*x509.Certificate, err error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
@@ -110,6 +111,9 @@ func AIKCertificates(text []byte) (certs []*x509.Certificate, err error) {
 	}
 	if len(certs) == 0 {
 		return nil, errors.New("expected a certificate in PEM, found none")
+	}
+	if begun := bytes.Count(text, []byte("-----BEGIN ")); begun != len(certs) {
+		return nil, fmt.Errorf("expected %d certificates, as many as begin in the PEM, found %d: the others are damaged", begun, len(certs))
 	}
 	return certs, nil
 }
