@@ -63,10 +63,7 @@ func oneOf(s, first, second string) (bool, error) {
 
 // run makes the machine and attests to a service, or writes its next message.
 func (sim *tpmSimulation) run(ctx context.Context, c *call) error {
-	if sim.linux && (sim.vbs || sim.boot.Debugging) {
-		return usage("--linux has no --vbs and no --debugging: those are of Windows")
-	}
-	if err := c.exclusive("endpoint", "answer"); err != nil {
+	if err := sim.consistent(c); err != nil {
 		return err
 	}
 	if err := sim.make(); err != nil {
@@ -84,6 +81,22 @@ func (sim *tpmSimulation) run(ctx context.Context, c *call) error {
 		return err
 	}
 	return c.tell(sim, nil)
+}
+
+// consistent refuses flags of which one would say nothing beside the other.
+func (sim *tpmSimulation) consistent(c *call) error {
+	switch {
+	case sim.linux && (sim.vbs || sim.boot.Debugging):
+		return usage("--linux has no --vbs and no --debugging: those are of Windows")
+	case sim.version == 1 && (sim.linux || sim.certify):
+		return usage("--protocol 1 has no --linux and no --certify: it carries no IMA list and certifies no keys")
+	}
+	for _, boot := range []string{"linux", "secure-boot", "debugging"} {
+		if err := c.exclusive("log", boot); err != nil {
+			return err
+		}
+	}
+	return c.exclusive("endpoint", "answer")
 }
 
 // make boots the machine.

@@ -117,3 +117,16 @@ func TestAnAnswerThatIsNoChallengeIsNotAnswered(t *testing.T) {
 		})
 	}
 }
+
+// TestFlagsThatSayNothingTogetherAreRefused: a log tells how the machine booted, and version 1 knows Windows only.
+func TestFlagsThatSayNothingTogetherAreRefused(t *testing.T) {
+	log := vectortest.Path(t, "tpm/windows/windows_gcp_shielded_vm.wbcl")
+	for _, flags := range []string{
+		"--linux --vbs", "--linux --debugging", "--linux --protocol 1", "--certify --protocol 1",
+		"--linux --log " + log, "--secure-boot off --log " + log, "--debugging --log " + log, "--endpoint https://x --answer " + log,
+	} {
+		if o := assay(t, append([]string{"sim", "tpm"}, strings.Fields(flags)...)...); o.status != exitUsage || o.stdout != "" {
+			t.Errorf("%s: status %d, %s%.40s", flags, o.status, o.stderr, o.stdout)
+		}
+	}
+}
