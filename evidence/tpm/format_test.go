@@ -2,8 +2,8 @@ package tpm
 
 import (
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // a kind of key that is not accepted
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/binary"
@@ -147,24 +147,26 @@ func TestKeysThatAreNoGoodAreRefused(t *testing.T) {
 		key  crypto.PublicKey
 		good bool
 	}{
-		"RSA":                 {good.Public(), true},
-		"RSA 2048":            {&rsa.PublicKey{N: modulus(2048), E: 3}, true},
-		"RSA 2047":            {&rsa.PublicKey{N: modulus(2047), E: 65537}, false},
-		"RSA 8192":            {&rsa.PublicKey{N: modulus(8192), E: 65537}, true},
-		"RSA 8193":            {&rsa.PublicKey{N: modulus(8193), E: 65537}, false},
-		"negative modulus":    {&rsa.PublicKey{N: new(big.Int).Neg(modulus(2048)), E: 65537}, false},
-		"even modulus":        {&rsa.PublicKey{N: new(big.Int).SetBit(modulus(2048), 0, 0), E: 65537}, false},
-		"exponent 1":          {&rsa.PublicKey{N: modulus(2048), E: 1}, false},
-		"even exponent":       {&rsa.PublicKey{N: modulus(2048), E: 4}, false},
-		"no modulus":          {&rsa.PublicKey{}, false},
-		"RSA nil":             {(*rsa.PublicKey)(nil), false},
-		"P-521":               {ecKey(t, elliptic.P521()).Public(), true},
-		"P-224":               {ecKey(t, elliptic.P224()).Public(), false},
-		"not on the curve":    {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, false},
+		"RSA":              {good.Public(), true},
+		"RSA 2048":         {&rsa.PublicKey{N: modulus(2048), E: 3}, true},
+		"RSA 2047":         {&rsa.PublicKey{N: modulus(2047), E: 65537}, false},
+		"RSA 8192":         {&rsa.PublicKey{N: modulus(8192), E: 65537}, true},
+		"RSA 8193":         {&rsa.PublicKey{N: modulus(8193), E: 65537}, false},
+		"negative modulus": {&rsa.PublicKey{N: new(big.Int).Neg(modulus(2048)), E: 65537}, false},
+		"even modulus":     {&rsa.PublicKey{N: new(big.Int).SetBit(modulus(2048), 0, 0), E: 65537}, false},
+		"exponent 1":       {&rsa.PublicKey{N: modulus(2048), E: 1}, false},
+		"even exponent":    {&rsa.PublicKey{N: modulus(2048), E: 4}, false},
+		"no modulus":       {&rsa.PublicKey{}, false},
+		"RSA nil":          {(*rsa.PublicKey)(nil), false},
+		"P-521":            {ecKey(t, elliptic.P521()).Public(), true},
+		"P-224":            {ecKey(t, elliptic.P224()).Public(), false},
+		//lint:ignore SA1019 the keys that ecdsa would not make
+		"not on the curve": {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, false},
+		//lint:ignore SA1019 likewise
 		"on another curve":    {&ecdsa.PublicKey{Curve: elliptic.P384(), X: point.X, Y: point.Y}, false},
 		"no point":            {&ecdsa.PublicKey{Curve: elliptic.P256()}, false},
 		"ECDSA nil":           {(*ecdsa.PublicKey)(nil), false},
-		"another kind of key": {&dsa.PublicKey{}, false},
+		"another kind of key": {ed25519.PublicKey{}, false},
 		"none":                {nil, false},
 	} {
 		err := CheckKey(c.key)
@@ -219,11 +221,12 @@ func TestPublicAreasAreReadWithinBounds(t *testing.T) {
 		"unknown scheme":            {edited(13, 0x1A), evidence.AttestFormat},
 		"P-521":                     {ecArea(5, point[1:67], point[67:]), ""},
 		"P-521 said to be P-256":    {ecArea(3, point[1:67], point[67:]), evidence.AttestFormat},
-		"not on the curve":          {ecArea(5, point[1:67], point[1:67]), evidence.AttestFormat},
-		"coordinate of 67":          {ecArea(5, append([]byte{0}, point[1:67]...), point[67:]), evidence.AttestFormat},
-		"curve BN P256":             {ecArea(0x10, point[1:33], point[1:33]), evidence.AIKKey},
-		"2048 bytes":                {make([]byte, 2048), evidence.AttestFormat},
-		"2049 bytes":                {append(rsaArea(11, 0, nil, 2048, n), make([]byte, 2048)...), evidence.AttestFormat},
+		//lint:ignore SA1019 the keys that ecdsa would not make
+		"not on the curve": {ecArea(5, point[1:67], point[1:67]), evidence.AttestFormat},
+		"coordinate of 67": {ecArea(5, append([]byte{0}, point[1:67]...), point[67:]), evidence.AttestFormat},
+		"curve BN P256":    {ecArea(0x10, point[1:33], point[1:33]), evidence.AIKKey},
+		"2048 bytes":       {make([]byte, 2048), evidence.AttestFormat},
+		"2049 bytes":       {append(rsaArea(11, 0, nil, 2048, n), make([]byte, 2048)...), evidence.AttestFormat},
 	} {
 		p, err := ParsePublic(c.area)
 		if c.check != "" {

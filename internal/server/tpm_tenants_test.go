@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -87,6 +88,12 @@ func TestAIKRootsAreOfTheirProvider(t *testing.T) {
 			e.attestTPM(t, name, simulated).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate")
 		}
 	}
+	e.behind(t, func(tx *store.Tx) error { // another replica has them changed
+		p, err := tx.ProviderNamed("one")
+		p.Settings = []byte(rootSettings(t, string(root)))
+		return errors.Join(err, tx.UpdateProvider(p))
+	})
+	e.attestTPM(t, "one", theirs).report(t, false)
 }
 
 // TestUnusableAIKRootsAreNotStored: what is refused changes nothing.
@@ -127,4 +134,23 @@ func TestUnusableAIKRootsAreNotStored(t *testing.T) {
 		}
 	}
 	e.attestTPM(t, "one", windows(t, func(s *assaytest.TPMScenario) { s.Certifier = vendor })).report(t, false)
+}
+
+// TestTPMPolicyThatCannotBeUsed is a fault of the service in both rounds and for the explain route, never the answer of a provider without
+// a policy, and none of its neighbour.
+func TestTPMPolicyThatCannotBeUsed(t *testing.T) {
+	e := tpmTenants(t)
+	e.behind(t, func(tx *store.Tx) error {
+		return tx.AddPolicy(store.Policy{ProviderID: e.ids["one"], Type: "Tpm", Version: 2, JWS: "no JWS", Action: "set"})
+	})
+	for _, path := range []string{tpmPath, "/assay/v1/explain/Tpm"} {
+		for _, inner := range []string{`{"type":"aikcert"}`, `{"request":"a.b.c"}`} {
+			body := `{"data":"` + b64url([]byte(inner)) + `"}`
+			a := e.send(t, sending{at: "one", method: http.MethodPost, path: path, body: body, contentType: "application/json", token: e.token("All.owner")})
+			if a.status != http.StatusInternalServerError || a.header.Get("Retry-After") == "" || strings.Contains(string(a.body), "JWS") {
+				t.Errorf("%s %s: status %d, Retry-After %q: %s", path, inner, a.status, a.header.Get("Retry-After"), a.body)
+			}
+		}
+	}
+	e.attestTPM(t, "two", windows(t)).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate")
 }
