@@ -221,12 +221,11 @@ func TestPublicAreasAreReadWithinBounds(t *testing.T) {
 		"unknown scheme":            {edited(13, 0x1A), evidence.AttestFormat},
 		"P-521":                     {ecArea(5, point[1:67], point[67:]), ""},
 		"P-521 said to be P-256":    {ecArea(3, point[1:67], point[67:]), evidence.AttestFormat},
-		//lint:ignore SA1019 the keys that ecdsa would not make
-		"not on the curve": {ecArea(5, point[1:67], point[1:67]), evidence.AttestFormat},
-		"coordinate of 67": {ecArea(5, append([]byte{0}, point[1:67]...), point[67:]), evidence.AttestFormat},
-		"curve BN P256":    {ecArea(0x10, point[1:33], point[1:33]), evidence.AIKKey},
-		"2048 bytes":       {make([]byte, 2048), evidence.AttestFormat},
-		"2049 bytes":       {append(rsaArea(11, 0, nil, 2048, n), make([]byte, 2048)...), evidence.AttestFormat},
+		"not on the curve":          {ecArea(5, point[1:67], point[1:67]), evidence.AttestFormat},
+		"coordinate of 67":          {ecArea(5, append([]byte{0}, point[1:67]...), point[67:]), evidence.AttestFormat},
+		"curve BN P256":             {ecArea(0x10, point[1:33], point[1:33]), evidence.AIKKey},
+		"2048 bytes":                {make([]byte, 2048), evidence.AttestFormat},
+		"2049 bytes":                {append(rsaArea(11, 0, nil, 2048, n), make([]byte, 2048)...), evidence.AttestFormat},
 	} {
 		p, err := ParsePublic(c.area)
 		if c.check != "" {
