@@ -110,6 +110,10 @@ func MakeCredential(ek *Public, name, secret []byte, random io.Reader) (*Credent
 	if err != nil {
 		return nil, err
 	}
+	return credentialOf(key, name, secret, random)
+}
+
+func credentialOf(key tpm2.LabeledEncapsulationKey, name, secret []byte, random io.Reader) (*Credential, error) {
 	blob, encrypted, err := tpm2.CreateCredential(random, key, name, secret)
 	if err != nil {
 		return nil, fmt.Errorf("making a credential: %w", err)
