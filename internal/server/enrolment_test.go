@@ -55,11 +55,17 @@ func (e *estate) enrols(t *testing.T, name, value string) {
 // post sends JSON to a provider as somebody who may read there.
 func (e *estate) post(t testing.TB, at, path string, body any) answer {
 	t.Helper()
+	return e.postAs(t, at, at+".reader", path, body)
+}
+
+// postAs sends JSON to a site as somebody with a role.
+func (e *estate) postAs(t testing.TB, at, role, path string, body any) answer {
+	t.Helper()
 	b, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.send(t, sending{at: at, method: http.MethodPost, path: path, body: string(b), contentType: "application/json", token: e.token(at + ".reader")})
+	return e.send(t, sending{at: at, method: http.MethodPost, path: path, body: string(b), contentType: "application/json", token: e.token(role)})
 }
 
 // enrolBody is the first request of a machine.
