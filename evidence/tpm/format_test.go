@@ -2,8 +2,8 @@ package tpm
 
 import (
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // a kind of key that is not accepted
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/binary"
@@ -147,24 +147,26 @@ func TestKeysThatAreNoGoodAreRefused(t *testing.T) {
 		key  crypto.PublicKey
 		good bool
 	}{
-		"RSA":                 {good.Public(), true},
-		"RSA 2048":            {&rsa.PublicKey{N: modulus(2048), E: 3}, true},
-		"RSA 2047":            {&rsa.PublicKey{N: modulus(2047), E: 65537}, false},
-		"RSA 8192":            {&rsa.PublicKey{N: modulus(8192), E: 65537}, true},
-		"RSA 8193":            {&rsa.PublicKey{N: modulus(8193), E: 65537}, false},
-		"negative modulus":    {&rsa.PublicKey{N: new(big.Int).Neg(modulus(2048)), E: 65537}, false},
-		"even modulus":        {&rsa.PublicKey{N: new(big.Int).SetBit(modulus(2048), 0, 0), E: 65537}, false},
-		"exponent 1":          {&rsa.PublicKey{N: modulus(2048), E: 1}, false},
-		"even exponent":       {&rsa.PublicKey{N: modulus(2048), E: 4}, false},
-		"no modulus":          {&rsa.PublicKey{}, false},
-		"RSA nil":             {(*rsa.PublicKey)(nil), false},
-		"P-521":               {ecKey(t, elliptic.P521()).Public(), true},
-		"P-224":               {ecKey(t, elliptic.P224()).Public(), false},
-		"not on the curve":    {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, false},
+		"RSA":              {good.Public(), true},
+		"RSA 2048":         {&rsa.PublicKey{N: modulus(2048), E: 3}, true},
+		"RSA 2047":         {&rsa.PublicKey{N: modulus(2047), E: 65537}, false},
+		"RSA 8192":         {&rsa.PublicKey{N: modulus(8192), E: 65537}, true},
+		"RSA 8193":         {&rsa.PublicKey{N: modulus(8193), E: 65537}, false},
+		"negative modulus": {&rsa.PublicKey{N: new(big.Int).Neg(modulus(2048)), E: 65537}, false},
+		"even modulus":     {&rsa.PublicKey{N: new(big.Int).SetBit(modulus(2048), 0, 0), E: 65537}, false},
+		"exponent 1":       {&rsa.PublicKey{N: modulus(2048), E: 1}, false},
+		"even exponent":    {&rsa.PublicKey{N: modulus(2048), E: 4}, false},
+		"no modulus":       {&rsa.PublicKey{}, false},
+		"RSA nil":          {(*rsa.PublicKey)(nil), false},
+		"P-521":            {ecKey(t, elliptic.P521()).Public(), true},
+		"P-224":            {ecKey(t, elliptic.P224()).Public(), false},
+		//lint:ignore SA1019 the keys that ecdsa would not make
+		"not on the curve": {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, false},
+		//lint:ignore SA1019 likewise
 		"on another curve":    {&ecdsa.PublicKey{Curve: elliptic.P384(), X: point.X, Y: point.Y}, false},
 		"no point":            {&ecdsa.PublicKey{Curve: elliptic.P256()}, false},
 		"ECDSA nil":           {(*ecdsa.PublicKey)(nil), false},
-		"another kind of key": {&dsa.PublicKey{}, false},
+		"another kind of key": {ed25519.PublicKey{}, false},
 		"none":                {nil, false},
 	} {
 		err := CheckKey(c.key)

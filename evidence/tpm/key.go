@@ -56,6 +56,7 @@ func checkRSA(k *rsa.PublicKey) *evidence.Refusal {
 }
 
 func checkECDSA(k *ecdsa.PublicKey) *evidence.Refusal {
+	//lint:ignore SA1019 a key that was made by hand may have none, and Bytes would not bear it
 	if k == nil || k.Curve == nil || k.X == nil || k.Y == nil {
 		return weak("the ECDSA key has no curve or no point")
 	}

@@ -97,6 +97,9 @@ func (v *Verifier) verifyReport(ctx context.Context, r ReportRequest, request *a
 // permitReport asks the policy.
 func (v *Verifier) permitReport(ctx context.Context, r ReportRequest, e *attreq.Verified, p Policy) (*ReportPermit, error) {
 	demands := v.cfg.Baseline.TPM
+	if err := checkClientClaims(e, demands.ClaimPrefix); err != nil {
+		return nil, err
+	}
 	made, err := e.Claims(attreq.ClaimOptions{PCRsInHex: demands.PCRsInHex, EventDigests: demands.EventDigests})
 	if err != nil {
 		return nil, err

@@ -47,8 +47,8 @@ func tpmBench(t *testing.T, text string) *Verifier {
 	})
 }
 
-// tpmRequest is a request with everything in it: an enclave, other keys, a resume, claims of the client.
-func tpmRequest(t *testing.T) ReportRequest {
+// tpmRequest is a request with everything in it: an enclave, other keys, a resume, and claims of the client, "aas-ehd" unless named.
+func tpmRequest(t *testing.T, claims ...string) ReportRequest {
 	t.Helper()
 	boot := assaytest.TPMBoot{Windows: true, SecureBoot: true, BootCounter: 7}
 	sc, err := assaytest.WellKnownTPMVendor().BootScenario(boot)
@@ -61,7 +61,9 @@ func tpmRequest(t *testing.T) ReportRequest {
 	}
 	sc.Hibernate(resumed)
 	sc.VBS, sc.OtherKeys = true, []assaytest.TPMOtherKey{{Certified: true}}
-	sc.CustomClaims = []assaytest.TPMCustomClaim{{Name: "aas-ehd", Value: `"x"`}}
+	for _, name := range slices.Compact(append(claims, "aas-ehd")) {
+		sc.CustomClaims = append(sc.CustomClaims, assaytest.TPMCustomClaim{Name: name, Value: `"x"`})
+	}
 	jws, err := sc.Request(tpmChallenge, "ctx")
 	if err != nil {
 		t.Fatal(err)
@@ -96,6 +98,22 @@ func TestTPMPoliciesMeetTheClaimsOfTheCatalogue(t *testing.T) {
 	}
 	if len(r.Record.Claims) != len(known) {
 		t.Errorf("%d claims are made, and the catalogue has %d", len(r.Record.Claims), len(known))
+	}
+}
+
+// TestClientsCannotSpeakForTheService: a condition without an issuer must not meet a client's claim in place of the service's.
+func TestClientsCannotSpeakForTheService(t *testing.T) {
+	const policyText = asksForFewPCRs + `c:[issuer=="CustomClaim"] => issue(claim=c);};`
+	for name, refused := range map[string]bool{"secureBootEnabled": true, "SECUREBOOTENABLED": true, "bootEvents": true, "x-ms-ver": true, "aas-ehd": false, "secureboot": false} {
+		v := tpmBench(t, policyText)
+		_, err := v.AppraiseReport(t.Context(), tpmRequest(t, name))
+		if check(evidence.TPMRequest)(err) != refused || !refused && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		v.cfg.Baseline.TPM.ClaimPrefix = "client/"
+		if _, err := v.AppraiseReport(t.Context(), tpmRequest(t, name)); err != nil {
+			t.Errorf("%s with a prefix: %v", name, err)
+		}
 	}
 }
 

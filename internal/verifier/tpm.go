@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,6 +59,20 @@ func (b *Baseline) acceptEnclave(e *attreq.Verified) error {
 	}
 	return evidence.Refuse(evidence.Debuggable, "the VBS enclave is debuggable, which the provider's setting %s forbids", named("refuse_debuggable", b.RefuseDebuggable)).
 		Want("Flags without 1, 2 and 4", enclave.Identity.Flags).Do("build and start the enclave without debug support")
+}
+
+// checkClientClaims refuses a claim of the client under a name of the service's: a condition of a policy that names no issuer, as in
+// most published policies, would take it for the service's own.
+func checkClientClaims(e *attreq.Verified, prefix string) error {
+	for _, c := range e.ClientClaims() {
+		for _, own := range policy.Claims(string(evidence.Tpm)) {
+			if own.Issuer == policy.AttestationService && strings.EqualFold(own.Name, prefix+c.Name) {
+				return evidence.Refuse(evidence.TPMRequest, "a claim in custom_claims has the name of a claim of the service").
+					Want("another name", own.Name).Do("rename the client's claim, or have the provider put a prefix before all of them (tpm_custom_claim_prefix)")
+			}
+		}
+	}
+	return nil
 }
 
 // tpmIncoming makes the claims that a TPM policy sees: those of the evidence, what is common to all types, and those of the client.

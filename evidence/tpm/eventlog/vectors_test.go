@@ -244,6 +244,9 @@ func TestAttacksAreRefusedOrReplayAsTheIndexSays(t *testing.T) {
 	var cases []struct {
 		ID, Log, Bank, Expect, Code string
 		PCRs                        pcrs
+		Facts                       struct {
+			Locality *int `json:"startup_locality"`
+		}
 	}
 	vectortest.ReadJSON(t, "tpm/attacks/index.json", &cases)
 	if len(cases) == 0 {
@@ -258,6 +261,9 @@ func TestAttacksAreRefusedOrReplayAsTheIndexSays(t *testing.T) {
 			}
 			if err != nil {
 				t.Fatal(err)
+			}
+			if l, err := eventlog.Parse(vectortest.Read(t, "tpm/attacks/"+c.Log), eventlog.DefaultLimits()); c.Facts.Locality != nil && (err != nil || l.StartupLocality() != *c.Facts.Locality) {
+				t.Errorf("startup locality %d expected, %v", *c.Facts.Locality, err)
 			}
 			if diff := differing(t, b, c.PCRs[c.Bank]); (diff != nil) != (c.Code == "REPLAY") {
 				t.Errorf("code %q, and PCR %v differ from the quoted ones", c.Code, diff)
