@@ -73,7 +73,7 @@ func verify(logs []Log, q *tpm.Quoted, opt Options) (*Boot, error) {
 	if in.list != nil && entries != unquoted {
 		opt.Journal.Pass(evidence.IMAReplay, plural(entries, "entry", "entries"))
 	}
-	j := newJudge(in, q, opt)
+	j := newJudge(in, q.Banks(), opt)
 	if err := j.logs(logs, entries); err != nil {
 		return nil, err
 	}
