@@ -199,6 +199,9 @@ func managementCommands() []command {
 // tpmCommands is what those need who look at the evidence of a TPM. A name that begins with another stands before it.
 func tpmCommands() []command {
 	return []command{
+		{"tpm eventlog diff", "A B", "show in what two event logs differ", []string{
+			"assay tpm eventlog diff before-update.log after-update.log",
+		}, runTPMEventlogDiff},
 		{"tpm eventlog", "FILE", "explain a TCG event log: what was measured, what it means, what it rests on", []string{
 			"assay tpm eventlog /sys/kernel/security/tpm0/binary_bios_measurements",
 			"assay tpm eventlog boot.log --pcrs 0,7,11-14",

@@ -94,7 +94,7 @@ func readBlob(data []byte, described bool) string {
 
 // readVersion reads a version that firmware wrote in UTF-16, in ASCII, or as bytes.
 func readVersion(data []byte) string {
-	if text := strings.Trim(sipa.DecodeText(data), "\x00 "); len(data) > 1 && len(data)%2 == 0 && data[1] == 0 && printable(text) {
+	if text := strings.Trim(sipa.DecodeText(data), "\x00 "); text != "" && len(data)%2 == 0 && data[1] == 0 && printable(text) {
 		return text
 	}
 	if text := string(bytes.TrimRight(data, "\x00 ")); text != "" && printable(text) {
@@ -118,7 +118,7 @@ func quoted(data []byte) string {
 	if text == "" {
 		return "nothing"
 	}
-	if !printable(text) {
+	if !printable(strings.NewReplacer("\n", "", "\t", "").Replace(text)) {
 		return fmt.Sprintf("%d bytes beginning %x", len(data), data[:min(len(data), shownBytes)])
 	}
 	if len(text) > shownText {

@@ -67,7 +67,7 @@ func elementWords(elements []sipa.Element) []string {
 
 // moduleWords names a program that Windows loaded.
 func moduleWords(elements []sipa.Element) string {
-	name, signer, state := "a module", "", ""
+	name, signer, state := "a program of which it gives only the digest here", "", ""
 	sipa.Find(elements, sipa.FilePath, func(e sipa.Element) { name = e.Text() })
 	sipa.Find(elements, sipa.AuthorityPublisher, func(e sipa.Element) { signer = ", signed by " + e.Text() })
 	sipa.Find(elements, sipa.ImageValidated, func(e sipa.Element) {
