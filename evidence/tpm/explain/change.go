@@ -21,6 +21,8 @@ func Pairs(was, now *Event, limits eventlog.Limits) bool {
 		return err == nil && err2 == nil && a.Name == b.Name && a.GUID == b.GUID
 	case eventlog.SCRTMVersion, eventlog.GPTEvent:
 		return true
+	case eventlog.VariableAuthority:
+		return strings.HasPrefix(was.Says, sbatWords) && strings.HasPrefix(now.Says, sbatWords)
 	}
 	return was.Says == now.Says
 }

@@ -144,11 +144,14 @@ func subject(der []byte) string {
 	return c.Subject.String()
 }
 
+// sbatWords begin what is said about shim's list of revoked generations of boot loaders.
+const sbatWords = "revocations that the boot loader shim applies (SBAT): "
+
 // authority says who signed what then ran. Shim writes things of its own under this type.
 func authority(v eventlog.Variable) string {
 	switch {
 	case v.Name == "SbatLevel":
-		return "revocations that the boot loader shim applies (SBAT): " + quoted(bytes.ReplaceAll(v.Data, []byte("\n"), []byte(" ")))
+		return sbatWords + quoted(bytes.ReplaceAll(v.Data, []byte("\n"), []byte(" ")))
 	case v.Name == "MokListTrusted":
 		return "shim trusts the keys that the machine's owner added (MokListTrusted): " + quoted(v.Data)
 	case len(v.Data) == 0:

@@ -180,7 +180,7 @@ func policyName(b []byte) string {
 // isWindows reports whether an event is one by which Windows is known: tagged data that its digest covers, or the end of its
 // boot phase.
 func isWindows(e *Event) bool {
-	if e.Covers != CoversData || e.PCR < bitlockerPCR || e.PCR > authoritiesPCR {
+	if e.Covers != CoversData || e.PCR < optionsPCR || e.PCR > authoritiesPCR {
 		return false
 	}
 	return e.Type == eventlog.EventTag || string(e.record.Data) == endOfBoot

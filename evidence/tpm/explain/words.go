@@ -18,6 +18,7 @@ const (
 
 	secureBootPCR  = 7
 	bitlockerPCR   = 11
+	optionsPCR     = 12
 	authoritiesPCR = 14
 )
 
