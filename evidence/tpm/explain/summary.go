@@ -48,6 +48,7 @@ const (
 	aboutDMA        = "DMA protection"
 	aboutDebug      = "firmware debug mode"
 	aboutBitlocker  = "BitLocker"
+	aboutWindows    = "settings of Windows"
 )
 
 // Summarize tells what a person asks first about a machine. boot is nil if the rules for policies refuse the log: then nothing
@@ -69,7 +70,7 @@ func Unknowable() []string {
 	return []string{
 		"whether the log is of this machine and this boot: only a fresh quote by its TPM tells that",
 		"what was loaded after the boot: drivers, programs and updates, without an IMA list",
-		"what a digest of a program stands for: compare it with those of its maker",
+		"which version and updates an operating system has, or what a digest of a program stands for: compare it with those of its maker",
 		"names and paths of programs: the digests are of the programs, and the names are labels (marked ~)",
 	}
 }
@@ -115,17 +116,24 @@ func (s *summary) secureBoot() {
 
 // firmwareState tells what actions in PCR 7 say, which are there only if something is wrong.
 func (s *summary) firmwareState() {
+	dma, debug := false, false
 	for _, e := range s.events {
 		switch text := strings.TrimRight(string(e.record.Data), "\x00"); {
 		case !e.inPCR(secureBootPCR) || e.Covers != CoversData:
-		case text == dmaDisabled:
+		case text == dmaDisabled && !dma:
 			s.add(aboutDMA, s.believed(), "OFF while the firmware ran: event %d says so", e.Seq)
-			return
-		case text == debugMode:
+			dma = true
+		case text == debugMode && !debug:
 			s.add(aboutDebug, s.believed(), "ON: event %d says so", e.Seq)
+			debug = true
 		}
 	}
-	s.add(aboutDMA, Silent, "no event says that it was off; firmware that does not know it says nothing either")
+	if !dma {
+		s.add(aboutDMA, Silent, "no event says that it was off; firmware that does not know it says nothing either")
+	}
+	if !debug {
+		s.add(aboutDebug, Silent, "no event says that it is on; firmware must measure one if it is")
+	}
 }
 
 // keys tells who may change what may start, and what is forbidden.
@@ -271,7 +279,12 @@ func (s *summary) bySignerOrPath() {
 
 // windows tells the settings of Windows. One that was logged with different values counts with the worse one.
 func (s *summary) windows() {
-	if s.boot == nil || !slices.ContainsFunc(s.events, func(e Event) bool { return isWindows(&e) }) {
+	if !slices.ContainsFunc(s.events, func(e Event) bool { return isWindows(&e) }) {
+		s.add(aboutWindows, Silent, "none (BitLocker, test signing, debugging, code integrity, VBS): only Windows measures them, and no event is of Windows")
+		return
+	}
+	if s.boot == nil {
+		s.add(aboutWindows, Silent, "NOT BELIEVED, since the log would be refused")
 		return
 	}
 	for _, id := range []sipa.ID{sipa.BootDebugging, sipa.OSKernelDebug, sipa.HypervisorDebug, sipa.CodeIntegrity, sipa.TestSigning,
