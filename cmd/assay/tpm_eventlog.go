@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,7 @@ type judged interface {
 // logReport is the result of tpm eventlog.
 type logReport struct {
 	Verified    bool              `json:"verified"` // a quote vouches for the log
+	Fresh       bool              `json:"nonceChecked"`
 	Format      string            `json:"format,omitzero"`
 	Banks       []string          `json:"banks,omitzero"`
 	Summary     []explain.Finding `json:"summary,omitzero"`
@@ -43,12 +45,13 @@ type logReport struct {
 
 // eventWords is an event in words.
 type eventWords struct {
-	Seq    int            `json:"seq"`
-	PCR    *uint32        `json:"pcr,omitzero"` // nil: of no PCR
-	Type   string         `json:"type"`
-	Covers explain.Covers `json:"covers"`
-	Says   string         `json:"says"`
-	hint   bool
+	Seq     int               `json:"seq"`
+	PCR     *uint32           `json:"pcr,omitzero"` // nil: of no PCR
+	Type    string            `json:"type"`
+	Covers  explain.Covers    `json:"covers"`
+	Says    string            `json:"says"`
+	Digests map[string]string `json:"digests,omitzero"` // bank, hex; none if nothing was extended
+	hint    bool
 }
 
 // runTPMEventlog explains a TCG log.
@@ -68,7 +71,7 @@ func runTPMEventlog(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	r := &logReport{quoted: q.quote != nil}
+	r := &logReport{quoted: q.quote != nil, Fresh: q.fresh}
 	err = r.read(b, &q, wanted)
 	r.Verified = err == nil && r.quoted
 	r.Checks = r.journal.Entries
@@ -103,7 +106,7 @@ func (r *logReport) read(b []byte, q *quoteFiles, wanted pcrSet) error {
 		return err
 	}
 	events := explain.Events(log, eventlog.DefaultLimits(), sipa.DefaultDepth)
-	r.Words = wordsOf(events, wanted)
+	r.Words = wordsOf(events, log.Algs(), wanted)
 	j, err := r.judge(log, q)
 	r.Summary, r.Unknowable = explain.Summarize(events, j), explain.Unknowable()
 	if err != nil {
@@ -115,7 +118,7 @@ func (r *logReport) read(b []byte, q *quoteFiles, wanted pcrSet) error {
 	if len(r.Differences) > 0 {
 		d := r.Differences[0]
 		return evidence.Refuse(evidence.EventLogReplay, "the log does not lead to the value given of PCR %d in the bank %s", d.PCR, d.Bank).
-			Want(d.Value, d.Replayed).Do("give the log and the values of one boot")
+			Want(d.Value, d.Replayed).Do("give the log and the values of one boot; leave out PCRs that the running system extends, such as PCR 10 (IMA)")
 	}
 	return nil
 }
@@ -149,22 +152,38 @@ func (r *logReport) judge(log *eventlog.Log, q *quoteFiles) (judged, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Differences, err = unexplained(log, quoted.Banks()); err != nil {
+		return nil, err
+	}
 	return boot(log, quoted, &r.journal)
 }
 
-func wordsOf(events []explain.Event, wanted pcrSet) []eventWords {
+func wordsOf(events []explain.Event, banks []tpm.Alg, wanted pcrSet) []eventWords {
 	var list []eventWords
 	for _, e := range events {
 		if !wanted.has(e.PCR) {
 			continue
 		}
-		w := eventWords{Seq: e.Seq, Type: e.Type.String(), Covers: e.Covers, Says: e.Says, hint: e.Hint()}
+		w := eventWords{Seq: e.Seq, Type: e.Type.String(), Covers: e.Covers, Says: e.Says, Digests: digestsOf(&e, banks), hint: e.Hint()}
 		if e.PCR != eventlog.Outside {
 			w.PCR = &e.PCR
 		}
 		list = append(list, w)
 	}
 	return list
+}
+
+func digestsOf(e *explain.Event, banks []tpm.Alg) map[string]string {
+	var all map[string]string
+	for _, a := range banks {
+		if d := e.Digest(a); d != nil {
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[strings.ToLower(a.String())] = hex.EncodeToString(d)
+		}
+	}
+	return all
 }
 
 func (r *logReport) print(s sheet, err error) {
@@ -178,11 +197,15 @@ func (r *logReport) print(s sheet, err error) {
 		s.refusal(err)
 	case r.Verified:
 		s.heading(green, "VERIFIED", about+": a quote vouches for it")
+		s.staleness(r.Fresh)
 	default:
 		s.heading(yellow, "UNVERIFIED", about+": anybody can have written this")
 	}
-	if r.Words == nil && r.Summary == nil {
+	if r.Summary == nil {
 		return
+	}
+	if slices.Equal(r.Banks, []string{"sha1"}) {
+		s.heading(yellow, "SHA-1 ONLY", "who can make collisions can make such a log say two things; a service takes it with tpm_allow_sha1 on only")
 	}
 	s.section("Summary (~ rests on labels that nothing vouches for; - the log is silent)")
 	s.rows(findingRows(r.Summary)...)

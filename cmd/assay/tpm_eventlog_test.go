@@ -21,6 +21,7 @@ type logJSON struct {
 		Seq                int
 		PCR                *int
 		Type, Covers, Says string
+		Digests            map[string]string
 	}
 	PCRs        map[string]map[string]string
 	Differences []struct {
@@ -85,6 +86,8 @@ func TestEventlogHeldAgainstAQuote(t *testing.T) {
 	if slices.ContainsFunc(got.Summary, func(f struct{ About, Says, Basis string }) bool { return f.Basis == "measured" }) {
 		t.Error("a log that the quote does not fit has measured findings")
 	}
+	stale := append([]string{"tpm", "eventlog", realLog(t, "ubuntu-2104-no-dbx.bin")}, c.files(t)...)
+	assay(t, stale...).want(t, exitOK, "NOT SHOWN TO BE FRESH", "")
 	assay(t, append(args[:len(args):len(args)][:4], realLog(t, "ubuntu-2104-no-dbx.bin"))...).want(t, exitUsage, "", "")
 }
 
@@ -103,6 +106,9 @@ func TestEventlogShowsThePCRsAskedFor(t *testing.T) {
 		if w.PCR == nil || *w.PCR != 7 && (*w.PCR < 12 || *w.PCR > 14) {
 			t.Errorf("%+v", w)
 		}
+	}
+	if d := got.Words[0].Digests["sha1"]; d != "d4fdd1f14d4041494deb8fc990c45343d2277d08" { // published for Secure Boot on
+		t.Errorf("digest %s of %s", d, got.Words[0].Says)
 	}
 	if len(got.Words) == 0 || len(got.PCRs["sha1"]) != 4 || len(got.Events.Events) <= len(got.Words) {
 		t.Errorf("%d events in words of %d, %d PCRs", len(got.Words), len(got.Events.Events), len(got.PCRs["sha1"]))

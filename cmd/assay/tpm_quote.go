@@ -223,11 +223,9 @@ func (r *quoteReport) print(s sheet, err error) {
 	case err != nil:
 		s.heading(red, "REFUSED", "TPM quote")
 		s.refusal(err)
-	case r.Fresh:
-		s.heading(green, "VERIFIED", "TPM quote, signed by the key given, with the nonce given")
 	default:
-		s.heading(green, "VERIFIED", "TPM quote, signed by the key given")
-		s.heading(yellow, "NOT SHOWN TO BE FRESH", "no --nonce was given: the quote may be an old one")
+		s.heading(green, "VERIFIED", "TPM quote, signed by the key given"+map[bool]string{true: ", with the nonce given"}[r.Fresh])
+		s.staleness(r.Fresh)
 	}
 	printDifferences(s, r.Differences)
 	s.section("Checks")
@@ -238,6 +236,13 @@ func (r *quoteReport) print(s sheet, err error) {
 		s.rows(row{"powered for", fmt.Sprintf("%d ms", r.Clock.Milliseconds)}, row{"resets", fmt.Sprint(r.Clock.Resets)},
 			row{"restarts", fmt.Sprint(r.Clock.Restarts)}, row{"shut down in order", fmt.Sprint(r.Clock.Safe)})
 		s.section("Nothing here says that the key is one of a TPM: its certificate does (AIK).")
+	}
+}
+
+// staleness says that nothing shows when the quote was made, so that it cannot be missed.
+func (s sheet) staleness(fresh bool) {
+	if !fresh {
+		s.heading(yellow, "NOT SHOWN TO BE FRESH", "no --nonce was given: the quote may be an old one")
 	}
 }
 

@@ -112,10 +112,19 @@ const (
 	moduleCommand = "module_cmdline: "
 )
 
+// Digest is what was extended into the PCR of a bank; nil if nothing was, or the log does not have the bank.
+func (e *Event) Digest(a tpm.Alg) []byte {
+	if !e.record.Extended() {
+		return nil
+	}
+	d, _ := e.record.Digest(a)
+	return d
+}
+
 // Key tells events apart when two logs are compared: type and digest in a bank that both logs have.
 func (e *Event) Key(a tpm.Alg) string {
-	d, _ := e.record.Digest(a)
-	if !e.record.Extended() {
+	d := e.Digest(a)
+	if d == nil {
 		d = e.record.Data
 	}
 	return fmt.Sprintf("%d/%x", e.Type, d)

@@ -320,7 +320,7 @@ func (s *summary) value(about string, id sipa.ID) {
 	var values []string
 	for _, f := range s.boot.Settings(id) {
 		says := settingWords(f.Element)
-		for _, name := range []string{"BitLocker ", "data execution prevention (DEP) is ", "virtualization-based security (VBS) ", "hypervisor ",
+		for _, name := range []string{"BitLocker ", "data execution prevention (DEP) is ", "virtualization-based security (VBS) is ", "hypervisor is ",
 			"code integrity enforced by the hypervisor (HVCI): "} {
 			says = strings.TrimPrefix(says, name)
 		}
