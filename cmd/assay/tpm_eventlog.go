@@ -36,6 +36,7 @@ type logReport struct {
 	Events      jsontext.Value    `json:"events,omitzero"` // as policies see them
 	Words       []eventWords      `json:"words,omitzero"`
 	PCRs        pcrValues         `json:"pcrs,omitzero"`
+	Quoted      []int             `json:"quoted,omitzero"` // the PCRs that the quote covers
 	Differences []difference      `json:"differences,omitzero"`
 	Checks      []evidence.Entry  `json:"checks,omitzero"` // of the quote
 	Error       *problem          `json:"error,omitzero"`
@@ -106,8 +107,9 @@ func (r *logReport) read(b []byte, q *quoteFiles, wanted pcrSet) error {
 		return err
 	}
 	events := explain.Events(log, eventlog.DefaultLimits(), sipa.DefaultDepth)
-	r.Words = wordsOf(events, log.Algs(), wanted)
 	j, err := r.judge(log, q)
+	r.Words = wordsOf(events, log.Algs(), wanted)
+	r.coverage(j)
 	r.Summary, r.Unknowable = explain.Summarize(events, j), explain.Unknowable()
 	if err != nil {
 		return err
@@ -158,6 +160,22 @@ func (r *logReport) judge(log *eventlog.Log, q *quoteFiles) (judged, error) {
 	return boot(log, quoted, &r.journal)
 }
 
+// coverage notes which PCRs a quote covers. Nothing vouches for what was measured into the others.
+func (r *logReport) coverage(j judged) {
+	if !r.quoted || j == nil {
+		return
+	}
+	for pcr := range tpm.PCRCount {
+		if j.Covers(pcr) {
+			r.Quoted = append(r.Quoted, pcr)
+		}
+	}
+	for i := range r.Words {
+		w := &r.Words[i]
+		w.hint = w.hint || w.PCR == nil || !j.Covers(int(*w.PCR))
+	}
+}
+
 func wordsOf(events []explain.Event, banks []tpm.Alg, wanted pcrSet) []eventWords {
 	var list []eventWords
 	for _, e := range events {
@@ -196,7 +214,7 @@ func (r *logReport) print(s sheet, err error) {
 		s.heading(red, "REFUSED", about)
 		s.refusal(err)
 	case r.Verified:
-		s.heading(green, "VERIFIED", about+": a quote vouches for it")
+		s.heading(green, "VERIFIED", about+": a quote vouches for PCR "+r.quotedPCRs())
 		s.staleness(r.Fresh)
 	default:
 		s.heading(yellow, "UNVERIFIED", about+": anybody can have written this")
@@ -215,8 +233,16 @@ func (r *logReport) print(s sheet, err error) {
 	}
 	printDifferences(s, r.Differences)
 	printValues(s, "PCRs that the log leads to (others have their start value)", r.PCRs)
-	s.section("Events (~ the digest is not of this text)")
+	s.section("Events (~ the digest is not of this text, or the PCR is not quoted)")
 	s.rows(eventRows(r.Words)...)
+}
+
+func (r *logReport) quotedPCRs() string {
+	var all []string
+	for _, pcr := range r.Quoted {
+		all = append(all, strconv.Itoa(pcr))
+	}
+	return strings.Join(all, ", ")
 }
 
 // basisMark begins a statement that nothing vouches for.

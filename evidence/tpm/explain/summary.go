@@ -31,6 +31,7 @@ type Finding struct {
 type Boot interface {
 	SecureBoot() measured.SecureBoot
 	Settings(sipa.ID) []measured.Setting
+	Covers(pcr int) bool
 }
 
 // What findings are about. The names are stable.
@@ -85,12 +86,25 @@ func (s *summary) add(about string, basis Basis, format string, args ...any) {
 	s.findings = append(s.findings, Finding{about, fmt.Sprintf(format, args...), basis})
 }
 
-// believed is Measured where the rules for policies accept the log.
-func (s *summary) believed() Basis {
-	if s.boot == nil {
-		return Hint
+// covers reports whether the rules for policies accept the log, and the PCRs are quoted, or none is.
+func (s *summary) covers(pcrs ...int) bool {
+	return s.boot != nil && !slices.ContainsFunc(pcrs, func(pcr int) bool { return !s.boot.Covers(pcr) })
+}
+
+// basis is Measured where the PCR counts.
+func (s *summary) basis(pcr int) Basis {
+	if s.covers(pcr) {
+		return Measured
 	}
-	return Measured
+	return Hint
+}
+
+// doubt says why a PCR does not count.
+func (s *summary) doubt() string {
+	if s.boot == nil {
+		return "NOT BELIEVED, since the log would be refused"
+	}
+	return "NOT BELIEVED, since the quote does not cover it"
 }
 
 // secureBoot tells the state of Secure Boot, and why.
@@ -103,8 +117,8 @@ func (s *summary) secureBoot() {
 		s.add(aboutSecureBoot, Silent, "not told: nothing was measured into PCR 7, which holds it. Policies take that for off")
 	case i < 0:
 		s.add(aboutSecureBoot, Silent, "not told: PCR 7 has no variable SecureBoot. Policies take that for off")
-	case s.boot == nil:
-		s.add(aboutSecureBoot, Hint, "NOT BELIEVED, since the log would be refused; it says: %s", s.events[i].Says)
+	case !s.covers(secureBootPCR):
+		s.add(aboutSecureBoot, Hint, "%s; the log says: %s", s.doubt(), s.events[i].Says)
 	case s.boot.SecureBoot().Enabled:
 		s.add(aboutSecureBoot, Measured, "on: the variable SecureBoot is 01 (event %d), PK, KEK and db hold keys, and what was started was found signed", i+1)
 	default:
@@ -121,10 +135,10 @@ func (s *summary) firmwareState() {
 		switch text := strings.TrimRight(string(e.record.Data), "\x00"); {
 		case !e.inPCR(secureBootPCR) || e.Covers != CoversData:
 		case text == dmaDisabled && !dma:
-			s.add(aboutDMA, s.believed(), "OFF while the firmware ran: event %d says so", e.Seq)
+			s.add(aboutDMA, s.basis(secureBootPCR), "OFF while the firmware ran: event %d says so", e.Seq)
 			dma = true
 		case text == debugMode && !debug:
-			s.add(aboutDebug, s.believed(), "ON: event %d says so", e.Seq)
+			s.add(aboutDebug, s.basis(secureBootPCR), "ON: event %d says so", e.Seq)
 			debug = true
 		}
 	}
@@ -138,7 +152,7 @@ func (s *summary) firmwareState() {
 
 // keys tells who may change what may start, and what is forbidden.
 func (s *summary) keys() {
-	if s.boot == nil {
+	if !s.covers(secureBootPCR) {
 		return
 	}
 	b := s.boot.SecureBoot()
@@ -165,7 +179,7 @@ func (s *summary) signers() {
 		text, ok := strings.CutPrefix(e.Says, "what was started is ")
 		switch {
 		case !ok || !e.inPCR(secureBootPCR):
-		case e.Covers == CoversData && s.boot != nil:
+		case e.Covers == CoversData && s.covers(secureBootPCR):
 			names = append(names, strings.TrimPrefix(text, "signed by "))
 		default:
 			hints = append(hints, strings.TrimPrefix(text, "signed by "))
@@ -190,7 +204,7 @@ func (s *summary) firmware() {
 		case e.Type == eventlog.SCRTMVersion && e.inPCR(0):
 			basis := Hint
 			if e.Covers == CoversData {
-				basis = s.believed()
+				basis = s.basis(0)
 			}
 			s.add(aboutFirmware, basis, "version of its first code (CRTM): %s", readVersion(e.record.Data))
 			found = true
@@ -240,7 +254,7 @@ func (s *summary) system() {
 	for i := range s.events {
 		e := &s.events[i]
 		if isWindows(e) {
-			s.add(aboutSystem, s.believed(), "Windows: it measured its settings into PCR 12 to 14")
+			s.add(aboutSystem, s.basis(int(e.PCR)), "Windows: it measured its settings into PCR 12 to 14")
 			return
 		}
 		linux = linux || strings.HasPrefix(e.Says, "GRUB ") || strings.HasPrefix(e.Says, "Linux' boot code ") ||
@@ -283,8 +297,8 @@ func (s *summary) windows() {
 		s.add(aboutWindows, Silent, "none (BitLocker, test signing, debugging, code integrity, VBS): only Windows measures them, and no event is of Windows")
 		return
 	}
-	if s.boot == nil {
-		s.add(aboutWindows, Silent, "NOT BELIEVED, since the log would be refused")
+	if !s.covers(optionsPCR, modulesPCR) { // a setting may stand in either
+		s.add(aboutWindows, Silent, "%s", s.doubt())
 		return
 	}
 	for _, id := range []sipa.ID{sipa.BootDebugging, sipa.OSKernelDebug, sipa.HypervisorDebug, sipa.CodeIntegrity, sipa.TestSigning,

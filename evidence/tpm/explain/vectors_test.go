@@ -3,6 +3,7 @@ package explain_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,6 +104,35 @@ func TestWindowsSettingsOfTheIndex(t *testing.T) {
 				t.Errorf("%s, %s: got %q, want %q", id, about, f.Says, says)
 			}
 		}
+	}
+}
+
+// partial is a quote that leaves PCRs out.
+type partial struct {
+	explain.Boot
+	without []int
+}
+
+func (p partial) Covers(pcr int) bool { return !slices.Contains(p.without, pcr) && p.Boot.Covers(pcr) }
+
+func TestWhatIsNotQuotedIsNotBelieved(t *testing.T) {
+	l := attackLog(t, "sh-ok-windows")
+	events := explain.Events(l, eventlog.DefaultLimits(), sipa.DefaultDepth)
+	u, err := measured.ReadUnquoted(l, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range explain.Summarize(events, partial{u, []int{0, 7, 12}}) {
+		if f.Basis == explain.Measured {
+			t.Errorf("%+v", f)
+		}
+	}
+	without13 := explain.Summarize(events, partial{u, []int{13}})
+	if f := find(t, without13, "settings of Windows"); !strings.HasPrefix(f.Says, "NOT BELIEVED") {
+		t.Errorf("without PCR 13: %+v", f)
+	}
+	if f := find(t, without13, "secure boot"); f.Basis != explain.Measured {
+		t.Errorf("without PCR 13: %+v", f)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	secureBootPCR  = 7
 	bitlockerPCR   = 11
 	optionsPCR     = 12
+	modulesPCR     = 13
 	authoritiesPCR = 14
 )
 

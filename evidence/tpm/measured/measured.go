@@ -79,3 +79,6 @@ func verify(logs []Log, q *tpm.Quoted, opt Options) (*Boot, error) {
 	}
 	return &j.boot, nil
 }
+
+// Covers reports whether what was measured into the PCR counts: it is quoted, and not 16 or 23.
+func (b *Boot) Covers(pcr int) bool { return pcr >= 0 && pcr < tpm.PCRCount && b.quoted.has(pcr) }

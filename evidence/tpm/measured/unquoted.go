@@ -69,3 +69,6 @@ func (u *Unquoted) SecureBoot() SecureBoot { return u.boot.SecureBoot() }
 
 // Settings is as that of a Boot.
 func (u *Unquoted) Settings(id sipa.ID) []Setting { return u.boot.Settings(id) }
+
+// Covers is true of all PCRs but 16 and 23.
+func (u *Unquoted) Covers(pcr int) bool { return u.boot.Covers(pcr) }

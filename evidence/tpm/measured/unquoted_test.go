@@ -51,6 +51,14 @@ func compareUnquoted(t *testing.T, got *measured.Unquoted, want *measured.Boot) 
 	if got.SecureBoot().Enabled != want.SecureBoot().Enabled || len(got.SecureBoot().DBX) != len(want.SecureBoot().DBX) {
 		t.Error("another state of secure boot")
 	}
+	for pcr := range tpm.PCRCount {
+		if got.Covers(pcr) != (pcr != 16 && pcr != 23) || got.Covers(pcr) != want.Covers(pcr) {
+			t.Errorf("PCR %d counts: %v", pcr, got.Covers(pcr))
+		}
+	}
+	if got.Covers(-1) || got.Covers(24) {
+		t.Error("PCRs that do not exist count")
+	}
 	if len(got.Settings(sipa.TestSigning)) != len(want.Settings(sipa.TestSigning)) {
 		t.Error("other settings")
 	}
