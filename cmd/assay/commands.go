@@ -68,6 +68,10 @@ func commands() []command {
 			"assay sim tpm --answer answer.json >second.json",
 			"assay evidence verify --type sgx sim/quote.bin --collateral sim/collateral --trust-root sim/root.pem --runtime-data sim/runtime.json --runtime-type json",
 		}, runSim},
+		{"doctor", "", "tell what this machine has to attest with, and what to do where it cannot", []string{
+			"assay doctor",
+			"assay doctor --json",
+		}, runDoctor},
 		{"dev token", "", "make a bearer token that a service in development mode accepts", []string{
 			"assay dev token --role contributor",
 			"assay dev token --role reader --provider myprovider --life 10m --data assay-data",
