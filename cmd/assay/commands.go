@@ -60,6 +60,10 @@ func commands() []command {
 		{"collateral status", "BUNDLE", "list the documents of a bundle and their dates", []string{
 			"assay collateral status collateral.tar.gz",
 		}, runCollateralStatus},
+		{"roots import", "DIR", "sort the certificates of makers of TPMs, and write those that a service can be told to trust", []string{
+			"assay roots import vendor-certificates/",
+			"assay roots import vendor-certificates/ --out /etc/assay/ek",
+		}, runRootsImport},
 		{"sim", "TYPE", "simulate a platform: write its evidence with all that is needed to verify it, or attest", []string{
 			"assay sim sgx --out sim",
 			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/vectortest"
+)
+
+type importedRoots struct {
+	Kind, Intermediates, Configuration string
+	Roots                              []string
+	Certificates                       []struct {
+		File, Use, Reason, Detail, Subject, Issuer, Key, NotBefore, NotAfter, SHA256 string
+		Orphan                                                                       bool
+	}
+}
+
+const at2026 = "2026-06-01T12:00:00Z"
+
+func TestRootsImportShowsAndWritesTheCAsOfMakers(t *testing.T) {
+	dir := vectortest.Path(t, "tpm/certs/ek-vendor-cas")
+	o := assay(t, "roots", "import", dir, "--at", at2026)
+	o.want(t, exitOK, "SORTED  11 roots, 22 intermediates, 18 left out", "")
+	for _, want := range []string{"Nothing was written", "duplicate       RSA 2048", "CN=www.intel.com,OU=TPM EK root cert signing", "of IFX1.pem"} {
+		if !strings.Contains(o.stdout, want) {
+			t.Errorf("want %q in\n%s", want, o.stdout)
+		}
+	}
+	out := filepath.Join(t.TempDir(), "new", "ek")
+	o = assay(t, "roots", "import", dir, "--at", at2026, "--out", out)
+	o.want(t, exitOK, "Nothing is trusted yet", "")
+	if !strings.Contains(o.stdout, "\nek_roots:\n  - {file: \""+out+"/root-") || !strings.Contains(o.stdout, "\nek_intermediates: [\""+out+"/intermediates.pem\"]\n") {
+		t.Error(o.stdout)
+	}
+	if written, err := os.ReadDir(out); err != nil || len(written) != 12 {
+		t.Errorf("%d files written, want 11 roots and the intermediates: %v", len(written), err)
+	}
+	assay(t, "roots", "import", out, "--at", at2026).want(t, exitOK, "SORTED  11 roots, 22 intermediates, 0 left out", "")
+}
+
+// The configuration that the command prints is one that a service starts with.
+func TestRootsImportPrintsWhatAServiceReads(t *testing.T) {
+	var got importedRoots
+	out := t.TempDir()
+	assay(t, "roots", "import", vectortest.Path(t, "tpm/certs/azure"), "--kind", "aik", "--at", at2026, "--out", out, "--json").read(t, &got)
+	if got.Kind != "aik" || len(got.Roots) != 1 || got.Intermediates != filepath.Join(out, "intermediates.pem") || len(got.Certificates) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	for _, c := range got.Certificates {
+		b, err := os.ReadFile(filepath.Join(vectortest.Path(t, "tpm/certs/azure"), c.File))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := sha256.Sum256(b); c.File == "akcert_0x01C101D0.der" && (c.SHA256 != hex.EncodeToString(sum[:]) || c.Reason != "not-ca" || c.Use != "none") {
+			t.Errorf("%+v", c)
+		}
+	}
+	file := tempFile(t, "assay.yaml", got.Configuration)
+	cfg, err := config.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.AIKRoots) != 1 || cfg.AIKRoots[0].File != got.Roots[0] || len(cfg.AIKIntermediates) != 1 {
+		t.Errorf("the configuration reads as %+v %v", cfg.AIKRoots, cfg.AIKIntermediates)
+	}
+	serve(t, "--dev", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--config", file)
+}
+
+func TestRootsImportNamesWhatItCannotReadAndGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	sub := filepath.Join(dir, "maker")
+	if err := os.Mkdir(sub, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFiles(t, dir, map[string]string{"README": "about", "root.pem": string(vectortest.Read(t, "tpm/certs/ek-vendor-cas/INTEL_RT.pem"))})
+	writeFiles(t, sub, map[string]string{"huge": strings.Repeat("x", 1<<20+1)})
+	for link, target := range map[string]string{"again.pem": "root.pem", "gone.pem": "nowhere", "folder": "maker"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := assay(t, "roots", "import", dir, "--at", at2026)
+	o.want(t, exitOK, "SORTED  1 roots, 0 intermediates, 4 left out", "")
+	for _, want := range []string{"README", "no certificate in PEM or DER", "maker/huge", "at most 1048576 are read", "gone.pem", "of again.pem"} {
+		if !strings.Contains(o.stdout, want) {
+			t.Errorf("want %q in\n%s", want, o.stdout)
+		}
+	}
+}
+
+func TestRootsImportRefusesAFolderWithoutCAs(t *testing.T) {
+	dir := t.TempDir()
+	assay(t, "roots", "import", dir).want(t, exitUsage, "", "is empty, or not a folder")
+	assay(t, "roots", "import", filepath.Join(dir, "gone")).want(t, exitUsage, "", "no such file")
+	assay(t, "roots", "import", tempFile(t, "file", "x"), "--kind", "ek").want(t, exitUsage, "", "not a folder")
+	assay(t, "roots", "import", dir, "--kind", "tpm").want(t, exitUsage, "", "expected ek or aik")
+	writeFiles(t, dir, map[string]string{"README": "about"})
+	out := filepath.Join(t.TempDir(), "out")
+	assay(t, "roots", "import", dir, "--out", out).want(t, exitRefused, "no certificate of a CA that is of use", "")
+	if _, err := os.Stat(out); err == nil {
+		t.Error("something was written")
+	}
+}
+
+func TestRootsImportDoesNotReadWithoutEnd(t *testing.T) {
+	deep := filepath.Join(t.TempDir(), strings.Repeat("d/", 10))
+	if err := os.MkdirAll(deep, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	assay(t, "roots", "import", filepath.Clean(filepath.Join(deep, strings.Repeat("../", 10)))).want(t, exitUsage, "", "deep")
+	wide := t.TempDir()
+	for i := range maxRootFiles {
+		if err := os.Symlink("nowhere", filepath.Join(wide, hex.EncodeToString([]byte{byte(i >> 8), byte(i)}))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	assay(t, "roots", "import", wide).want(t, exitUsage, "", "holds more than 4096 files")
+}
