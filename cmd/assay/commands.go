@@ -43,7 +43,7 @@ func commands() []command {
 			"assay token verify token.jwt --issuer https://attest.example",
 			"assay token verify - --issuer https://attest.example --jwks certs.json --require x-ms-sgx-is-debuggable=false",
 		}, runTokenVerify},
-	}, policyCommands(), remotePolicyCommands(), managementCommands(), storeCommands(), []command{
+	}, policyCommands(), remotePolicyCommands(), managementCommands(), aikCommands(), storeCommands(), []command{
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
@@ -201,6 +201,29 @@ func managementCommands() []command {
 			"assay key rotate --endpoint https://attest.example --token-file token",
 			"assay key rotate --endpoint https://attest.example --token-file token --withdraw",
 		}, runKeyRotate},
+	}
+}
+
+// aikCommands is what decides whose attestation keys a provider believes.
+func aikCommands() []command {
+	return []command{
+		{"aik list", "", "list the certificates that a provider gave to attestation keys", []string{
+			"assay aik list --endpoint https://attest.example --token-file token",
+		}, runAIKList},
+		{"aik show", "ID", "show one of them", []string{
+			"assay aik show 2f1c --endpoint https://attest.example --token-file token",
+		}, runAIKShow},
+		{"aik revoke", "ID", "revoke one of them", []string{
+			"assay aik revoke 2f1c --reason \"machine sold\" --endpoint https://attest.example --token-file token",
+		}, runAIKRevoke},
+		{"aik pin", "[FILE]", "believe an endorsement or attestation key that no certificate vouches for", []string{
+			"assay aik pin ek.pem --kind ek --endpoint https://attest.example --token-file token",
+			"assay aik pin aik.pub --kind aik --endpoint https://attest.example --token-file token",
+		}, runAIKPin},
+		{"aik unpin", "[FILE]", "take that back", []string{
+			"assay aik unpin ek.pem --kind ek --endpoint https://attest.example --token-file token",
+			"assay aik unpin --hash 1434c62f6bff108fbcde2af25bd1e9972f267fa37c8106285b4e136ab8f11962 --kind aik --endpoint https://attest.example --token-file token",
+		}, runAIKUnpin},
 	}
 }
 
