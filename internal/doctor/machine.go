@@ -116,7 +116,7 @@ func (m machine) denied(f *Finding) {
 	switch {
 	case mode&(need>>3) == need>>3:
 		f.Detail, f.Remedy = "its permissions let everybody", "a container or a security module forbids it: let this process use "+f.Path
-	case known && mode&need == need && group != "root":
+	case known && mode&need == need && group != "root" && group != "0":
 		f.Detail = fmt.Sprintf("its permissions (%04o) let the group %s", mode, group)
 		f.Remedy = fmt.Sprintf("add this user to the group (usermod -aG %s USER) and log in anew, or run as root", group)
 	default:
