@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
-// maxAIKPages bounds the pages of a list that are asked for.
-const maxAIKPages = 10_000
+// A list is asked for in pages of aikPage certificates, of which maxAIKPages are read.
+const (
+	aikPage     = 1000
+	maxAIKPages = 100
+)
 
 // aikRoute is the path of the certificates of attestation keys (native.md section 4).
 const aikRoute = "/aik/certificates"
@@ -95,7 +99,8 @@ func runAIKList(ctx context.Context, c *call) error {
 // aiks gets all pages of the list, which is in the order of the ids.
 func (r *remote) aiks(ctx context.Context) (*aikList, error) {
 	list := &aikList{Certificates: []*aikCertificate{}}
-	m := message{method: http.MethodGet, path: aikRoute}
+	top := strconv.Itoa(aikPage)
+	m := message{method: http.MethodGet, path: aikRoute, query: url.Values{"top": {top}}}
 	for range maxAIKPages {
 		var page aikList
 		if err := r.native(ctx, m, &page); err != nil {
@@ -112,7 +117,7 @@ func (r *remote) aiks(ctx context.Context) (*aikList, error) {
 			last = a.ID
 		}
 		list.Certificates = append(list.Certificates, page.Certificates...)
-		m.query = url.Values{"after": {last}}
+		m.query = url.Values{"top": {top}, "after": {last}}
 	}
 	return nil, &serviceError{err: fmt.Errorf("the service lists certificates on more than %d pages", maxAIKPages)}
 }

@@ -38,7 +38,7 @@ func TestAIKListGetsEveryPage(t *testing.T) {
 		"c": "",
 	}
 	s.answer = func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet || r.URL.Path != "/assay/v1/aik/certificates" || r.Header.Get("Authorization") != "Bearer own" {
+		if r.Method != http.MethodGet || r.URL.Path != "/assay/v1/aik/certificates" || r.Header.Get("Authorization") != "Bearer own" || r.URL.Query().Get("top") != "1000" {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		says(http.StatusOK, `{"certificates":[`+pages[r.URL.Query().Get("after")]+`]}`)(w, r)
@@ -65,6 +65,25 @@ func TestAIKListEndsWithAServiceThatDoesNot(t *testing.T) {
 	s.owner(t, "aik", "list").want(t, exitService, "", "out of order")
 	s.answer = says(http.StatusOK, `{"certificates":[null]}`)
 	s.owner(t, "aik", "list").want(t, exitService, "", "out of order")
+}
+
+func TestAIKListReadsSoManyPages(t *testing.T) {
+	s := newFakeService(t)
+	for _, pages := range []int{maxAIKPages - 1, maxAIKPages} { // and an empty one
+		asked := 0
+		s.answer = func(w http.ResponseWriter, r *http.Request) {
+			entry := ""
+			if asked++; asked <= pages {
+				entry = aikEntry(fmt.Sprintf("%04d", asked), "2026-08-01T00:00:00Z", "")
+			}
+			says(http.StatusOK, `{"certificates":[`+entry+`]}`)(w, r)
+		}
+		if o := s.owner(t, "aik", "list"); pages < maxAIKPages {
+			o.want(t, exitOK, "CERTIFICATES  99", "")
+		} else {
+			o.want(t, exitService, "", "more than 100 pages")
+		}
+	}
 }
 
 func TestAIKShowAndRevoke(t *testing.T) {

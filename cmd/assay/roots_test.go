@@ -109,16 +109,25 @@ func TestRootsImportRefusesAFolderWithoutCAs(t *testing.T) {
 }
 
 func TestRootsImportDoesNotReadWithoutEnd(t *testing.T) {
-	deep := filepath.Join(t.TempDir(), strings.Repeat("d/", 10))
-	if err := os.MkdirAll(deep, 0o700); err != nil {
-		t.Fatal(err)
+	root := string(vectortest.Read(t, "tpm/certs/ek-vendor-cas/INTEL_RT.pem"))
+	for depth, status := range map[int]int{maxRootDepth: exitOK, maxRootDepth + 1: exitUsage} {
+		top := t.TempDir()
+		deep := filepath.Join(top, strings.Repeat("d/", depth))
+		if err := os.MkdirAll(deep, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFiles(t, deep, map[string]string{"root.pem": root})
+		assay(t, "roots", "import", top, "--at", at2026).want(t, status, "", "")
 	}
-	assay(t, "roots", "import", filepath.Clean(filepath.Join(deep, strings.Repeat("../", 10)))).want(t, exitUsage, "", "deep")
 	wide := t.TempDir()
-	for i := range maxRootFiles {
+	writeFiles(t, wide, map[string]string{"root.pem": root})
+	for i := range maxRootFiles - 1 { // the folder itself counts
+		if i == maxRootFiles-2 {
+			assay(t, "roots", "import", wide, "--at", at2026).want(t, exitOK, "SORTED  1 roots", "")
+		}
 		if err := os.Symlink("nowhere", filepath.Join(wide, hex.EncodeToString([]byte{byte(i >> 8), byte(i)}))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	assay(t, "roots", "import", wide).want(t, exitUsage, "", "holds more than 4096 files")
+	assay(t, "roots", "import", wide, "--at", at2026).want(t, exitUsage, "", "holds more than 4096 files")
 }

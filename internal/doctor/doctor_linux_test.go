@@ -228,6 +228,35 @@ func TestALogLongerThanIsCountedIsThere(t *testing.T) {
 	}
 }
 
+func TestWhatTheKernelSaysIsBounded(t *testing.T) {
+	for size, state := range map[int]doctor.State{4096: doctor.Ready, 4097: doctor.Absent} {
+		r := examine(t, nil, map[string]string{"sys/class/dmi/id/sys_vendor": strings.Repeat("v", size)})
+		if f := finding(t, r, doctor.Vendor); f.State != state {
+			t.Errorf("a vendor of %d bytes: %s", size, f.State)
+		}
+	}
+}
+
+func TestTheListOfGroupsIsBounded(t *testing.T) {
+	for size, want := range map[int]string{1 << 20: "usermod -aG tss USER", 1<<20 + 1: "usermod -aG GID USER"} {
+		root, gid := closed(t, "dev/tpmrm0", 0o060, "tss")
+		line := "tss:x:" + gid + ":\n"
+		writeGroups(t, root, line+strings.Repeat("\n", size-len(line)))
+		var r *doctor.Report
+		asNobody(t, func() { r = doctor.Examine(root) })
+		if f := finding(t, r, doctor.TPMDevice); !strings.Contains(f.Remedy, strings.Replace(want, "GID", gid, 1)) {
+			t.Errorf("%d bytes: %s", size, f.Remedy)
+		}
+	}
+}
+
+func writeGroups(t *testing.T, root, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(root, "etc/group"), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // asNobody runs do as a user who is in no group and owns nothing, on a thread that ends with it. Whoever is not root is that already, if
 // the owner of a file may not use it.
 func asNobody(t *testing.T, do func()) {
