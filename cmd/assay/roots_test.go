@@ -1,12 +1,17 @@
 package main
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/vectortest"
@@ -130,4 +135,30 @@ func TestRootsImportDoesNotReadWithoutEnd(t *testing.T) {
 		}
 	}
 	assay(t, "roots", "import", wide, "--at", at2026).want(t, exitUsage, "", "holds more than 4096 files")
+}
+
+// The names in certificates are anybody's: they make no lines of a configuration and reach no terminal.
+func TestRootsImportPrintsNoNamesThatDoSomething(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	name := "a\n  - {file: /tmp/evil.pem}\x1b[2J"
+	key := p256Key(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFiles(t, dir, map[string]string{"root\x1b[2J.der": string(der)})
+	o := assay(t, "roots", "import", dir, "--out", out)
+	o.want(t, exitOK, "SORTED  1 roots", "")
+	if strings.Contains(o.stdout, "\x1b") || strings.Contains(o.stdout, "\n  - {file: /tmp/evil.pem}") {
+		t.Errorf("%q", o.stdout)
+	}
+	var got importedRoots
+	assay(t, "roots", "import", dir, "--out", out, "--json").read(t, &got)
+	if lines := strings.Count(got.Configuration, "\n"); lines != 2 || strings.Contains(got.Configuration, "\x1b") {
+		t.Errorf("%q", got.Configuration)
+	}
 }

@@ -86,7 +86,7 @@ func (m machine) bootLog() Finding {
 	case Absent:
 		m.absentLog(&f, "the firmware gave the kernel no log", "boot by UEFI with the TPM on; some firmware and virtual machines make none")
 	case Denied:
-		f.Remedy = "run as root, or copy the log as root to a file that this user may read"
+		f.Remedy = "run as root, or copy the log as root to a file that this user may read: assay attest tpm --event-log FILE"
 	}
 	return f
 }
@@ -99,7 +99,7 @@ func (m machine) imaLog() Finding {
 	case Absent:
 		m.absentLog(&f, "the kernel does not measure files (IMA)", "if files shall be measured, boot with ima_policy=tcb on a kernel that has IMA")
 	case Denied:
-		f.Remedy = "run as root, or copy the list as root to a file that this user may read"
+		f.Remedy = "run as root, or copy the list as root to a file that this user may read: assay attest tpm --ima-log FILE"
 	}
 	return f
 }
