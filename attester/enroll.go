@@ -173,7 +173,7 @@ func (p Post) json(ctx context.Context, path string, body, answer any) error {
 	if b, err = p(ctx, path, b); err != nil {
 		return err
 	}
-	if err := strictjson.Folded(b, answer); err != nil {
+	if err := strictjson.Exact(b, answer); err != nil {
 		return &BadAnswer{err}
 	}
 	return nil

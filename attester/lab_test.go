@@ -26,6 +26,8 @@ func roots(ca *swtpmtest.CA) *tpm.Roots {
 	return tpm.NewRoots([]tpm.Root{{Certificate: ca.Certificate}}, nil)
 }
 
+func noRoots() *tpm.Roots { return tpm.NewRoots(nil, nil) }
+
 // machine is a machine on swtpm that booted as the real log says.
 func machine(t *testing.T, s *swtpmtest.TPM) *attester.Machine {
 	t.Helper()
@@ -42,10 +44,11 @@ func machine(t *testing.T, s *swtpmtest.TPM) *attester.Machine {
 // judge is a service as far as this package sees it: it verifies the evidence with the package of the real one and answers
 // with a text instead of a report.
 type judge struct {
-	t        *testing.T
-	roots    *tpm.Roots
-	required uint32
-	verified *attreq.Verified
+	t           *testing.T
+	roots       *tpm.Roots
+	required    uint32
+	uncertified bool
+	verified    *attreq.Verified
 }
 
 const testChallenge = "0123456789abcdef"
@@ -94,7 +97,7 @@ func (j *judge) verify(jws string) error {
 	if err != nil {
 		return err
 	}
-	j.verified, err = fresh.Verify(attreq.Input{At: time.Now(), Roots: j.roots, RequiredPCRs: j.required})
+	j.verified, err = fresh.Verify(attreq.Input{At: time.Now(), Roots: j.roots, RequiredPCRs: j.required, WithoutCertificate: j.uncertified})
 	return err
 }
 

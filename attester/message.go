@@ -150,6 +150,7 @@ func (p Post) exchange(ctx context.Context, inner string) (answer, error) {
 // BadAnswer is the error of an answer that is none of the protocol.
 type BadAnswer struct{ Err error }
 
+// Error says what is wrong with the answer.
 func (b *BadAnswer) Error() string {
 	return fmt.Sprintf("the service answered with something that is no message of the TPM protocol: %v", b.Err)
 }

@@ -96,11 +96,18 @@ func (q *quoted) choose(log *eventlog.Log, list *ima.List) error {
 			q.unexplained = append(q.unexplained, pcr)
 		}
 	}
-	if !slices.ContainsFunc(q.pcrs, func(pcr int) bool { return pcr < 8 }) {
-		return problem("the event log explains none of PCR 0 to 7", "it is not the log of this boot of this machine: name the right one (--event-log)", nil)
+	if !explained[firmwarePCR] && !explained[secureBootPCR] {
+		return problem("the event log leads neither to PCR 0 nor to PCR 7", "it is not the log of this boot of this machine: name the right one (--event-log)", nil)
 	}
 	return nil
 }
+
+// Two PCRs that each boot of a machine extends: what firmware is, and how secure boot is set. If a log explains neither, it is another machine's
+// or another boot's.
+const (
+	firmwarePCR   = 0
+	secureBootPCR = 7
+)
 
 // anybodys reports whether programs can reset the PCR, so that it says nothing (tpm.md section 7.2).
 func anybodys(pcr int) bool { return pcr == 16 || pcr == 23 }

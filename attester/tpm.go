@@ -20,6 +20,9 @@ const (
 // TPM is a TPM 2.0 that is open. It is not safe for concurrent use.
 type TPM struct{ link transport.TPMCloser }
 
+// New takes a way to a TPM that is open: an emulator elsewhere, or in the program. Close closes it.
+func New(t transport.TPMCloser) *TPM { return &TPM{link{t}} }
+
 // OpenDevice opens the TPM behind a device file; an empty path stands for /dev/tpmrm0, or /dev/tpm0 if there is no such file. The error is a *[Problem].
 func OpenDevice(path string) (*TPM, error) {
 	const absent = "turn the TPM on in the firmware's setup (names: TPM, PTT, fTPM, security device); in a virtual machine add one"
@@ -37,7 +40,7 @@ func OpenDevice(path string) (*TPM, error) {
 	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeDevice == 0 {
 		return nil, errors.Join(problem(path+" is no device", "name a device file such as "+managedDevice, err), f.Close())
 	}
-	return &TPM{link{transport.FromReadWriteCloser(f)}}, nil
+	return New(transport.FromReadWriteCloser(f)), nil
 }
 
 // OpenSocket opens the swtpm that listens on a unix socket (option --server type=unixio). The error is a *[Problem].
@@ -58,7 +61,7 @@ func OpenSocket(path string) (*TPM, error) {
 	if err := conn.Close(); err != nil {
 		return nil, notOpened(what, absent, "", err)
 	}
-	return &TPM{link{t}}, nil
+	return New(t), nil
 }
 
 // Close closes the way to the TPM. Nothing of this package stays in it.

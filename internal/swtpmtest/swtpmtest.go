@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -140,7 +141,8 @@ func (s *TPM) run(t testing.TB) {
 	}()
 	t.Cleanup(s.Stop)
 	for end := time.Now().Add(startTime); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := os.Stat(s.Socket); err == nil {
+		if conn, err := net.Dial("unix", s.Socket); err == nil {
+			conn.Close()
 			return
 		}
 		if time.Now().After(end) {
