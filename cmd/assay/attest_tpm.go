@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -12,10 +14,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/assay-attestation/assay/attester"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/wholefile"
 	"github.com/assay-attestation/assay/relyingparty"
 )
 
@@ -27,6 +31,9 @@ type tpmAttestation struct {
 	machine        attester.Machine
 	service        remote
 	raw            bool
+	keyFile        string    // of a software key; empty: the key is gone when the command ends
+	renew          string    // file to keep a fresh report in
+	enrolledUntil  time.Time // zero: not enrolled by this call
 }
 
 // machineReport is the result of attest tpm: the verified report, and what the machine sent.
@@ -56,6 +63,7 @@ func (a *tpmAttestation) declare(c *call) {
 	c.choice("key", "`KIND` of the key that the report is for: software (default), tpm, or certified by the attestation key", []string{"software", "tpm", "certified"}, func(i int) {
 		a.machine.Key = attester.KeyKind(i)
 	})
+	c.StringVar(&a.keyFile, "key-out", "", "write the software key that the report is for to `FILE` (PEM, PKCS#8)")
 	c.Func("pcrs", "`LIST` of PCRs to quote, such as 0-7,14 (default: those that the logs explain)", func(s string) (err error) {
 		a.machine.PCRs, err = pcrList(s)
 		return err
@@ -67,6 +75,7 @@ func (a *tpmAttestation) declare(c *call) {
 		return err
 	})
 	c.BoolVar(&a.raw, "raw", false, "print the report alone, as it came")
+	c.StringVar(&a.renew, "renew", "", "keep a fresh report in `FILE` until ended")
 	c.remoteVar(&a.service)
 }
 
@@ -121,12 +130,10 @@ func runAttestTPM(ctx context.Context, c *call) error {
 	if err := a.consistent(c); err != nil {
 		return err
 	}
-	if err := a.open(); err != nil {
-		return err
+	if a.renew != "" {
+		return a.renewal(c).run(ctx)
 	}
-	defer a.machine.TPM.Close() //nolint:errcheck // all that matters has been done
-	report := &machineReport{}
-	err := a.attest(ctx, c, report)
+	report, err := a.round(ctx, c)
 	switch {
 	case report.Token == "":
 		return c.tellService(err)
@@ -136,9 +143,27 @@ func runAttestTPM(ctx context.Context, c *call) error {
 	return c.tellMachine(report, err)
 }
 
+// round opens the TPM, attests once, and closes it: others may want it meanwhile.
+func (a *tpmAttestation) round(ctx context.Context, c *call) (*machineReport, error) {
+	report := &machineReport{}
+	if err := a.open(); err != nil {
+		return report, err
+	}
+	defer a.machine.TPM.Close() //nolint:errcheck // all that matters has been done
+	return report, a.attest(ctx, c, report)
+}
+
 func (a *tpmAttestation) consistent(c *call) error {
 	if err := c.exclusive("device", "swtpm"); err != nil {
 		return err
+	}
+	for _, other := range []string{"nonce", "raw"} {
+		if err := c.exclusive("renew", other); err != nil {
+			return err
+		}
+	}
+	if a.keyFile != "" && a.machine.Key != attester.SoftwareKey {
+		return usage("--key-out is for --key software: the others cannot leave the TPM")
 	}
 	if a.enroll && a.certificate != "" {
 		if err := c.spare(a.certificate); err != nil {
@@ -166,7 +191,7 @@ func (a *tpmAttestation) open() (err error) {
 
 // attest enrols if wanted, makes both rounds, and verifies the report.
 func (a *tpmAttestation) attest(ctx context.Context, c *call, report *machineReport) (err error) {
-	if a.enroll {
+	if a.enroll && c.now().Add(enrolBefore).After(a.enrolledUntil) {
 		if report.Enrolled, err = a.enrol(ctx, c); err != nil {
 			return byAttester(err)
 		}
@@ -186,7 +211,22 @@ func (a *tpmAttestation) attest(ctx context.Context, c *call, report *machineRep
 	token, err := verified(ctx, a.service.verifier, r.Text, requirements)
 	report.tokenReport = *token
 	report.Token = r.Text
+	if err == nil && a.keyFile != "" {
+		err = writeKey(a.keyFile, r.Private)
+	}
 	return err
+}
+
+// writeKey writes a private key for its owner alone.
+func writeKey(file string, key *rsa.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("writing the key: %w", err)
+	}
+	if err := wholefile.Write(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		return badFile(err)
+	}
+	return nil
 }
 
 // enrol has the AIK certified and keeps the certificate.
@@ -195,6 +235,7 @@ func (a *tpmAttestation) enrol(ctx context.Context, c *call) (*enrolledReport, e
 	if err != nil {
 		return nil, err
 	}
+	a.enrolledUntil = e.NotAfter
 	if a.certificate == "" {
 		return &enrolledReport{ID: e.ID, NotAfter: stamp(e.NotAfter)}, nil
 	}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -105,6 +108,25 @@ func TestAReportIsPrintedForPeople(t *testing.T) {
 	assay(t, slices.Concat([]string{"token", "verify", strings.TrimSpace(raw.stdout)}, r.issuer)...).want(t, exitOK, "VERIFIED", "")
 }
 
+func TestTheSoftwareKeyOfAReportIsKeptForItsOwner(t *testing.T) {
+	r := newRig(t)
+	file := filepath.Join(t.TempDir(), "key.pem")
+	var got machineReport
+	r.attest(t, "--aik-cert", r.certificate(t, "rsassa"), "--key-out", file, "--json").read(t, &got)
+	block, _ := pem.Decode([]byte(readFile(t, file)))
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, ok := key.(*rsa.PrivateKey)
+	if !ok || !strings.Contains(string(got.Claims), base64.RawURLEncoding.EncodeToString(private.N.Bytes())) {
+		t.Errorf("the key is not that of the report: %s", got.Claims)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("permissions %v, %v", info.Mode(), err)
+	}
+}
+
 func TestAMachineThatIsRefusedIsToldWhy(t *testing.T) {
 	r := newRig(t)
 	r.attest(t).want(t, exitRefused, "certificate", "")                                                         // the policy wants a certified AIK
@@ -127,6 +149,9 @@ func TestAttestTPMNamesWhatIsMissing(t *testing.T) {
 		"--pcrs -1":                            "expected PCRs from 0 to 23",
 		"--key paper":                          "expected one of software, tpm, certified",
 		"--aik dsa":                            "expected one of rsassa",
+		"--key tpm --key-out key.pem":          "--key-out is for --key software",
+		"--renew f --nonce aa":                 "exclude each other",
+		"--renew f --raw":                      "exclude each other",
 		"--nonce xyz":                          "--nonce",
 		"--aik-cert " + filepath.Join(t.TempDir(), "none"):  "no such file",
 		"--aik-cert " + tempFile(t, "empty.pem", "nothing"): "",

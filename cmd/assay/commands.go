@@ -28,6 +28,7 @@ func commands() []command {
 		{"attest tpm", "", "attest this machine by its TPM and verify the report that the service answers with", []string{
 			"assay attest tpm --endpoint https://attest.example --token-file token --enroll --aik-cert aik.pem",
 			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --key certified --pcrs 0-7",
+			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --renew /run/assay/report.jwt",
 			"assay attest tpm --swtpm tpm.sock --event-log boot.log --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 		}, runAttestTPM},
 		{"attest", "TYPE FILE", "send evidence to a service and verify the token it answers with", []string{
