@@ -79,7 +79,7 @@ func TestATPMThatGoesAwayMidwayIsNamed(t *testing.T) {
 	})
 	wantProblem(t, err, "the TPM went away while making the attestation key", "dmesg")
 	_, err = attester.OpenSocket(s.Socket)
-	wantProblem(t, err, s.Socket, "")
+	wantProblem(t, err, s.Socket, "start it")
 }
 
 func TestAFullTPMIsNamed(t *testing.T) {

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
+	"syscall"
 
 	"github.com/google/go-tpm/tpm2/transport"
-	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
+
+	"github.com/assay-attestation/assay/internal/tpmsocket"
 )
 
 // The device files of Linux: with the kernel's resource manager, and without it (tpm-evidence.md section 8).
@@ -45,23 +46,18 @@ func OpenDevice(path string) (*TPM, error) {
 
 // OpenSocket opens the swtpm that listens on a unix socket (option --server type=unixio). The error is a *[Problem].
 func OpenSocket(path string) (*TPM, error) {
-	what := "the swtpm at " + path
 	const absent = "start it: swtpm socket --tpm2 --tpmstate dir=DIR --server type=unixio,path=SOCKET --flags not-need-init,startup-clear"
-	t, err := linuxudstpm.Open(path)
-	switch {
-	case errors.Is(err, linuxudstpm.ErrFileIsNotSocket):
+	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
 		return nil, problem(path+" is no unix socket", "name the one that swtpm was given as --server type=unixio,path=SOCKET", nil)
-	case err != nil:
-		return nil, notOpened(what, absent, "run as the user of swtpm", err)
 	}
-	conn, err := net.Dial("unix", path) // nothing is sent before the first command
+	s, err := tpmsocket.Open(path)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, problem("nobody listens at "+path, absent, err)
+	}
 	if err != nil {
-		return nil, notOpened(what, absent, "run as the user of swtpm", err)
+		return nil, notOpened("the swtpm at "+path, absent, "run as the user of swtpm", err)
 	}
-	if err := conn.Close(); err != nil {
-		return nil, notOpened(what, absent, "", err)
-	}
-	return New(t), nil
+	return New(s), nil
 }
 
 // Close closes the way to the TPM. Nothing of this package stays in it.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,10 +14,10 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
-	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
 
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
+	"github.com/assay-attestation/assay/internal/tpmsocket"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -141,8 +140,7 @@ func (s *TPM) run(t testing.TB) {
 	}()
 	t.Cleanup(s.Stop)
 	for end := time.Now().Add(startTime); ; time.Sleep(5 * time.Millisecond) {
-		if conn, err := net.Dial("unix", s.Socket); err == nil {
-			conn.Close()
+		if _, err := tpmsocket.Open(s.Socket); err == nil {
 			return
 		}
 		if time.Now().After(end) {
@@ -171,11 +169,10 @@ func (s *TPM) Restart(t testing.TB) {
 // Open opens the TPM for commands of the test.
 func (s *TPM) Open(t testing.TB) transport.TPMCloser {
 	t.Helper()
-	c, err := linuxudstpm.Open(s.Socket)
+	c, err := tpmsocket.Open(s.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
 	return c
 }
 
