@@ -202,3 +202,34 @@ func TestALogThatIsMissingEmptyOrAnotherIsNamed(t *testing.T) {
 		})
 	}
 }
+
+// garbling flips a bit of what one command answers.
+type garbling struct {
+	transport.TPMCloser
+	command tpm2.TPMCC
+	at      int
+}
+
+func (g garbling) Send(command []byte) ([]byte, error) {
+	answer, err := g.TPMCloser.Send(command)
+	if err == nil && tpm2.TPMCC(binary.BigEndian.Uint32(command[6:])) == g.command {
+		answer[g.at] ^= 1
+	}
+	return answer, err
+}
+
+// TestWhatTheTPMSignsIsLookedAtBeforeItIsSent: the service would only say that it is wrong. Behind the header are the size of the parameters and, of a
+// signature, its algorithm, hash and size.
+func TestWhatTheTPMSignsIsLookedAtBeforeItIsSent(t *testing.T) {
+	s := swtpmtest.Start(t)
+	m := machine(t, s)
+	m.Key = attester.TPMKey
+	for command, want := range map[tpm2.TPMCC][2]string{
+		tpm2.TPMCCSign:  {"another salt", "--key software"},
+		tpm2.TPMCCQuote: {"quoting the PCRs", ""},
+	} {
+		m.TPM = attester.New(garbling{s.Open(t), command, 10 + 4 + 6 + 20})
+		_, err := m.Attest(t.Context(), answers(`{"challenge":"MDEyMzQ1Njc4OWFiY2RlZg","service_context":"c"}`))
+		wantProblem(t, err, want[0], want[1])
+	}
+}
