@@ -1,0 +1,50 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/assay-attestation/assay/internal/swtpmtest"
+	"github.com/assay-attestation/assay/internal/vectortest"
+)
+
+// enrollingService is a service in development mode that enrols TPMs of a maker; it gives the flags that name it.
+func enrollingService(t *testing.T, maker *swtpmtest.Maker) (flags, issuer []string) {
+	t.Helper()
+	file := func(name string, c *x509.Certificate) string {
+		return tempFile(t, name, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
+	}
+	config := tempFile(t, "config.yaml", "ek_roots:\n  - {file: "+file("root.pem", maker.Root)+"}\nek_intermediates: ["+
+		file("issuer.pem", maker.Issuer)+"]\nsettings:\n  aik_enrolment: vendor\n")
+	data := t.TempDir()
+	s := serve(t, "--dev", "--listen", "127.0.0.1:0", "--data", data, "--policy", "Tpm="+tempFile(t, "policy.txt", machinePolicy), "--config", config)
+	token := assay(t, "dev", "token", "--role", "reader", "--data", data)
+	return []string{"--endpoint", s.URL, "--ca", s.CA, "--token-file", tempFile(t, "token", token.stdout)}, []string{"--issuer", s.URL, "--ca", s.CA}
+}
+
+// TestAMachineEnrolsAndAttests: the service knows nothing of the machine but who made its TPM.
+func TestAMachineEnrolsAndAttests(t *testing.T) {
+	maker := swtpmtest.NewMaker(t)
+	tpm := maker.Start(t)
+	tpm.Boot(t, vectortest.Read(t, rigLog))
+	service, issuer := enrollingService(t, maker)
+	certificate := filepath.Join(t.TempDir(), "aik.pem")
+	attest := func(s *swtpmtest.TPM, flags ...string) outcome {
+		return assay(t, slices.Concat([]string{"attest", "tpm", "--swtpm", s.Socket, "--event-log", vectortest.Path(t, rigLog)}, service, flags)...)
+	}
+	o := attest(tpm, "--enroll", "--aik-cert", certificate)
+	o.want(t, exitOK, "VERIFIED", "")
+	o.want(t, exitOK, certificate, "")
+	raw := attest(tpm, "--aik-cert", certificate, "--key", "certified", "--raw")
+	assay(t, slices.Concat([]string{"token", "verify", strings.TrimSpace(raw.stdout)}, issuer)...).want(t, exitOK, "VERIFIED", "")
+
+	other := swtpmtest.NewMaker(t).Start(t)
+	other.Boot(t, vectortest.Read(t, rigLog))
+	attest(other, "--enroll").want(t, exitRefused, "ek-certificate", "")
+	attest(swtpmtest.Start(t), "--enroll").want(t, exitRefused, "REFUSED", "") // it has no certificate
+	attest(other, "--aik-cert", certificate).want(t, exitUsage, "", "another key than this TPM's")
+}
