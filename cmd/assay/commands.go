@@ -10,7 +10,7 @@ import (
 
 // command is one row of the table of commands.
 type command struct {
-	name     string // one or two words
+	name     string // one to three words
 	args     string // the positional arguments, for the usage line
 	summary  string
 	examples []string
@@ -25,6 +25,12 @@ func commands() []command {
 			"assay serve --url https://attest.example --tls-cert tls.pem --tls-key tls.key",
 		}, runServe},
 		{"demo", "", "show the whole story with a simulated enclave and a simulated TPM", []string{"assay demo"}, runDemo},
+		{"attest tpm", "", "attest this machine by its TPM and verify the report that the service answers with", []string{
+			"assay attest tpm --endpoint https://attest.example --token-file token --enroll --aik-cert aik.pem",
+			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --key certified --pcrs 0-7",
+			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --renew /run/assay/report.jwt",
+			"assay attest tpm --swtpm tpm.sock --event-log boot.log --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
+		}, runAttestTPM},
 		{"attest", "TYPE FILE", "send evidence to a service and verify the token it answers with", []string{
 			"assay attest sgx quote.bin --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
 			"assay attest sgx quote.bin --endpoint https://attest.example --runtime-data key.json --runtime-type json",
@@ -43,7 +49,7 @@ func commands() []command {
 			"assay token verify token.jwt --issuer https://attest.example",
 			"assay token verify - --issuer https://attest.example --jwks certs.json --require x-ms-sgx-is-debuggable=false",
 		}, runTokenVerify},
-	}, policyCommands(), remotePolicyCommands(), managementCommands(), storeCommands(), []command{
+	}, policyCommands(), remotePolicyCommands(), managementCommands(), aikCommands(), storeCommands(), tpmCommands(), []command{
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
@@ -60,6 +66,10 @@ func commands() []command {
 		{"collateral status", "BUNDLE", "list the documents of a bundle and their dates", []string{
 			"assay collateral status collateral.tar.gz",
 		}, runCollateralStatus},
+		{"roots import", "DIR", "sort the certificates of makers of TPMs, and write those that a service can be told to trust", []string{
+			"assay roots import vendor-certificates/",
+			"assay roots import vendor-certificates/ --out /etc/assay/ek",
+		}, runRootsImport},
 		{"sim", "TYPE", "simulate a platform: write its evidence with all that is needed to verify it, or attest", []string{
 			"assay sim sgx --out sim",
 			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
@@ -68,6 +78,10 @@ func commands() []command {
 			"assay sim tpm --answer answer.json >second.json",
 			"assay evidence verify --type sgx sim/quote.bin --collateral sim/collateral --trust-root sim/root.pem --runtime-data sim/runtime.json --runtime-type json",
 		}, runSim},
+		{"doctor", "", "tell what this machine has to attest with, and what to do where it cannot", []string{
+			"assay doctor",
+			"assay doctor --json",
+		}, runDoctor},
 		{"dev token", "", "make a bearer token that a service in development mode accepts", []string{
 			"assay dev token --role contributor",
 			"assay dev token --role reader --provider myprovider --life 10m --data assay-data",
@@ -193,6 +207,47 @@ func managementCommands() []command {
 			"assay key rotate --endpoint https://attest.example --token-file token",
 			"assay key rotate --endpoint https://attest.example --token-file token --withdraw",
 		}, runKeyRotate},
+	}
+}
+
+// tpmCommands is what those need who look at the evidence of a TPM. A name that begins with another stands before it.
+func tpmCommands() []command {
+	return []command{
+		{"tpm eventlog diff", "A B", "show in what two event logs differ", []string{
+			"assay tpm eventlog diff before-update.log after-update.log",
+		}, runTPMEventlogDiff},
+		{"tpm eventlog", "FILE", "explain a TCG event log: what was measured, what it means, what it rests on", []string{
+			"assay tpm eventlog /sys/kernel/security/tpm0/binary_bios_measurements",
+			"assay tpm eventlog boot.log --pcrs 0,7,11-14",
+			"assay tpm eventlog boot.log --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee",
+		}, runTPMEventlog},
+		{"tpm quote verify", "", "verify a quote of PCRs, and say which check failed", []string{
+			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee --pcrs-file pcrs.json",
+			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pub --event-log boot.log",
+		}, runTPMQuoteVerify},
+	}
+}
+
+// aikCommands is what decides whose attestation keys a provider believes.
+func aikCommands() []command {
+	return []command{
+		{"aik list", "", "list the certificates that a provider gave to attestation keys", []string{
+			"assay aik list --endpoint https://attest.example --token-file token",
+		}, runAIKList},
+		{"aik show", "ID", "show one of them", []string{
+			"assay aik show 2f1c --endpoint https://attest.example --token-file token",
+		}, runAIKShow},
+		{"aik revoke", "ID", "revoke one of them", []string{
+			"assay aik revoke 2f1c --reason \"machine sold\" --endpoint https://attest.example --token-file token",
+		}, runAIKRevoke},
+		{"aik pin", "[FILE]", "believe an endorsement or attestation key that no certificate vouches for", []string{
+			"assay aik pin ek.pem --kind ek --endpoint https://attest.example --token-file token",
+			"assay aik pin aik.pub --kind aik --endpoint https://attest.example --token-file token",
+		}, runAIKPin},
+		{"aik unpin", "[FILE]", "take that back", []string{
+			"assay aik unpin ek.pem --kind ek --endpoint https://attest.example --token-file token",
+			"assay aik unpin --hash 1434c62f6bff108fbcde2af25bd1e9972f267fa37c8106285b4e136ab8f11962 --kind aik --endpoint https://attest.example --token-file token",
+		}, runAIKUnpin},
 	}
 }
 
