@@ -25,16 +25,7 @@ func commands() []command {
 			"assay serve --url https://attest.example --tls-cert tls.pem --tls-key tls.key",
 		}, runServe},
 		{"demo", "", "show the whole story with a simulated enclave and a simulated TPM", []string{"assay demo"}, runDemo},
-		{"attest tpm", "", "attest this machine by its TPM and verify the report that the service answers with", []string{
-			"assay attest tpm --endpoint https://attest.example --token-file token --enroll --aik-cert aik.pem",
-			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --key certified --pcrs 0-7",
-			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --renew /run/assay/report.jwt",
-			"assay attest tpm --swtpm tpm.sock --event-log boot.log --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
-		}, runAttestTPM},
-		{"attest", "TYPE FILE", "send evidence to a service and verify the token it answers with", []string{
-			"assay attest sgx quote.bin --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
-			"assay attest sgx quote.bin --endpoint https://attest.example --runtime-data key.json --runtime-type json",
-		}, runAttest},
+	}, attestCommands(), []command{
 		{"evidence inspect", "FILE", "show what evidence says, believing nothing", []string{
 			"assay evidence inspect --type sgx quote.bin",
 		}, runEvidenceInspect},
@@ -88,6 +79,22 @@ func commands() []command {
 		}, runDevToken},
 		{"version", "", "print the version", []string{"assay version"}, runVersion},
 	})
+}
+
+// attestCommands is what makes a service judge something. The longer name stands first: find takes the first that fits.
+func attestCommands() []command {
+	return []command{
+		{"attest tpm", "", "attest this machine by its TPM and verify the report that the service answers with", []string{
+			"assay attest tpm --endpoint https://attest.example --token-file token --enroll --aik-cert aik.pem",
+			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --key certified --pcrs 0-7",
+			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --renew /run/assay/report.jwt",
+			"assay attest tpm --swtpm tpm.sock --event-log boot.log --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
+		}, runAttestTPM},
+		{"attest", "TYPE FILE", "send evidence to a service and verify the token it answers with", []string{
+			"assay attest sgx quote.bin --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
+			"assay attest sgx quote.bin --endpoint https://attest.example --runtime-data key.json --runtime-type json",
+		}, runAttest},
+	}
 }
 
 // policyCommands is what those who write policies need.
