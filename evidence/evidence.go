@@ -107,6 +107,7 @@ const (
 	VBSFormat       Check = "vbs-format"            // layout of an enclave report
 	VBSSignature    Check = "vbs-signature"         // by the key that the log measures
 	VBSBinding      Check = "vbs-binding"           // the report against the request
+	AIKEnrolment    Check = "aik-enrolment"         // an answer to an enrolment challenge, or a key that may not enrol
 )
 
 // The checks that the service adds to those of the evidence itself.

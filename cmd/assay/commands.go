@@ -10,7 +10,7 @@ import (
 
 // command is one row of the table of commands.
 type command struct {
-	name     string // one or two words
+	name     string // one to three words
 	args     string // the positional arguments, for the usage line
 	summary  string
 	examples []string
@@ -43,7 +43,7 @@ func commands() []command {
 			"assay token verify token.jwt --issuer https://attest.example",
 			"assay token verify - --issuer https://attest.example --jwks certs.json --require x-ms-sgx-is-debuggable=false",
 		}, runTokenVerify},
-	}, policyCommands(), remotePolicyCommands(), managementCommands(), aikCommands(), storeCommands(), []command{
+	}, policyCommands(), remotePolicyCommands(), managementCommands(), aikCommands(), storeCommands(), tpmCommands(), []command{
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
@@ -224,6 +224,24 @@ func aikCommands() []command {
 			"assay aik unpin ek.pem --kind ek --endpoint https://attest.example --token-file token",
 			"assay aik unpin --hash 1434c62f6bff108fbcde2af25bd1e9972f267fa37c8106285b4e136ab8f11962 --kind aik --endpoint https://attest.example --token-file token",
 		}, runAIKUnpin},
+	}
+}
+
+// tpmCommands is what those need who look at the evidence of a TPM. A name that begins with another stands before it.
+func tpmCommands() []command {
+	return []command{
+		{"tpm eventlog diff", "A B", "show in what two event logs differ", []string{
+			"assay tpm eventlog diff before-update.log after-update.log",
+		}, runTPMEventlogDiff},
+		{"tpm eventlog", "FILE", "explain a TCG event log: what was measured, what it means, what it rests on", []string{
+			"assay tpm eventlog /sys/kernel/security/tpm0/binary_bios_measurements",
+			"assay tpm eventlog boot.log --pcrs 0,7,11-14",
+			"assay tpm eventlog boot.log --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee",
+		}, runTPMEventlog},
+		{"tpm quote verify", "", "verify a quote of PCRs, and say which check failed", []string{
+			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee --pcrs-file pcrs.json",
+			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pub --event-log boot.log",
+		}, runTPMQuoteVerify},
 	}
 }
 

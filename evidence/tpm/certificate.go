@@ -33,11 +33,12 @@ type Roots struct {
 	roots         []Root
 	anchors       *x509.CertPool
 	intermediates *x509.CertPool
+	enrolled      Enrolled
 }
 
 // NewRoots makes trust anchors.
 func NewRoots(roots []Root, intermediates []*x509.Certificate) *Roots {
-	r := &Roots{slices.Clone(roots), x509.NewCertPool(), x509.NewCertPool()}
+	r := &Roots{slices.Clone(roots), x509.NewCertPool(), x509.NewCertPool(), Enrolled{}}
 	for _, root := range roots {
 		r.anchors.AddCert(root.Certificate)
 	}
@@ -54,20 +55,21 @@ type purpose struct {
 	eku    asn1.ObjectIdentifier
 	usages x509.KeyUsage // one of them, if the certificate has key usages
 	also   asn1.ObjectIdentifier
+	which  string // of a certificate that was enrolled here, its id
 }
 
 // The TCG's key purposes (tpm-evidence.md section 3).
 func forAIK() purpose {
 	return purpose{
 		evidence.AIKCertificate, "attestation key", asn1.ObjectIdentifier{2, 23, 133, 8, 3},
-		x509.KeyUsageDigitalSignature, asn1.ObjectIdentifier{2, 23, 133, 8, 1},
+		x509.KeyUsageDigitalSignature, asn1.ObjectIdentifier{2, 23, 133, 8, 1}, "",
 	}
 }
 
 func forEK() purpose {
 	return purpose{
 		evidence.EKCertificate, "endorsement key", asn1.ObjectIdentifier{2, 23, 133, 8, 1},
-		x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement, nil,
+		x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement, nil, "",
 	}
 }
 
@@ -109,6 +111,7 @@ func (r *Roots) verify(der []byte, at time.Time, p purpose) (*x509.Certificate, 
 	if err := CheckKey(cert.PublicKey); err != nil {
 		return nil, err
 	}
+	p.which = r.known().names(cert)
 	if refused := p.usable(cert, at); refused != nil {
 		return nil, refused
 	}
@@ -123,7 +126,7 @@ func (r *Roots) verify(der []byte, at time.Time, p purpose) (*x509.Certificate, 
 }
 
 func (p purpose) refuse(problem string) *evidence.Refusal {
-	return evidence.Refuse(p.check, "the %s's certificate %s", p.name, problem)
+	return evidence.Refuse(p.check, "the %s's certificate%s %s", p.name, p.which, problem)
 }
 
 // usable checks what the certificate says about itself, but for the extended key usage.

@@ -36,6 +36,14 @@ func CheckKey(key crypto.PublicKey) error {
 	return nil
 }
 
+// curveName names the curve of a key, or says what it is instead.
+func curveName(key crypto.PublicKey) string {
+	if k, ok := key.(*ecdsa.PublicKey); ok {
+		return k.Curve.Params().Name
+	}
+	return fmt.Sprintf("%T", key)
+}
+
 func weak(problem string) *evidence.Refusal {
 	return evidence.Refuse(evidence.AIKKey, "%s", problem)
 }

@@ -37,6 +37,8 @@ type Public struct {
 	Attributes uint32 // TPMA_OBJECT
 	AuthPolicy []byte // empty: none
 	Name       []byte // nameAlg and hash of the area
+
+	area []byte // all of it
 }
 
 // ParsePublic reads a TPMT_PUBLIC (without a size in front), big-endian, to its last byte, and computes its Name
@@ -54,9 +56,13 @@ func ParsePublic(b []byte) (*Public, error) {
 	if err := CheckKey(p.Key); err != nil {
 		return nil, err
 	}
+	p.area = b
 	p.Name = append([]byte{byte(p.NameAlg >> 8), byte(p.NameAlg)}, p.NameAlg.Sum(b)...)
 	return p, nil
 }
+
+// Area is the TPMT_PUBLIC, as it was parsed.
+func (p *Public) Area() []byte { return p.area }
 
 // readPublic reads the area. The key is nil if its kind is not accepted; then the rest is not read.
 func readPublic(b []byte) (*Public, error) {
@@ -182,20 +188,26 @@ func (p *Public) CheckAIK() error {
 	return nil
 }
 
-// lacks names the attributes of an AIK that the key does not have.
-func (p *Public) lacks() []string {
-	var missing []string
-	for _, a := range []struct {
-		bit  uint32
-		name string
-	}{
-		{fixedTPM, "fixedTPM"}, {fixedParent, "fixedParent"}, {sensitiveDataOrigin, "sensitiveDataOrigin"},
-		{restricted, "restricted"}, {sign, "sign"},
-	} {
+// attribute is a bit of TPMA_OBJECT.
+type attribute struct {
+	bit  uint32
+	name string
+}
+
+// without names those of the attributes that the key does not have.
+func (p *Public) without(all ...attribute) (missing []string) {
+	for _, a := range all {
 		if p.Attributes&a.bit == 0 {
 			missing = append(missing, a.name)
 		}
 	}
+	return missing
+}
+
+// lacks names the attributes of an AIK that the key does not have.
+func (p *Public) lacks() []string {
+	missing := p.without(attribute{fixedTPM, "fixedTPM"}, attribute{fixedParent, "fixedParent"}, attribute{sensitiveDataOrigin, "sensitiveDataOrigin"},
+		attribute{restricted, "restricted"}, attribute{sign, "sign"})
 	if p.Attributes&decrypt != 0 {
 		missing = append(missing, "not decrypt")
 	}

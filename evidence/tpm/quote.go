@@ -65,6 +65,25 @@ func (a *Attest) quoted(in *QuoteInput) (*Quoted, error) {
 	return &Quoted{in.counting(), a.clock}, nil
 }
 
+// Pick takes what the quote selects out of banks of PCR values, for [QuoteInput].PCRs: a bank for each selection, in its order.
+// A value that is not there stays nil, and VerifyQuote refuses it. Nothing is believed: who sends values must send those
+// that are quoted and no others, so this is for values that were read in some other way.
+func (a *Attest) Pick(banks []Bank) []Bank {
+	var picked []Bank
+	for _, s := range a.selections {
+		p := Bank{Alg: s.bank}
+		for _, b := range banks {
+			for i := range p.Values {
+				if b.Alg == s.bank && s.pcrs>>i&1 == 1 {
+					p.Values[i] = b.Values[i]
+				}
+			}
+		}
+		picked = append(picked, p)
+	}
+	return picked
+}
+
 // Banks are the quoted banks that count, strongest first; there is at least one. A SHA-1 bank counts only where it is allowed.
 // The caller must not change them.
 func (q *Quoted) Banks() []Bank { return q.banks }

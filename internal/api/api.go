@@ -18,9 +18,11 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/challenge"
+	"github.com/assay-attestation/assay/internal/enrol"
 	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/provider"
@@ -41,6 +43,8 @@ type Config struct {
 	Address     provider.Address // of new providers; nil: none can be created
 	Keys        *keyring.Ring
 	Challenges  *challenge.Keeper // of the TPM protocol
+	Enroller    *enrol.Enroller
+	EKRoots     *tpm.Roots // the makers of TPMs whose keys are enrolled
 	Seats       *verifier.Seats
 	Baselines   func() []Baseline // the TCB baselines that there are, newest first
 	Auth        *auth.Authenticator

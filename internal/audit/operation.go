@@ -38,6 +38,16 @@ const (
 	GetExplanation   Operation = "GetExplanation"
 )
 
+// Keys of TPMs.
+const (
+	EnrolAIK             Operation = "EnrolAIK" // a certificate was issued
+	RevokeAIKCertificate Operation = "RevokeAIKCertificate"
+	PinEK                Operation = "PinEK"
+	UnpinEK              Operation = "UnpinEK"
+	PinAIK               Operation = "PinAIK"
+	UnpinAIK             Operation = "UnpinAIK"
+)
+
 // Category says what kind of record it is (management.md section 11.1).
 type Category string
 

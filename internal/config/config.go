@@ -125,14 +125,18 @@ type Config struct {
 	// none by default. Clients send no intermediates.
 	AIKRoots         []AIKRoot `yaml:"aik_roots"`
 	AIKIntermediates []string  `yaml:"aik_intermediates"`
+	// EKRoots and EKIntermediates are the same for certificates of endorsement keys: the makers of TPMs whose keys providers with
+	// aik_enrolment vendor enrol. Clients may send intermediates.
+	EKRoots         []AIKRoot `yaml:"ek_roots"`
+	EKIntermediates []string  `yaml:"ek_intermediates"`
 
 	TPMLimits `yaml:",inline"`
 }
 
-// AIKRoot is a file of one certificate that is trusted to certify attestation keys.
+// AIKRoot is a file of one certificate that is trusted to certify attestation keys, or endorsement keys.
 type AIKRoot struct {
 	File string `yaml:"file"`
-	// AllowMissingEKU accepts certificates below it that do not say that they are of an attestation key.
+	// AllowMissingEKU accepts certificates below it that do not say that they are of one.
 	AllowMissingEKU bool `yaml:"allow_missing_eku"`
 }
 

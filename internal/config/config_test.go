@@ -70,8 +70,11 @@ settings:
   tpm_emit_attestation_type: true
   tpm_aik_roots: [{certificate: "a certificate in PEM", allow_missing_eku: true}]
   tpm_aik_intermediates: certificates in PEM
+  aik_enrolment: vendor
 aik_roots: [{file: root.pem, allow_missing_eku: true}, {file: other.pem}]
 aik_intermediates: [issuing.pem]
+ek_roots: [{file: maker.pem, allow_missing_eku: true}]
+ek_intermediates: [maker-issuing.pem]
 tcg_log: 1048576
 tcg_log_records: 1000
 tcg_event_data: 4096
@@ -137,9 +140,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 				AllowSHA1: true, AllowV1Basic: &no, RequireAuthority: &no, ClaimPrefix: "urn:", PCRDigestText: "hex", EventDigests: true,
 				DRTMSigningKey: "a key in PEM\n", EmitAttestationType: true,
 				AIKRoots: []provider.AIKRoot{{Certificate: "a certificate in PEM", AllowMissingEKU: true}}, AIKIntermediates: "certificates in PEM",
+				AIKEnrolment: "vendor",
 			},
 		},
 		AIKRoots: []AIKRoot{{"root.pem", true}, {"other.pem", false}}, AIKIntermediates: []string{"issuing.pem"},
+		EKRoots: []AIKRoot{{"maker.pem", true}}, EKIntermediates: []string{"maker-issuing.pem"},
 		TPMLimits:     TPMLimits{1 << 20, 1000, 4096, 100, 3, 2 << 20, 500, 10, 1024},
 		PolicySigners: []string{"signer.pem"}, Shared: true, Location: "westeurope",
 		ProviderURL: "https://{name}.attest.example", ProviderListen: "127.0.0.1:9000-9099",

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/store"
@@ -31,6 +32,9 @@ type Instance struct {
 	Verifier *verifier.Verifier
 	Share    verifier.Share // of the seats for work on policies
 	policies map[string]*InForce
+	// RevokedAIKs are the attestation keys whose certificates were revoked, with the ids of these; PinnedAIKs those that need none.
+	RevokedAIKs map[tpm.KeyHash]string
+	PinnedAIKs  map[tpm.KeyHash]bool
 	// Outdated says why what the store has now cannot be put into service, nil if it is. Such an instance still shows its
 	// keys and decides nothing: its owner may have forbidden what it would permit.
 	Outdated error

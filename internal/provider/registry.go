@@ -209,6 +209,9 @@ func (r *Registry) instance(tx *store.Tx, id string, before *Instance) (*Instanc
 	if err := r.policies(tx, i, before, local.Policies); err != nil {
 		return i, err
 	}
+	if err := i.readEnrolment(tx); err != nil {
+		return i, err
+	}
 	if i.Share = r.Seats.NewShare(); before != nil {
 		i.Share = before.Share // in which work may be under way
 	}

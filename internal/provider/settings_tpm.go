@@ -34,6 +34,21 @@ type TPMSettings struct {
 	AIKRoots []AIKRoot `yaml:"tpm_aik_roots"`
 	// AIKIntermediates are certificates in PEM between AIKRoots and those of attestation keys: clients do not send any.
 	AIKIntermediates string `yaml:"tpm_aik_intermediates"`
+	// AIKEnrolment says whose attestation keys are enrolled, and whether those that were count: EnrolmentOff, EnrolPinned, EnrolVendor;
+	// empty: EnrolmentOff.
+	AIKEnrolment string `yaml:"aik_enrolment"`
+}
+
+// The values of the switch aik_enrolment.
+const (
+	EnrolmentOff = "off"
+	EnrolPinned  = "pinned" // TPMs whose endorsement keys are pinned
+	EnrolVendor  = "vendor" // those, and TPMs with a certificate of a configured vendor
+)
+
+// Enrols reports whether attestation keys are enrolled.
+func (s *TPMSettings) Enrols() bool {
+	return s.AIKEnrolment == EnrolPinned || s.AIKEnrolment == EnrolVendor
 }
 
 // AIKRoot is a certificate that is trusted to certify attestation keys.
@@ -62,6 +77,9 @@ func (s *TPMSettings) demands() (d verifier.TPMDemands, err error) {
 	}
 	if s.PCRDigestText != "" && s.PCRDigestText != "b64url" && s.PCRDigestText != "hex" {
 		return d, fmt.Errorf("tpm_pcr_digest_text: expected b64url or hex, found %.40q", s.PCRDigestText)
+	}
+	if s.AIKEnrolment != "" && s.AIKEnrolment != EnrolmentOff && !s.Enrols() {
+		return d, fmt.Errorf("aik_enrolment: expected off, pinned or vendor, found %.40q", s.AIKEnrolment)
 	}
 	if d.DRTMKey, err = publicKey(s.DRTMSigningKey); err != nil {
 		return d, fmt.Errorf("tpm_drtm_signing_key: %w", err)

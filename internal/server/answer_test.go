@@ -87,7 +87,7 @@ func (a answer) checkForm(t testing.TB, shortID bool) {
 	if a.status < 500 && retry != "" || a.status >= 500 && !regexp.MustCompile(`^[1-9]\d*$`).MatchString(retry) {
 		t.Errorf("status %d with Retry-After %q, want whole seconds on 5xx only", a.status, retry)
 	}
-	if a.status == http.StatusOK {
+	if a.status == http.StatusOK || a.status == http.StatusCreated {
 		return
 	}
 	p := a.problem(t)

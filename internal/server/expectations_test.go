@@ -101,7 +101,23 @@ func expectations() []expectation {
 	for _, t := range []string{"SgxEnclave", "OpenEnclave", "SevSnpVm", "TdxVm", "AzureGuest", "KeyGuard", "MdepTz", "Pluton"} {
 		rows = append(rows, expectation{"POST", "/attest/" + t, current, nothing, usual})
 	}
-	return slices.Concat(rows, providerExpectations(), armExpectations())
+	return slices.Concat(rows, enrolmentExpectations(), providerExpectations(), armExpectations())
+}
+
+// enrolmentExpectations are the rows of native.md section 4: reading enrols, writing manages.
+func enrolmentExpectations() []expectation {
+	const aik = "/assay/v1/aik"
+	return []expectation{
+		{"POST", aik + "/challenges", unversion, reading, usual},
+		{"POST", aik + "/certificates", unversion, reading, usual},
+		{"GET", aik + "/certificates", unversion, reading, usual},
+		{"GET", aik + "/certificates/{id}", unversion, reading, usual},
+		{"POST", aik + "/certificates/{id}:revoke", unversion, writing, usual},
+		{"PUT", aik + "/pins/{hash}", unversion, writing, usual},
+		{"DELETE", aik + "/pins/{hash}", unversion, writing, usual},
+		{"PUT", "/assay/v1/ek/{hash}", unversion, writing, usual},
+		{"DELETE", "/assay/v1/ek/{hash}", unversion, writing, usual},
+	}
 }
 
 // providerExpectations are of our own routes for providers, which answer to the same permissions as those of ARM.

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/api"
 	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/auth"
@@ -67,6 +68,7 @@ type Server struct {
 	opt       Options
 	endorsing *endorsing
 	aiks      *aikTrust
+	eks       *tpm.Roots
 	providers *provider.Registry
 	metrics   *metrics
 	sinks     []audit.Sink
@@ -105,6 +107,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.aiks, err = newAIKTrust(s.cfg, s.opt.Simulated); err != nil {
 		return err
 	}
+	eks, err := readTrust("ek", s.cfg.EKRoots, s.cfg.EKIntermediates)
+	if err != nil {
+		return err
+	}
+	s.eks = eks.with(verifier.TPMDemands{})
 	if s.state, err = openState(ctx, s.cfg, s.opt.Clock); err != nil {
 		return err
 	}
@@ -167,11 +174,15 @@ func (s *Server) verifier(i *provider.Instance) (*verifier.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	roots, err := s.aikRoots(i, baseline.TPM)
+	if err != nil {
+		return nil, err
+	}
 	baseline.CollateralGrace = s.cfg.Settings.CollateralGrace
 	return verifier.New(verifier.Config{
 		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline,
 		TPM: verifier.TPM{
-			Challenge: s.challenges.Open, Roots: s.aiks.with(baseline.TPM), Limits: s.cfg.Evidence(), Validity: s.cfg.ReportValidity(), Longest: s.keys.LongestReport(),
+			Challenge: s.challenges.Open, Roots: roots, Limits: s.cfg.Evidence(), Validity: s.cfg.ReportValidity(), Longest: s.keys.LongestReport(),
 		},
 		Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats, Share: i.Share,
 	}), nil
@@ -212,7 +223,7 @@ func (s *Server) openAPI() error {
 		return err
 	}
 	s.api = api.New(api.Config{
-		Version: Version, Providers: s.providers, Address: s.address(), Keys: s.keys, Challenges: s.challenges, Seats: s.providers.Seats, Baselines: s.baselines, Auth: callers,
+		Version: Version, Providers: s.providers, Address: s.address(), Keys: s.keys, Challenges: s.challenges, Enroller: s.enroller, EKRoots: s.eks, Seats: s.providers.Seats, Baselines: s.baselines, Auth: callers,
 		Trail: s.trail, Clock: s.opt.Clock, JudgedAt: s.judgedAt, Ready: s.Ready, Observe: s.metrics.observe, Development: s.cfg.Dev,
 		AttestBody: s.cfg.AttestBody, PolicyBody: s.cfg.PolicyBody, Logger: s.opt.Logger, Explanations: explanations,
 		AuditAttest: s.cfg.Audit.Attest, Preview: s.cfg.Preview(), ARM: s.cfg.ARMFacade, Limits: limits,

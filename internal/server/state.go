@@ -13,6 +13,7 @@ import (
 	"github.com/assay-attestation/assay/internal/audit"
 	"github.com/assay-attestation/assay/internal/challenge"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/enrol"
 	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/provider"
@@ -35,6 +36,7 @@ type state struct {
 	trail *audit.Trail
 	// challenges are those of the TPM protocol, for all providers.
 	challenges *challenge.Keeper
+	enroller   *enrol.Enroller
 }
 
 // openState opens the store, whose schema it brings up to date, and the key that seals what is secret in it.
@@ -47,6 +49,7 @@ func openState(ctx context.Context, cfg config.Config, clock func() time.Time) (
 	if s.seal, err = openSeal(cfg, store.IsPostgres(dsn)); err != nil {
 		return nil, err
 	}
+	s.enroller = enrol.New(s.seal)
 	if s.challenges, err = challenge.New(s.seal, cfg.TPMContextLifetime); err != nil {
 		return nil, err
 	}

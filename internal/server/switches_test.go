@@ -42,6 +42,8 @@ func switches() map[string]string {
 		"api_2018_preview":                 "TestSwitchesOfTheService",
 		"arm_facade":                       "TestSwitchesOfTheService",
 
+		"aik_enrolment": "TestSwitchOfEnrolment",
+
 		"azureguest_require_nonce":    "",
 		"azureguest_require_ak_chain": "",
 		"azureguest_secureboot_keys":  "",
@@ -49,14 +51,13 @@ func switches() map[string]string {
 		"snp_crls":                    "",
 		"snp_kds":                     "",
 		"snp_uvm_issuers":             "",
-		"aik_enrolment":               "",
 	}
 }
 
 // TestEverySwitchIsTestedOrUnknown holds the list to the tests and to the configuration.
 func TestEverySwitchIsTestedOrUnknown(t *testing.T) {
 	var source strings.Builder
-	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go"} {
+	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go", "enrolment_test.go"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -46,6 +46,9 @@ func tables() []table {
 		{"providers", "id", []string{"id", "name", "url", "version", "doc", "longest_report"}, "INSERT INTO providers VALUES ($1, $2, $3, $4, $5, $6)"},
 		{"policies", "provider_id, type, version", []string{"provider_id", "type", "version", "jws", "doc"}, "INSERT INTO policies VALUES ($1, $2, $3, $4, $5)"},
 		{"signing_keys", "provider_id, id", []string{"provider_id", "id", "signs_from", "sealed"}, "INSERT INTO signing_keys VALUES ($1, $2, $3, $4)"},
+		{"aik_certificates", "provider_id, id", []string{"provider_id", "id", "aik", "ek", "not_after", "revoked", "certificate", "doc"},
+			"INSERT INTO aik_certificates VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"},
+		{"tpm_pins", "provider_id, kind, hash", []string{"provider_id", "kind", "hash", "doc"}, "INSERT INTO tpm_pins VALUES ($1, $2, $3, $4)"},
 		{"audit", "seq", []string{"seq", "record", "mac"}, "INSERT INTO audit VALUES ($1, $2, $3)"},
 	}
 }
@@ -53,7 +56,7 @@ func tables() []table {
 // isNumber tells the columns of numbers from those of texts.
 func isNumber(column string) bool {
 	switch column {
-	case "version", "longest_report", "signs_from", "seq", "audit_seq":
+	case "version", "longest_report", "signs_from", "not_after", "revoked", "seq", "audit_seq":
 		return true
 	}
 	return false

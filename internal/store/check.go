@@ -26,7 +26,7 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 		if err := c.schema(tx); err != nil || len(c.findings) > 0 {
 			return err
 		}
-		for _, part := range []func(*Tx) error{c.integrity, c.providers, c.policies, c.keys, c.audit} {
+		for _, part := range []func(*Tx) error{c.integrity, c.providers, c.policies, c.keys, c.certificates, c.pins, c.audit} {
 			if err := part(tx); err != nil {
 				return err
 			}
@@ -123,6 +123,32 @@ func (c *check) keys(tx *Tx) error {
 		}
 		if !c.ids[k.ProviderID] {
 			err = errors.Join(err, c.find("signing key %s is of provider %s, which is not there", k.ID, k.ProviderID))
+		}
+		return err
+	})
+}
+
+func (c *check) certificates(tx *Tx) error {
+	q := query[AIKCertificate]{scanAIKCertificate, selectAIKCertificate + "ORDER BY provider_id, id", nil}
+	return each(tx, q, func(a AIKCertificate, err error) error {
+		if err != nil {
+			err = c.find("AIK certificate %s of provider %s cannot be read: %v", a.ID, a.ProviderID, err)
+		}
+		if !c.ids[a.ProviderID] {
+			err = errors.Join(err, c.find("AIK certificate %s is of provider %s, which is not there", a.ID, a.ProviderID))
+		}
+		return err
+	})
+}
+
+func (c *check) pins(tx *Tx) error {
+	q := query[Pin]{scanPin, selectPin + "ORDER BY provider_id, kind, hash", nil}
+	return each(tx, q, func(p Pin, err error) error {
+		if err != nil {
+			err = c.find("pin %s of provider %s cannot be read: %v", p.Hash, p.ProviderID, err)
+		}
+		if !c.ids[p.ProviderID] {
+			err = errors.Join(err, c.find("pin %s is of provider %s, which is not there", p.Hash, p.ProviderID))
 		}
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 var (
 	ErrNotFound = errors.New("not in the store")
 	ErrConflict = errors.New("changed by somebody else in the meantime")
+	ErrFull     = errors.New("there are as many as there may be")
 	ErrTaken    = errors.New("the name or the URL is taken")
 	ErrSchema   = errors.New("the schema is not the one of this program") // missing, older or newer
 )

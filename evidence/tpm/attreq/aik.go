@@ -20,7 +20,7 @@ func (v *verification) checkAIK() error {
 	if err := a.checkCertificateKey(); err != nil {
 		return err
 	}
-	err := v.certify(a.certificate)
+	err := v.certify(a)
 	switch {
 	case err == nil:
 		v.validated = true
@@ -33,13 +33,16 @@ func (v *verification) checkAIK() error {
 	return nil
 }
 
-// certify checks the certificate of the AIK.
-func (v *verification) certify(der []byte) error {
-	if len(der) == 0 {
+// certify checks that the AIK is pinned, or its certificate.
+func (v *verification) certify(a *attestation) error {
+	if pinned, err := v.Roots.PinnedAIK(a.aik.key); pinned || err != nil {
+		return err
+	}
+	if len(a.certificate) == 0 {
 		return evidence.Refuse(evidence.AIKCertificate, "the attestation key has no certificate").Want("aik_cert", "none").
 			Do("enrol an AIK certificate on the machine, or have the policy set require_valid_aik_cert to false and look at aikValidated")
 	}
-	_, err := v.Roots.VerifyAIK(der, v.At)
+	_, err := v.Roots.VerifyAIK(a.certificate, v.At)
 	return err
 }
 

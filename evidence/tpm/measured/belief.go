@@ -10,8 +10,8 @@ import (
 // coverage tells for each PCR the banks that count and quote it; none for PCR 16 and 23, and none for a PCR that is not quoted.
 type coverage [tpm.PCRCount][]tpm.Alg
 
-func coverageOf(q *tpm.Quoted) (c coverage) {
-	for _, b := range q.Banks() {
+func coverageOf(banks []tpm.Bank) (c coverage) {
+	for _, b := range banks {
 		for pcr, v := range b.Values {
 			if v != nil && pcr != debugPCR && pcr != applicationPCR {
 				c[pcr] = append(c[pcr], b.Alg)
@@ -67,9 +67,9 @@ func (b believed) is(text string) bool { return b.holds && string(b.data) == tex
 // mark is a text that some record is known by: by its digest, since anybody can change its type and data.
 type mark map[tpm.Alg][][]byte
 
-func newMark(q *tpm.Quoted, texts ...string) mark {
+func newMark(banks []tpm.Bank, texts ...string) mark {
 	m := mark{}
-	for _, b := range q.Banks() {
+	for _, b := range banks {
 		for _, text := range texts {
 			m[b.Alg] = append(m[b.Alg], b.Alg.Sum([]byte(text)))
 		}

@@ -31,8 +31,8 @@ type judge struct {
 	number int // of the event, as EventSeq counts
 }
 
-func newJudge(in sorted, q *tpm.Quoted, opt Options) *judge {
-	j := &judge{coverage: coverageOf(q), opt: opt, drtm: in.drtm, secure: newPCR7(q), win: newWindows(q)}
+func newJudge(in sorted, banks []tpm.Bank, opt Options) *judge {
+	j := &judge{coverage: coverageOf(banks), opt: opt, drtm: in.drtm, secure: newPCR7(banks), win: newWindows(banks)}
 	if opt.DRTMKey != nil && in.drtm {
 		opt.Journal.Skip(evidence.WindowsEvents, "the signature of the dynamic launch: its layout is not public")
 	}

@@ -73,9 +73,12 @@ func verify(logs []Log, q *tpm.Quoted, opt Options) (*Boot, error) {
 	if in.list != nil && entries != unquoted {
 		opt.Journal.Pass(evidence.IMAReplay, plural(entries, "entry", "entries"))
 	}
-	j := newJudge(in, q, opt)
+	j := newJudge(in, q.Banks(), opt)
 	if err := j.logs(logs, entries); err != nil {
 		return nil, err
 	}
 	return &j.boot, nil
 }
+
+// Covers reports whether what was measured into the PCR counts: it is quoted, and not 16 or 23.
+func (b *Boot) Covers(pcr int) bool { return pcr >= 0 && pcr < tpm.PCRCount && b.quoted.has(pcr) }

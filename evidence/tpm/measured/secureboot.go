@@ -57,10 +57,10 @@ type pcr7 struct {
 	separators, debug, dma mark
 }
 
-func newPCR7(q *tpm.Quoted) pcr7 {
+func newPCR7(banks []tpm.Bank) pcr7 {
 	return pcr7{
-		variables: map[string]variable{}, separators: newMark(q, separatorZero, separatorOnes),
-		debug: newMark(q, debugMode, debugMode+"\x00"), dma: newMark(q, dmaDisabled, dmaDisabled+"\x00"),
+		variables: map[string]variable{}, separators: newMark(banks, separatorZero, separatorOnes),
+		debug: newMark(banks, debugMode, debugMode+"\x00"), dma: newMark(banks, dmaDisabled, dmaDisabled+"\x00"),
 	}
 }
 

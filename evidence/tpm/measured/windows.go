@@ -31,7 +31,7 @@ type windows struct {
 	offence error              // a record that would not be there if they are
 }
 
-func newWindows(q *tpm.Quoted) windows { return windows{mark: newMark(q, endOfBoot)} }
+func newWindows(banks []tpm.Bank) windows { return windows{mark: newMark(banks, endOfBoot)} }
 
 // eventTag judges an EV_EVENT_TAG of a quoted PCR. Elsewhere than in the PCRs of Windows its digest often is of something else.
 // In PCR 11 it must be as measured, but says nothing: no record ends the boot phase there. The same goes for the PCRs of a

@@ -1,0 +1,131 @@
+// Package explain tells in words what a TCG event log says, for a person who has never seen one: event by event, as a summary,
+// and what differs between two logs. It decides nothing. Each statement says what it rests on: on data that a digest covers, or on a label
+// that anybody could have written (tpm-evidence.md section 4.2). Whether a TPM vouches for the digests is a matter of package measured.
+package explain
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/assay-attestation/assay/evidence/tpm"
+	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
+)
+
+// Covers says what of an event's data its digest is the hash of, in every bank of the log.
+type Covers string
+
+// What a digest covers (tpm-evidence.md section 4.2).
+const (
+	CoversData    Covers = "data"    // all of it
+	CoversValue   Covers = "value"   // the value of an EFI variable, but neither its name nor its vendor
+	CoversText    Covers = "text"    // the text of a boot loader, without the prefix that says what it is
+	CoversMost    Covers = "most"    // all but the last byte, as the boot loader shim has it
+	CoversOther   Covers = "other"   // something else, which the data only describes
+	CoversNothing Covers = "nothing" // the event was not extended into a PCR
+)
+
+// Event is a record of a log in words.
+type Event struct {
+	Seq    int // counted from 1, as EventSeq of the claim events
+	PCR    uint32
+	Type   eventlog.Type
+	Covers Covers
+	Says   string // what it means. It may quote what an attacker wrote: it is not fit for a terminal as it is
+
+	record *eventlog.Record
+}
+
+// Hint reports whether nothing vouches for what the event says, beyond that something was measured.
+func (e *Event) Hint() bool { return e.Covers == CoversOther || e.Covers == CoversNothing }
+
+// reader goes through the records of one log.
+type reader struct {
+	algs   []tpm.Alg
+	limits eventlog.Limits
+	depth  int
+}
+
+// Events tells what each record of the log means. depth is the limit sipa_depth. Data that cannot be read is told as such.
+func Events(l *eventlog.Log, limits eventlog.Limits, depth int) []Event {
+	r := reader{l.Algs(), limits, depth}
+	list := make([]Event, 0, len(l.Records()))
+	for i := range l.Records() {
+		rec := &l.Records()[i]
+		e := Event{Seq: i + 1, PCR: rec.PCR, Type: rec.Type, record: rec}
+		e.Covers = r.covers(rec)
+		e.Says = r.words(&e)
+		list = append(list, e)
+	}
+	return list
+}
+
+// covers finds what of the data the digests cover.
+func (r *reader) covers(rec *eventlog.Record) Covers {
+	switch {
+	case !rec.Extended():
+		return CoversNothing
+	case r.hashes(rec, rec.Data):
+		return CoversData
+	}
+	switch rec.Type {
+	case eventlog.VariableBoot:
+		if v, err := eventlog.ParseVariable(rec.Data, r.limits); err == nil && r.hashes(rec, v.Data) {
+			return CoversValue
+		}
+	case eventlog.IPL:
+		if _, text := splitText(rec.Data); len(text) > 0 && r.hashes(rec, text) {
+			return CoversText
+		}
+	case eventlog.VariableAuthority:
+		if n := len(rec.Data); n > 0 && r.hashes(rec, rec.Data[:n-1]) {
+			return CoversMost
+		}
+	}
+	return CoversOther
+}
+
+// hashes reports whether every digest of the record is the hash of the data; there is at least one.
+func (r *reader) hashes(rec *eventlog.Record, data []byte) bool {
+	for _, a := range r.algs {
+		if !rec.Hashes(a, data) {
+			return false
+		}
+	}
+	return len(r.algs) > 0
+}
+
+// splitText splits the text of a boot loader into what says what it is, and the rest without the NUL at its end.
+func splitText(data []byte) (prefix string, text []byte) {
+	text = bytes.TrimSuffix(data, []byte{0})
+	for _, p := range []string{grubCommand, kernelCommand, moduleCommand} {
+		if rest, ok := bytes.CutPrefix(text, []byte(p)); ok {
+			return p, rest
+		}
+	}
+	return "", text
+}
+
+// The prefixes that GRUB puts before what it measures (tpm-evidence.md section 4.1).
+const (
+	grubCommand   = "grub_cmd: "
+	kernelCommand = "kernel_cmdline: "
+	moduleCommand = "module_cmdline: "
+)
+
+// Digest is what was extended into the PCR of a bank; nil if nothing was, or the log does not have the bank.
+func (e *Event) Digest(a tpm.Alg) []byte {
+	if !e.record.Extended() {
+		return nil
+	}
+	d, _ := e.record.Digest(a)
+	return d
+}
+
+// Key tells events apart when two logs are compared: type and digest in a bank that both logs have.
+func (e *Event) Key(a tpm.Alg) string {
+	d := e.Digest(a)
+	if d == nil {
+		d = e.record.Data
+	}
+	return fmt.Sprintf("%d/%x", e.Type, d)
+}

@@ -1,0 +1,216 @@
+package explain
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"strings"
+
+	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
+)
+
+// The variables of the policy of Secure Boot.
+const (
+	varSecureBoot = "SecureBoot"
+	varPK         = "PK"
+	varKEK        = "KEK"
+	varDB         = "db"
+	varDBX        = "dbx"
+)
+
+// variable says what an EFI variable means.
+func (r *reader) variable(e *Event) string {
+	v, err := eventlog.ParseVariable(e.record.Data, r.limits)
+	switch {
+	case err != nil:
+		return "an EFI variable that cannot be read: " + quoted(e.record.Data)
+	case e.Type == eventlog.VariableAuthority:
+		return authority(v)
+	case e.Type == eventlog.VariableDriverConfig:
+		return policyVariable(v)
+	}
+	return bootVariable(v)
+}
+
+// policyVariable says what a variable of PCR 7 means.
+func policyVariable(v eventlog.Variable) string {
+	switch {
+	case v.Name == varSecureBoot && v.GUID == eventlog.GlobalVariable():
+		return secureBootWords(v.Data)
+	case v.Name == varPK:
+		return "the owner of the machine's Secure Boot keys (PK): " + listWords(v.Data)
+	case v.Name == varKEK:
+		return "who may change what is allowed to start (KEK): " + listWords(v.Data)
+	case v.Name == varDB:
+		return "what is allowed to start (db): " + listWords(v.Data)
+	case v.Name == varDBX:
+		return "what is forbidden to start (dbx): " + listWords(v.Data)
+	}
+	return fmt.Sprintf("the setting %s of vendor %v: %s", quoted([]byte(v.Name)), v.GUID, quoted(v.Data))
+}
+
+func secureBootWords(value []byte) string {
+	switch {
+	case len(value) == 0:
+		return "Secure Boot is off: the variable SecureBoot is empty"
+	case len(value) == 1 && value[0] == 1:
+		return "Secure Boot is on: the variable SecureBoot is 01"
+	}
+	return fmt.Sprintf("Secure Boot is off: the variable SecureBoot is %x", value[:min(len(value), shownBytes)])
+}
+
+// listWords says what is in a signature database.
+func listWords(value []byte) string {
+	entries, err := eventlog.ParseSignatureLists(value)
+	if err != nil {
+		return "a list that cannot be read"
+	}
+	return signatureWords(entries)
+}
+
+// signatureWords counts the entries of a database, and names the certificates.
+func signatureWords(entries []eventlog.Signature) string {
+	var certs []string
+	hashes, others := 0, 0
+	for _, s := range entries {
+		switch s.Type {
+		case eventlog.X509():
+			certs = append(certs, subject(s.Data))
+		case eventlog.SHA256():
+			hashes++
+		default:
+			others++
+		}
+	}
+	var parts []string
+	if len(certs) > 0 {
+		parts = append(parts, count(len(certs), "certificate")+" ("+enumerate(certs)+")")
+	}
+	if hashes > 0 {
+		parts = append(parts, count(hashes, "hash"))
+	}
+	if others > 0 {
+		parts = append(parts, count(others, "other entry"))
+	}
+	if len(parts) == 0 {
+		return "empty"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "h"):
+		noun += "es"
+	case strings.HasSuffix(noun, "entry"):
+		noun = strings.TrimSuffix(noun, "y") + "ies"
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// shownNames is how many names of one kind a sentence has at most.
+const shownNames = 8
+
+// enumerate writes names one behind the other, each once.
+func enumerate(names []string) string {
+	var once []string
+	seen := map[string]bool{}
+	for _, n := range names {
+		if !seen[n] {
+			seen[n] = true
+			once = append(once, n)
+		}
+	}
+	if len(once) > shownNames {
+		return fmt.Sprintf("%s and %d more", strings.Join(once[:shownNames], "; "), len(once)-shownNames)
+	}
+	return strings.Join(once, "; ")
+}
+
+// subject names a certificate.
+func subject(der []byte) string {
+	c, err := x509.ParseCertificate(der)
+	switch {
+	case err != nil:
+		return "a certificate that cannot be read"
+	case c.Subject.CommonName != "":
+		return c.Subject.CommonName
+	}
+	return c.Subject.String()
+}
+
+// sbatWords begin what is said about shim's list of revoked generations of boot loaders.
+const sbatWords = "revocations that the boot loader shim applies (SBAT): "
+
+// authority says who signed what then ran. Shim writes things of its own under this type.
+func authority(v eventlog.Variable) string {
+	switch {
+	case v.Name == "SbatLevel":
+		return sbatWords + quoted(bytes.ReplaceAll(v.Data, []byte("\n"), []byte(" ")))
+	case v.Name == "MokListTrusted":
+		return "shim trusts the keys that the machine's owner added (MokListTrusted): " + quoted(v.Data)
+	case len(v.Data) == 0:
+		return fmt.Sprintf("the list %s, which is empty", v.Name)
+	}
+	if der := certificateOf(v.Data); der != nil {
+		return fmt.Sprintf("what was started is signed by %s (%s)", subject(der), listName(v))
+	}
+	if _, err := eventlog.ParseSignatureLists(v.Data); err == nil {
+		return fmt.Sprintf("the list %s: %s", v.Name, listWords(v.Data))
+	}
+	return fmt.Sprintf("what was started is allowed by an entry of %s: %s", listName(v), quoted(v.Data))
+}
+
+// listName says where the entry stands that allowed something.
+func listName(v eventlog.Variable) string {
+	switch v.Name {
+	case varDB:
+		return "an entry of db"
+	case "Shim":
+		return "built into shim"
+	case "MokList":
+		return "added by the machine's owner, MokList"
+	}
+	return v.Name
+}
+
+// certificateOf finds a certificate, with its owner's GUID before it as firmware writes it, or without; nil if there is none.
+func certificateOf(data []byte) []byte {
+	const owner = 16
+	if _, err := x509.ParseCertificate(data); err == nil {
+		return data
+	}
+	if len(data) <= owner {
+		return nil
+	}
+	if _, err := x509.ParseCertificate(data[owner:]); err == nil {
+		return data[owner:]
+	}
+	return nil
+}
+
+// bootVariable says what a variable of the boot menu means.
+func bootVariable(v eventlog.Variable) string {
+	if v.Name == "BootOrder" {
+		return "boot entries are tried in this order: " + bootOrder(v.Data)
+	}
+	if isBootEntry(v.Name) {
+		name, file := bootEntry(v.Data)
+		if file != "" {
+			file = `, which starts \` + file
+		}
+		return fmt.Sprintf("boot entry %s is %s%s", v.Name, quoted([]byte(name)), file)
+	}
+	return fmt.Sprintf("the setting %s of vendor %v: %s", quoted([]byte(v.Name)), v.GUID, quoted(v.Data))
+}
+
+// isBootEntry reports whether the name is Boot and four hexadecimal digits.
+func isBootEntry(name string) bool {
+	digits, ok := strings.CutPrefix(name, "Boot")
+	return ok && len(digits) == 4 && strings.Trim(digits, "0123456789ABCDEFabcdef") == ""
+}

@@ -1,0 +1,187 @@
+package explain
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
+	"github.com/assay-attestation/assay/evidence/tpm/sipa"
+	"github.com/assay-attestation/assay/internal/binread"
+)
+
+// The ids under which the boot code of Linux measures (tpm-evidence.md section 4.1).
+const (
+	linuxInitrd  = 0x8f3b22ec
+	linuxOptions = 0x8f3b22ed
+)
+
+// tag says what an EV_EVENT_TAG means. Where Windows measures, it is elements of settings and of modules.
+func (r *reader) tag(e *Event) string {
+	data := e.record.Data
+	if len(data) >= 8 {
+		switch binary.LittleEndian.Uint32(data) {
+		case linuxInitrd:
+			return "the Linux kernel loaded an initial file system (initrd): " + quoted(data[8:])
+		case linuxOptions:
+			return "Linux' boot code measured the options of the kernel: " + quoted([]byte(readVersion(data[8:])))
+		}
+	}
+	elements, err := sipa.Parse(data, r.depth)
+	if err != nil || len(elements) == 0 {
+		return "tagged data: " + quoted(data)
+	}
+	return "Windows: " + strings.Join(elementWords(elements), "; ")
+}
+
+// elementWords says what elements mean, those in containers as well.
+func elementWords(elements []sipa.Element) []string {
+	var all []string
+	var modules, keys []string
+	for _, e := range elements {
+		switch {
+		case e.ID == sipa.LoadedModule:
+			modules = append(modules, moduleWords(e.Elements))
+		case e.ID == sipa.AuthorityKey:
+			keys = append(keys, "")
+		case len(e.Elements) > 0:
+			all = append(all, elementWords(e.Elements)...)
+		default:
+			if text := settingWords(e); text != "" {
+				all = append(all, text)
+			}
+		}
+	}
+	if len(modules) > 0 {
+		all = append(all, "loaded "+enumerate(modules))
+	}
+	if len(keys) > 0 {
+		all = append(all, count(len(keys), "key")+" that signed what Windows loaded")
+	}
+	if len(all) == 0 {
+		all = append(all, "nothing that has a name")
+	}
+	return all
+}
+
+// moduleWords names a program that Windows loaded.
+func moduleWords(elements []sipa.Element) string {
+	name, signer, state := "a program of which it gives only the digest here", "", ""
+	sipa.Find(elements, sipa.FilePath, func(e sipa.Element) { name = e.Text() })
+	sipa.Find(elements, sipa.AuthorityPublisher, func(e sipa.Element) { signer = ", signed by " + e.Text() })
+	sipa.Find(elements, sipa.ImageValidated, func(e sipa.Element) {
+		if !e.Bool() {
+			state = ", NOT VALIDATED"
+		}
+	})
+	return name + signer + state
+}
+
+// settingWords says what one element means.
+func settingWords(e sipa.Element) string {
+	if s, ok := switchOf(e.ID); ok {
+		return s.words(e.Bool())
+	}
+	switch n, _ := e.Uint(); e.ID {
+	case sipa.BitlockerUnlock:
+		return "BitLocker " + bitlockerWords(e)
+	case sipa.DataExecutionPrevention:
+		return "data execution prevention (DEP) is " + named(e)
+	case sipa.VBSHVCIPolicy:
+		return "code integrity enforced by the hypervisor (HVCI): " + named(e)
+	case sipa.OSDevice:
+		return "Windows is on " + named(e)
+	case sipa.SystemRoot:
+		return "Windows is in " + e.Text()
+	case sipa.BootCounter:
+		return fmt.Sprintf("boot counter %d", n)
+	case sipa.HypervisorLaunch:
+		return "hypervisor " + launchWords(n)
+	case sipa.VSMLaunchType:
+		return "virtualization-based security (VBS) " + launchWords(n)
+	case sipa.BootRevocationList, sipa.OSRevocationList:
+		return "revocation list" + revocationDate(e.Payload)
+	case sipa.SIPolicy:
+		return "code integrity policy " + policyName(e.Payload)
+	case sipa.ELAMKeyName:
+		return "antimalware driver " + e.Text()
+	}
+	return otherWords(e)
+}
+
+// otherWords gives an element by the name that policies see.
+func otherWords(e sipa.Element) string {
+	name, ok := strings.CutPrefix(e.ID.String(), "EVENT_")
+	switch n, number := e.Uint(); {
+	case !ok:
+		return ""
+	case e.ValueName() != "":
+		return name + " " + e.ValueName()
+	case number:
+		return fmt.Sprintf("%s %d", name, n)
+	}
+	return fmt.Sprintf("%s (%d bytes)", name, len(e.Payload))
+}
+
+func launchWords(n uint64) string {
+	if n == 0 {
+		return "is off"
+	}
+	return fmt.Sprintf("is started (launch type %d)", n)
+}
+
+// named is a value with the name it has for policies, or by itself.
+func named(e sipa.Element) string {
+	n, _ := e.Uint()
+	if name := e.ValueName(); name != "" {
+		return name
+	}
+	return fmt.Sprint(n)
+}
+
+// bitlockerWords says how the disk was unlocked.
+func bitlockerWords(e sipa.Element) string {
+	n, ok := e.Uint()
+	switch {
+	case !ok:
+		return "says nothing that can be read"
+	case n == 0:
+		return "unlocked nothing"
+	}
+	return "unlocked a disk by " + strings.NewReplacer("|", " and ", "TPM", "the TPM", "CACHED", "a key kept from before (CACHED)").Replace(named(e))
+}
+
+// revocationDate reads when a revocation list was made: FILETIME, 100 ns from 1601 on (tpm.md section 10.4).
+func revocationDate(b []byte) string {
+	c := binread.New(b)
+	const ticks, epoch = 10_000_000, 11_644_473_600
+	t := c.LE64("creation time")
+	if c.Err() != nil || t == 0 {
+		return " without a date"
+	}
+	return " of " + time.Unix(int64(t/ticks)-epoch, 0).UTC().Format(time.DateOnly)
+}
+
+// policyName reads the name of a code integrity policy (tpm.md section 10.4).
+func policyName(b []byte) string {
+	c := binread.New(b)
+	c.LE64("version")
+	size := c.LE16("length of name")
+	c.LE16("hash")
+	c.LE32("length of digest")
+	name := c.Bytes("name", int(size))
+	if c.Err() != nil {
+		return "that cannot be read"
+	}
+	return sipa.DecodeText(name)
+}
+
+// isWindows reports whether an event is one by which Windows is known: tagged data that its digest covers, or the end of its
+// boot phase.
+func isWindows(e *Event) bool {
+	if e.Covers != CoversData || e.PCR < optionsPCR || e.PCR > authoritiesPCR {
+		return false
+	}
+	return e.Type == eventlog.EventTag || string(e.record.Data) == endOfBoot
+}

@@ -1,0 +1,142 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/assay-attestation/assay/internal/store"
+)
+
+// aikCertificate is one that expires a day after instant.
+func aikCertificate(providerID, id string) store.AIKCertificate {
+	return store.AIKCertificate{
+		ProviderID: providerID, ID: id, AIK: "a" + id, EK: "e" + id, Certificate: everyByte(), NotAfter: instant().Truncate(time.Second).Add(24 * time.Hour),
+		Issued: store.Stamp{By: "é", At: instant()},
+	}
+}
+
+func TestAIKCertificatesAreKeptAndRevoked(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		populate(t, s)
+		third, revoked := aikCertificate("1", "0c"), aikCertificate("1", "0b")
+		write(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.AddAIKCertificate(third, instant()), tx.AddAIKCertificate(aikCertificate("1", "0b"), instant()))
+		})
+		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.AddAIKCertificate(third, instant()) })
+		refuses(t, s, store.ErrNotFound, func(tx *store.Tx) error { return tx.AddAIKCertificate(aikCertificate("9", "0d"), instant()) })
+		revoked.Revoked, revoked.Reason = time.Unix(77, 0).UTC(), "stolen"
+		before := version(t, s)
+		write(t, s, func(tx *store.Tx) error { return tx.RevokeAIKCertificate(revoked) })
+		if version(t, s) != before+1 {
+			t.Error("nobody learns of the revocation")
+		}
+		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.RevokeAIKCertificate(revoked) })
+		read(t, s, func(tx *store.Tx) error {
+			got, err := tx.AIKCertificate("1", "0b")
+			equal(t, "revoked", got, revoked)
+			list, err2 := tx.AIKCertificates("1", "0a", 1)
+			equal(t, "page", list, []store.AIKCertificate{revoked})
+			keys, err3 := tx.RevokedAIKs("1")
+			equal(t, "keys", keys, map[string]string{"a0b": "0b"})
+			byEK, err4 := tx.RevokedFor("1", "another", "e0b")
+			equal(t, "by EK", byEK.ID, "0b")
+			return errors.Join(err, err2, err3, err4)
+		})
+		for _, keys := range [][2]string{{"a0a", "e0a"}, {"e0b", "a0b"}} {
+			refuses(t, s, store.ErrNotFound, func(tx *store.Tx) error { _, err := tx.RevokedFor("1", keys[0], keys[1]); return err })
+		}
+		refuses(t, s, store.ErrNotFound, func(tx *store.Tx) error { _, err := tx.RevokedFor("2", "a0b", "e0b"); return err })
+	})
+}
+
+// version is that of the provider 1.
+func version(t *testing.T, s *store.Store) (n int64) {
+	t.Helper()
+	read(t, s, func(tx *store.Tx) error {
+		p, err := tx.Provider("1")
+		n = p.Version
+		return err
+	})
+	return n
+}
+
+// TestWhatExpiredLongAgoMakesRoom, unless it was revoked: by that its TPM is known.
+func TestWhatExpiredLongAgoMakesRoom(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		populate(t, s)
+		revoked := aikCertificate("1", "0b")
+		revoked.Revoked = time.Unix(77, 0)
+		write(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.AddAIKCertificate(revoked, instant()), tx.RevokeAIKCertificate(revoked))
+		})
+		for _, step := range []struct {
+			later time.Duration
+			id    string
+			want  string
+		}{{91*24*time.Hour - time.Minute, "0c", "[0a 0b 0c]"}, {91*24*time.Hour + time.Minute, "0d", "[0b 0d]"}} {
+			write(t, s, func(tx *store.Tx) error {
+				return tx.AddAIKCertificate(aikCertificate("1", step.id), instant().Add(step.later))
+			})
+			read(t, s, func(tx *store.Tx) error {
+				list, err := tx.AIKCertificates("1", "", 10)
+				var ids []string
+				for _, c := range list {
+					ids = append(ids, c.ID)
+				}
+				if got := fmt.Sprint(ids); got != step.want {
+					t.Errorf("after %s there are %s, want %s", step.later, got, step.want)
+				}
+				return err
+			})
+		}
+	})
+}
+
+func TestAProviderHasABoundedNumberOfKeysOfTPMs(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		populate(t, s)
+		fill := func(table, columns, values string, n int) {
+			err := store.Exec(s, fmt.Sprintf("INSERT INTO %s (%s) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT %s FROM n", table, columns, n, values))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		fill("tpm_pins", "provider_id, kind, hash, doc", "'1', 'ek', CAST(i AS TEXT), '{}'", store.MaxPins-1)
+		fill("aik_certificates", "provider_id, id, aik, ek, not_after, revoked, certificate, doc", "'1', CAST(i AS TEXT), '', '', 4000000000, 0, '', '{}'", store.MaxAIKCertificates-2)
+		write(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.AddPin(store.Pin{ProviderID: "1", Kind: store.PinnedEK, Hash: "last"}), tx.AddAIKCertificate(aikCertificate("1", "last"), instant()))
+		})
+		refuses(t, s, store.ErrFull, func(tx *store.Tx) error {
+			return tx.AddPin(store.Pin{ProviderID: "1", Kind: store.PinnedEK, Hash: "more"})
+		})
+		refuses(t, s, store.ErrFull, func(tx *store.Tx) error { return tx.AddAIKCertificate(aikCertificate("1", "more"), instant()) })
+		write(t, s, func(tx *store.Tx) error { // of the other kind, and of another provider
+			return errors.Join(tx.AddPin(store.Pin{ProviderID: "1", Kind: store.PinnedAIK, Hash: "more"}), tx.AddAIKCertificate(aikCertificate("2", "more"), instant()))
+		})
+	})
+}
+
+func TestPinsComeAndGo(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		populate(t, s)
+		pin := store.Pin{ProviderID: "1", Kind: store.PinnedEK, Hash: "ee", Stamp: store.Stamp{By: "é", At: instant()}}
+		before := version(t, s)
+		write(t, s, func(tx *store.Tx) error { return tx.AddPin(pin) })
+		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.AddPin(pin) })
+		refuses(t, s, store.ErrConflict, func(tx *store.Tx) error { return tx.DeletePin("1", store.PinnedAIK, "ee") })
+		read(t, s, func(tx *store.Tx) error {
+			got, err := tx.Pin("1", store.PinnedEK, "ee")
+			equal(t, "pin", got, pin)
+			list, err2 := tx.Pins("1", store.PinnedEK)
+			equal(t, "pins", list, []store.Pin{pin})
+			return errors.Join(err, err2)
+		})
+		write(t, s, func(tx *store.Tx) error { return tx.DeletePin("1", store.PinnedEK, "ee") })
+		if version(t, s) != before+2 {
+			t.Error("nobody learns of the change")
+		}
+		refuses(t, s, store.ErrNotFound, func(tx *store.Tx) error { _, err := tx.Pin("1", store.PinnedEK, "ee"); return err })
+	})
+}
