@@ -25,6 +25,12 @@ func commands() []command {
 			"assay serve --url https://attest.example --tls-cert tls.pem --tls-key tls.key",
 		}, runServe},
 		{"demo", "", "show the whole story with a simulated enclave and a simulated TPM", []string{"assay demo"}, runDemo},
+		{"attest tpm", "", "attest this machine by its TPM and verify the report that the service answers with", []string{
+			"assay attest tpm --endpoint https://attest.example --token-file token --enroll --aik-cert aik.pem",
+			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --key certified --pcrs 0-7",
+			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --renew /run/assay/report.jwt",
+			"assay attest tpm --swtpm tpm.sock --event-log boot.log --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
+		}, runAttestTPM},
 		{"attest", "TYPE FILE", "send evidence to a service and verify the token it answers with", []string{
 			"assay attest sgx quote.bin --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
 			"assay attest sgx quote.bin --endpoint https://attest.example --runtime-data key.json --runtime-type json",
@@ -204,6 +210,24 @@ func managementCommands() []command {
 	}
 }
 
+// tpmCommands is what those need who look at the evidence of a TPM. A name that begins with another stands before it.
+func tpmCommands() []command {
+	return []command{
+		{"tpm eventlog diff", "A B", "show in what two event logs differ", []string{
+			"assay tpm eventlog diff before-update.log after-update.log",
+		}, runTPMEventlogDiff},
+		{"tpm eventlog", "FILE", "explain a TCG event log: what was measured, what it means, what it rests on", []string{
+			"assay tpm eventlog /sys/kernel/security/tpm0/binary_bios_measurements",
+			"assay tpm eventlog boot.log --pcrs 0,7,11-14",
+			"assay tpm eventlog boot.log --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee",
+		}, runTPMEventlog},
+		{"tpm quote verify", "", "verify a quote of PCRs, and say which check failed", []string{
+			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee --pcrs-file pcrs.json",
+			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pub --event-log boot.log",
+		}, runTPMQuoteVerify},
+	}
+}
+
 // aikCommands is what decides whose attestation keys a provider believes.
 func aikCommands() []command {
 	return []command{
@@ -224,24 +248,6 @@ func aikCommands() []command {
 			"assay aik unpin ek.pem --kind ek --endpoint https://attest.example --token-file token",
 			"assay aik unpin --hash 1434c62f6bff108fbcde2af25bd1e9972f267fa37c8106285b4e136ab8f11962 --kind aik --endpoint https://attest.example --token-file token",
 		}, runAIKUnpin},
-	}
-}
-
-// tpmCommands is what those need who look at the evidence of a TPM. A name that begins with another stands before it.
-func tpmCommands() []command {
-	return []command{
-		{"tpm eventlog diff", "A B", "show in what two event logs differ", []string{
-			"assay tpm eventlog diff before-update.log after-update.log",
-		}, runTPMEventlogDiff},
-		{"tpm eventlog", "FILE", "explain a TCG event log: what was measured, what it means, what it rests on", []string{
-			"assay tpm eventlog /sys/kernel/security/tpm0/binary_bios_measurements",
-			"assay tpm eventlog boot.log --pcrs 0,7,11-14",
-			"assay tpm eventlog boot.log --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee",
-		}, runTPMEventlog},
-		{"tpm quote verify", "", "verify a quote of PCRs, and say which check failed", []string{
-			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee --pcrs-file pcrs.json",
-			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pub --event-log boot.log",
-		}, runTPMQuoteVerify},
 	}
 }
 

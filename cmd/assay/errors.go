@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/assay-attestation/assay/attester"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/relyingparty"
@@ -14,7 +15,7 @@ import (
 const (
 	exitOK      = 0 // it holds
 	exitRefused = 1 // it does not hold
-	exitUsage   = 2 // usage error, or a file cannot be read
+	exitUsage   = 2 // usage error, or a file or the TPM cannot be read
 	exitMissing = 3 // collateral or a key set is not there
 	exitService = 4 // the service answered with an error of its own or could not be reached
 )
@@ -73,7 +74,7 @@ func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.As(err, new(*attester.Problem)):
 		return exitUsage
 	case errors.As(err, &service):
 		if service.Status >= 400 && service.Status < 500 {

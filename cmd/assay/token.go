@@ -136,13 +136,17 @@ func verified(ctx context.Context, v *relyingparty.Verifier, text string, requir
 
 // tellToken shows the report as the result of a command that ends in err.
 func (c *call) tellToken(r *tokenReport, err error) error {
-	if r.Development {
-		fmt.Fprintln(c.stderr, "assay: warning: a token of development mode: it vouches for simulated hardware")
-	}
+	c.warnDevelopment(r)
 	if err != nil {
 		r.Error = problemOf(err)
 	}
 	return c.tell(r, err)
+}
+
+func (c *call) warnDevelopment(r *tokenReport) {
+	if r.Development {
+		fmt.Fprintln(c.stderr, "assay: warning: a token of development mode: it vouches for simulated hardware")
+	}
 }
 
 func (r *tokenReport) print(s sheet, err error) {

@@ -1,0 +1,205 @@
+package attester
+
+import (
+	"context"
+	"crypto"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"github.com/assay-attestation/assay/evidence/tpm"
+	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/strictjson"
+)
+
+// The routes of enrolment (native.md section 4).
+const (
+	challengesPath   = "/assay/v1/aik/challenges"
+	certificatesPath = "/assay/v1/aik/certificates"
+)
+
+// Enrolled is what a service, as attestation CA, says of an AIK.
+type Enrolled struct {
+	ID          string
+	Certificate []byte   // DER
+	Chain       [][]byte // DER, those above it
+	NotAfter    time.Time
+}
+
+// enrolBody is what asks for a certificate. The public areas are TPMT_PUBLIC, the certificates DER, all in base64url.
+type enrolBody struct {
+	EKCertificate string   `json:"ekCertificate,omitzero"`
+	EKChain       []string `json:"ekChain,omitzero"`
+	EKPublic      string   `json:"ekPublic"`
+	AIKPublic     string   `json:"aikPublic"`
+}
+
+// enrolChallenge is the answer: a secret that only the TPM with both keys can read (TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET).
+type enrolChallenge struct {
+	Context         string `json:"context"`
+	CredentialBlob  string `json:"credentialBlob"`
+	EncryptedSecret string `json:"encryptedSecret"`
+}
+
+type secretBody struct {
+	Context string `json:"context"`
+	Secret  string `json:"secret"`
+}
+
+type certificateBody struct {
+	ID          string    `json:"id"`
+	Certificate string    `json:"certificate"`
+	Chain       []string  `json:"chain"`
+	NotAfter    time.Time `json:"notAfter"`
+}
+
+// Enroll has the service certify the AIK of m.Scheme, for which it proves that the AIK is in the TPM of the endorsement key (tpm-evidence.md
+// section 3), and sets m.AIKCertificate. The error is a *[Problem] where this machine is at fault, a *[BadAnswer] for an answer that is none;
+// those of post come as they are.
+func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
+	aik, err := m.TPM.aik(m.Scheme)
+	if err != nil {
+		return nil, err
+	}
+	defer m.TPM.flush(aik)
+	ek, err := m.TPM.primary("the endorsement key", tpm2.RSAEKTemplate)
+	if err != nil {
+		return nil, err
+	}
+	defer m.TPM.flush(ek)
+	body := enrolBody{EKPublic: b64.URL(ek.public), AIKPublic: b64.URL(aik.public)}
+	if err := m.TPM.endorsement(ek, &body); err != nil {
+		return nil, err
+	}
+	var challenge enrolChallenge
+	if err := post.json(ctx, challengesPath, body, &challenge); err != nil {
+		return nil, err
+	}
+	secret, err := m.TPM.activate(aik, ek, &challenge)
+	if err != nil {
+		return nil, err
+	}
+	var answer certificateBody
+	if err := post.json(ctx, certificatesPath, secretBody{challenge.Context, b64.URL(secret)}, &answer); err != nil {
+		return nil, err
+	}
+	enrolled, err := answer.read()
+	if err != nil {
+		return nil, &BadAnswer{err}
+	}
+	if err := certifies(enrolled.Certificate, aik); err != nil {
+		return nil, &BadAnswer{err}
+	}
+	m.AIKCertificate = enrolled.Certificate
+	return enrolled, nil
+}
+
+// endorsement adds the certificate of the endorsement key and what is above it, if the TPM has them.
+func (t *TPM) endorsement(ek *object, body *enrolBody) error {
+	cert, chain, err := t.EKCertificate()
+	if err != nil || cert == nil {
+		return err
+	}
+	if same, ok := ek.key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
+		return problem("the certificate in the TPM is of another endorsement key",
+			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index 01C00002", nil)
+	}
+	body.EKCertificate = b64.URL(cert.Raw)
+	for _, c := range chain {
+		body.EKChain = append(body.EKChain, b64.URL(c.Raw))
+	}
+	return nil
+}
+
+// activate reads the secret, which the TPM does only for the AIK that it is meant for.
+func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
+	blob, err := sized(c.CredentialBlob)
+	if err != nil {
+		return nil, &BadAnswer{fmt.Errorf("credentialBlob: %w", err)}
+	}
+	encrypted, err := sized(c.EncryptedSecret)
+	if err != nil {
+		return nil, &BadAnswer{fmt.Errorf("encryptedSecret: %w", err)}
+	}
+	answer, err := tpm2.ActivateCredential{
+		ActivateHandle: aik.auth(),
+		KeyHandle:      tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: tpm2.Policy(tpm2.TPMAlgSHA256, nonceSize, byEndorsement)},
+		CredentialBlob: tpm2.TPM2BIDObject{Buffer: blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: encrypted},
+	}.Execute(t.link)
+	if errors.Is(err, tpm2.TPMRCIntegrity) || errors.Is(err, tpm2.TPMRCValue) || errors.Is(err, tpm2.TPMRCSize) {
+		return nil, problem("the TPM refuses the challenge of the enrolment", "it was made for other keys: look whether the endpoint is the right one, and enrol again", err)
+	}
+	if err != nil {
+		return nil, failed("reading the secret of the enrolment", err)
+	}
+	return answer.CertInfo.Buffer, nil
+}
+
+// nonceSize is that of policy sessions, in bytes.
+const nonceSize = 16
+
+// byEndorsement is the policy of endorsement keys: the password of the hierarchy, which is empty.
+func byEndorsement(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+	_, err := tpm2.PolicySecret{
+		AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
+		PolicySession: session, NonceTPM: nonce,
+	}.Execute(t)
+	return err
+}
+
+// sized reads a TPM2B in base64url to its last byte.
+func sized(text string) ([]byte, error) {
+	b, err := b64.Decode(text)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b) < 2 || int(binary.BigEndian.Uint16(b)) != len(b)-2:
+		return nil, fmt.Errorf("its %d bytes are no TPM2B", len(b))
+	}
+	return b[2:], nil
+}
+
+// json posts a value and reads the answer.
+func (p Post) json(ctx context.Context, path string, body, answer any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("writing a message: %w", err)
+	}
+	if b, err = p(ctx, path, b); err != nil {
+		return err
+	}
+	if err := strictjson.Exact(b, answer); err != nil {
+		return &BadAnswer{err}
+	}
+	return nil
+}
+
+// maxChain bounds chains of certificates, of the service's CA and in the TPM.
+const maxChain = 8
+
+func (b *certificateBody) read() (*Enrolled, error) {
+	if len(b.Chain) > maxChain {
+		return nil, fmt.Errorf("the chain has %d certificates, more than %d", len(b.Chain), maxChain)
+	}
+	e := &Enrolled{ID: b.ID, NotAfter: b.NotAfter}
+	var err error
+	if e.Certificate, err = b64.Decode(b.Certificate); err != nil {
+		return nil, fmt.Errorf("the certificate: %w", err)
+	}
+	for _, text := range b.Chain {
+		der, err := b64.Decode(text)
+		if err == nil {
+			_, err = tpm.ParseCertificate(der)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the chain: %w", err)
+		}
+		e.Chain = append(e.Chain, der)
+	}
+	return e, nil
+}

@@ -1,0 +1,100 @@
+package attester_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"github.com/assay-attestation/assay/attester"
+	"github.com/assay-attestation/assay/internal/swtpmtest"
+)
+
+const (
+	ekIndex    = 0x01C00002
+	chainIndex = 0x01C00100
+)
+
+// store defines an NV index as makers of TPMs do, but by the owner, and fills it.
+func store(t *testing.T, c transport.TPM, index tpm2.TPMHandle, content []byte) {
+	t.Helper()
+	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
+	public := tpm2.New2B(tpm2.TPMSNVPublic{
+		NVIndex: index, NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(len(content)),
+		Attributes: tpm2.TPMANV{OwnerWrite: true, OwnerRead: true, AuthRead: true, NoDA: true},
+	})
+	if _, err := (tpm2.NVDefineSpace{AuthHandle: owner, PublicInfo: public}).Execute(c); err != nil {
+		t.Fatal(err)
+	}
+	for offset := 0; offset < len(content); offset += 256 {
+		read, err := tpm2.NVReadPublic{NVIndex: index}.Execute(c) // the Name changes with the first byte written
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = tpm2.NVWrite{
+			AuthHandle: owner, NVIndex: tpm2.NamedHandle{Handle: index, Name: read.NVName},
+			Data: tpm2.TPM2BMaxNVBuffer{Buffer: content[offset:min(offset+256, len(content))]}, Offset: uint16(offset),
+		}.Execute(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func opened(t *testing.T, s *swtpmtest.TPM) *attester.TPM {
+	t.Helper()
+	c, err := attester.OpenSocket(s.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestTheCertificatesInATPMAreReadAndTheirPaddingIsNot(t *testing.T) {
+	s := swtpmtest.Start(t)
+	if cert, chain, err := opened(t, s).EKCertificate(); cert != nil || chain != nil || err != nil {
+		t.Errorf("of a TPM without: %v, %v, %v", cert, chain, err)
+	}
+	one, two, three := swtpmtest.NewCA(t).Certificate, swtpmtest.NewCA(t).Certificate, swtpmtest.NewCA(t).Certificate
+	c := s.Open(t)
+	store(t, c, ekIndex, append(bytes.Clone(one.Raw), make([]byte, 700)...))
+	store(t, c, chainIndex, append(bytes.Clone(two.Raw), three.Raw[:100]...)) // a certificate may go on in the next index
+	store(t, c, chainIndex+1, append(bytes.Clone(three.Raw[100:]), make([]byte, 50)...))
+	cert, chain, err := opened(t, s).EKCertificate()
+	if err != nil || !cert.Equal(one) || len(chain) != 2 || !chain[0].Equal(two) || !chain[1].Equal(three) {
+		t.Errorf("%v, %d above it, %v", cert, len(chain), err)
+	}
+}
+
+func TestCertificatesInATPMThatCannotBeReadAreNamed(t *testing.T) {
+	ca := swtpmtest.NewCA(t).Certificate
+	tiny := []byte{0x30, 0} // counts before anything is made of it
+	nine := bytes.Repeat(tiny, 9)
+	for name, test := range map[string]struct{ ek, chain []byte }{
+		"no DER":           {[]byte("text"), nil},
+		"padded with ones": {append(bytes.Clone(ca.Raw), 1), nil},
+		"a chain of text":  {ca.Raw, []byte("text")},
+		"nine above it":    {ca.Raw, nine},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := swtpmtest.Start(t)
+			c := s.Open(t)
+			store(t, c, ekIndex, test.ek)
+			if test.chain != nil {
+				store(t, c, chainIndex, test.chain)
+			}
+			_, _, err := opened(t, s).EKCertificate()
+			wantProblem(t, err, "cannot be read", "maker")
+		})
+	}
+}
+
+func TestTheCertificateOfAnotherEndorsementKeyIsNotSent(t *testing.T) {
+	s := swtpmtest.Start(t)
+	m := machine(t, s)
+	store(t, s.Open(t), ekIndex, swtpmtest.NewCA(t).Certificate.Raw)
+	_, err := m.Enroll(t.Context(), newEnroller(t).post)
+	wantProblem(t, err, "of another endorsement key", "pin the key")
+}

@@ -1,0 +1,80 @@
+package attester
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"github.com/assay-attestation/assay/internal/tpmsocket"
+)
+
+// The device files of Linux: with the kernel's resource manager, and without it (tpm-evidence.md section 8).
+const (
+	managedDevice = "/dev/tpmrm0"
+	rawDevice     = "/dev/tpm0"
+)
+
+// TPM is a TPM 2.0 that is open. It is not safe for concurrent use.
+type TPM struct{ link transport.TPMCloser }
+
+// New takes a way to a TPM that is open: an emulator elsewhere, or in the program. Close closes it.
+func New(t transport.TPMCloser) *TPM { return &TPM{link{t}} }
+
+// OpenDevice opens the TPM behind a device file; an empty path stands for /dev/tpmrm0, or /dev/tpm0 if there is no such file. The error is a *[Problem].
+func OpenDevice(path string) (*TPM, error) {
+	const absent = "turn the TPM on in the firmware's setup (names: TPM, PTT, fTPM, security device); in a virtual machine add one"
+	const denied = "run as root, or join the group of the file (usually tss)"
+	if path == "" {
+		path = managedDevice
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			path = rawDevice
+		}
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, notOpened("the TPM "+path, absent, denied, err)
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeDevice == 0 {
+		return nil, errors.Join(problem(path+" is no device", "name a device file such as "+managedDevice, err), f.Close())
+	}
+	return New(transport.FromReadWriteCloser(f)), nil
+}
+
+// OpenSocket opens the swtpm that listens on a unix socket (option --server type=unixio). The error is a *[Problem].
+func OpenSocket(path string) (*TPM, error) {
+	const absent = "start it: swtpm socket --tpm2 --tpmstate dir=DIR --server type=unixio,path=SOCKET --flags not-need-init,startup-clear"
+	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, problem(path+" is no unix socket", "name the one that swtpm was given as --server type=unixio,path=SOCKET", nil)
+	}
+	s, err := tpmsocket.Open(path)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, problem("nobody listens at "+path, absent, err)
+	}
+	if err != nil {
+		return nil, notOpened("the swtpm at "+path, absent, "run as the user of swtpm", err)
+	}
+	return New(s), nil
+}
+
+// Close closes the way to the TPM. Nothing of this package stays in it.
+func (t *TPM) Close() error {
+	if err := t.link.Close(); err != nil {
+		return fmt.Errorf("closing the TPM: %w", err)
+	}
+	return nil
+}
+
+// link tells the errors of the way to the TPM from its answers.
+type link struct{ transport.TPMCloser }
+
+func (l link) Send(command []byte) ([]byte, error) {
+	answer, err := l.TPMCloser.Send(command)
+	if err != nil {
+		return nil, lost{err}
+	}
+	return answer, nil
+}
