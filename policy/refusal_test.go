@@ -111,8 +111,9 @@ func TestRefusalIsExplainedFast(t *testing.T) {
 	rules := strings.Repeat("["+strings.Repeat("value<99999,", 400)+"value==0] => deny();", 200)
 	start := time.Now()
 	_, err := mustParse(t, auth(rules)).Evaluate(claims, policy.Budget{})
-	if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "found a = 0 (AttestationService)") || took > 3*time.Second {
-		t.Errorf("%.300v after %v; it takes 0.2 s", err, took)
+	const limit = 30 * time.Second // it takes 0.2 s, and with every comparison minutes
+	if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "found a = 0 (AttestationService)") || took > limit {
+		t.Errorf("%.300v after %v", err, took)
 	}
 }
 
