@@ -40,7 +40,7 @@ func commands() []command {
 			"assay token verify token.jwt --issuer https://attest.example",
 			"assay token verify - --issuer https://attest.example --jwks certs.json --require x-ms-sgx-is-debuggable=false",
 		}, runTokenVerify},
-	}, policyCommands(), remotePolicyCommands(), managementCommands(), storeCommands(), tpmCommands(), []command{
+	}, policyCommands(), remotePolicyCommands(), managementCommands(), aikCommands(), storeCommands(), tpmCommands(), []command{
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
@@ -57,6 +57,10 @@ func commands() []command {
 		{"collateral status", "BUNDLE", "list the documents of a bundle and their dates", []string{
 			"assay collateral status collateral.tar.gz",
 		}, runCollateralStatus},
+		{"roots import", "DIR", "sort the certificates of makers of TPMs, and write those that a service can be told to trust", []string{
+			"assay roots import vendor-certificates/",
+			"assay roots import vendor-certificates/ --out /etc/assay/ek",
+		}, runRootsImport},
 		{"sim", "TYPE", "simulate a platform: write its evidence with all that is needed to verify it, or attest", []string{
 			"assay sim sgx --out sim",
 			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
@@ -65,6 +69,10 @@ func commands() []command {
 			"assay sim tpm --answer answer.json >second.json",
 			"assay evidence verify --type sgx sim/quote.bin --collateral sim/collateral --trust-root sim/root.pem --runtime-data sim/runtime.json --runtime-type json",
 		}, runSim},
+		{"doctor", "", "tell what this machine has to attest with, and what to do where it cannot", []string{
+			"assay doctor",
+			"assay doctor --json",
+		}, runDoctor},
 		{"dev token", "", "make a bearer token that a service in development mode accepts", []string{
 			"assay dev token --role contributor",
 			"assay dev token --role reader --provider myprovider --life 10m --data assay-data",
@@ -224,6 +232,29 @@ func tpmCommands() []command {
 			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee --pcrs-file pcrs.json",
 			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pub --event-log boot.log",
 		}, runTPMQuoteVerify},
+	}
+}
+
+// aikCommands is what decides whose attestation keys a provider believes.
+func aikCommands() []command {
+	return []command{
+		{"aik list", "", "list the certificates that a provider gave to attestation keys", []string{
+			"assay aik list --endpoint https://attest.example --token-file token",
+		}, runAIKList},
+		{"aik show", "ID", "show one of them", []string{
+			"assay aik show 2f1c --endpoint https://attest.example --token-file token",
+		}, runAIKShow},
+		{"aik revoke", "ID", "revoke one of them", []string{
+			"assay aik revoke 2f1c --reason \"machine sold\" --endpoint https://attest.example --token-file token",
+		}, runAIKRevoke},
+		{"aik pin", "[FILE]", "believe an endorsement or attestation key that no certificate vouches for", []string{
+			"assay aik pin ek.pem --kind ek --endpoint https://attest.example --token-file token",
+			"assay aik pin aik.pub --kind aik --endpoint https://attest.example --token-file token",
+		}, runAIKPin},
+		{"aik unpin", "[FILE]", "take that back", []string{
+			"assay aik unpin ek.pem --kind ek --endpoint https://attest.example --token-file token",
+			"assay aik unpin --hash 1434c62f6bff108fbcde2af25bd1e9972f267fa37c8106285b4e136ab8f11962 --kind aik --endpoint https://attest.example --token-file token",
+		}, runAIKUnpin},
 	}
 }
 

@@ -278,3 +278,25 @@ func TestSecretsOfCredentialsAreBounded(t *testing.T) {
 		t.Error("made without randomness")
 	}
 }
+
+// FuzzMakeCredential: what passes for an endorsement key gets a credential of the measured sizes, and nothing else gets one.
+func FuzzMakeCredential(f *testing.F) {
+	_, ek := readCredential(f)
+	f.Add(rsaEK(&ek.PublicKey, ekAttributes, 128, 0x43))
+	f.Add(rsaEK(&ek.PublicKey, ekAttributes, 256, 0x43))
+	f.Add(eccEK(&ecKey(f, elliptic.P256()).PublicKey, 3))
+	f.Fuzz(func(t *testing.T, area []byte) {
+		p, err := ParsePublic(area)
+		if err != nil {
+			return
+		}
+		isEK := p.CheckEK() == nil
+		c, err := MakeCredential(p, []byte{0, 0xB, 1}, make([]byte, 32), rand.Reader)
+		if isEK != (err == nil) {
+			t.Errorf("an endorsement key: %t, but %v", isEK, err)
+		}
+		if err == nil && (len(c.Blob) != 70 || len(c.Secret) != 258 && len(c.Secret) != 70) {
+			t.Errorf("%d and %d bytes", len(c.Blob), len(c.Secret))
+		}
+	})
+}

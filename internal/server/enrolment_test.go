@@ -193,6 +193,13 @@ func TestSwitchOfEnrolment(t *testing.T) {
 	e.attestTPM(t, "vendor", sc).report(t, false)
 	e.enrols(t, "vendor", "off")
 	e.attestTPM(t, "vendor", sc).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate")
+	e.enrols(t, "vendor", "vendor")
+	answer := e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).challenge(t).activate(t, sc)
+	e.enrols(t, "vendor", "pinned") // in between
+	e.post(t, "vendor", aikCertificates, answer).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate", "not pinned")
+	e.attestTPM(t, "vendor", sc).report(t, false) // what was enrolled counts
+	e.enrols(t, "vendor", "off")
+	e.post(t, "vendor", aikCertificates, answer).refused(t, http.StatusBadRequest, "InvalidOperation", "", "aik_enrolment is off")
 	if a := e.settings(t, "vendor", `{"aik_enrolment":"on"}`); a.status != http.StatusBadRequest {
 		t.Errorf("status %d: %s", a.status, a.body)
 	}

@@ -113,6 +113,8 @@ func (s *summary) secureBoot() {
 		return e.inPCR(secureBootPCR) && e.Type == eventlog.VariableDriverConfig && strings.HasPrefix(e.Says, "Secure Boot is ")
 	})
 	switch {
+	case i < 0 && s.boot == nil:
+		s.add(aboutSecureBoot, Silent, "not told: no event of PCR 7 can be read as the variable SecureBoot")
 	case i < 0 && !slices.ContainsFunc(s.events, func(e Event) bool { return e.inPCR(secureBootPCR) }):
 		s.add(aboutSecureBoot, Silent, "not told: nothing was measured into PCR 7, which holds it. Policies take that for off")
 	case i < 0:
@@ -120,7 +122,7 @@ func (s *summary) secureBoot() {
 	case !s.covers(secureBootPCR):
 		s.add(aboutSecureBoot, Hint, "%s; the log says: %s", s.doubt(), s.events[i].Says)
 	case s.boot.SecureBoot().Enabled:
-		s.add(aboutSecureBoot, Measured, "on: the variable SecureBoot is 01 (event %d), PK, KEK and db hold keys, and what was started was found signed", i+1)
+		s.add(aboutSecureBoot, Measured, "on: the variable SecureBoot is 01 (event %d), PK, KEK and db hold keys, and some image was found signed", i+1)
 	default:
 		_, why, _ := strings.Cut(s.events[i].Says, ": ")
 		s.add(aboutSecureBoot, Measured, "off: %s (event %d)", why, i+1)

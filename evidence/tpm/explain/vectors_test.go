@@ -91,12 +91,13 @@ func TestManipulatedLogsNeverReadAsMeasured(t *testing.T) {
 // TestWindowsSettingsOfTheIndex sums up the genuine-form logs whose settings the index lists.
 func TestWindowsSettingsOfTheIndex(t *testing.T) {
 	for id, want := range map[string]map[string]string{
-		"sh-ok-windows":              {"kernel debugging": "off", "secure boot": "on: ", "operating system": "Windows: "},
-		"sh-ok-kernel-debug":         {"kernel debugging": "ON"},
-		"sh-sipa-conflict":           {"kernel debugging": "ON"},
-		"sh-ok-linux":                {"operating system": "Linux"},
-		"sh-uefi-debug-mode":         {"secure boot": "NOT BELIEVED"},
-		"sh-dma-protection-disabled": {"DMA protection": "OFF"},
+		"sh-ok-windows":                 {"kernel debugging": "off", "secure boot": "on: ", "operating system": "Windows: "},
+		"sh-ok-kernel-debug":            {"kernel debugging": "ON"},
+		"sh-sipa-conflict":              {"kernel debugging": "ON"},
+		"sh-ok-linux":                   {"operating system": "Linux"},
+		"sh-secureboot-retyped-unknown": {"secure boot": "not told: no event of PCR 7 can be read"},
+		"sh-uefi-debug-mode":            {"secure boot": "NOT BELIEVED"},
+		"sh-dma-protection-disabled":    {"DMA protection": "OFF"},
 	} {
 		findings, _ := summarize(t, attackLog(t, id)) //nolint:errcheck // one is refused, as it should be
 		for about, says := range want {

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/assay-attestation/assay/internal/doctor"
+)
+
+// doctorReport is the result of doctor.
+type doctorReport struct{ *doctor.Report }
+
+func (r doctorReport) print(s sheet, _ error) {
+	colours := map[doctor.Answer]string{doctor.Can: green, doctor.Cannot: red, doctor.Unknown: yellow}
+	words := map[doctor.Answer]string{doctor.Can: "CAN", doctor.Cannot: "CANNOT", doctor.Unknown: "UNKNOWN"}
+	for _, v := range r.Verdicts {
+		s.heading(colours[v.Answer], words[v.Answer], v.Kind+": "+v.Why)
+		for _, do := range v.Do {
+			s.rows(row{"do", do})
+		}
+	}
+	s.section("Found")
+	lines := [][]string{{"WHAT", "STATE", "VALUE", "WHERE"}}
+	for _, f := range r.Findings {
+		lines = append(lines, []string{string(f.Name), string(f.State), f.Value, f.Path})
+	}
+	s.table(lines)
+	s.section("Notes")
+	var notes []row
+	for _, f := range r.Findings {
+		note := []string{f.Detail, f.Remedy}
+		notes = append(notes, row{string(f.Name), strings.Join(slices.DeleteFunc(note, func(n string) bool { return n == "" }), ": ")})
+	}
+	s.rows(notes...)
+}
+
+// runDoctor tells what this machine has to attest with. It holds (exit status 0) if there is one way at least.
+func runDoctor(_ context.Context, c *call) error {
+	root := c.String("root", "/", "look at the machine whose files are below `DIR`")
+	if _, err := c.parse(); err != nil {
+		return err
+	}
+	info, err := os.Stat(*root)
+	if err == nil && !info.IsDir() {
+		err = errors.New("--root " + *root + ": not a folder")
+	}
+	if err != nil {
+		return badFile(err)
+	}
+	r := doctor.Examine(*root)
+	if !r.CanAttest() {
+		return c.tell(doctorReport{r}, errors.New("the machine can attest in no way"))
+	}
+	return c.tell(doctorReport{r}, nil)
+}
