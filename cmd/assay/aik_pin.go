@@ -81,23 +81,27 @@ func (p *pinCall) read(c *call, file string) error {
 	if err != nil {
 		return badFile(fmt.Errorf("%s: %w", file, err))
 	}
-	if err := tpm.CheckKey(k.key); err != nil {
+	hash, err := tpm.HashKey(k.key)
+	if err != nil {
 		return err
 	}
-	if k.area == nil && p.kind == "aik" {
+	if err := p.suits(c, k, file); err != nil {
+		return err
+	}
+	p.hash, p.from = hash.String(), k.from
+	return nil
+}
+
+// suits checks that the key can be of the kind, as far as the file tells.
+func (p *pinCall) suits(c *call, k *foundKey, file string) error {
+	switch {
+	case k.area != nil && p.kind == "aik":
+		return k.area.CheckAIK()
+	case k.area != nil:
+		return k.area.CheckEK()
+	case p.kind == "aik":
 		c.warn("%s does not say that the key is a restricted one of a TPM: pin it only if you know that it is", file)
 	}
-	if k.area != nil && p.kind == "aik" {
-		if err := k.area.CheckAIK(); err != nil {
-			return err
-		}
-	}
-	der, err := x509.MarshalPKIXPublicKey(k.key)
-	if err != nil {
-		return badFile(fmt.Errorf("%s: %w", file, err))
-	}
-	sum := sha256.Sum256(der)
-	p.hash, p.from = hex.EncodeToString(sum[:]), k.from
 	return nil
 }
 

@@ -233,6 +233,8 @@ func TestWhatIsNoKeyIsNotPinned(t *testing.T) {
 			s.owner(t, "aik", "pin", tempFile(t, "key", test.content), "--kind", "aik").want(t, test.status, "", test.stderr)
 		})
 	}
+	area[7] |= 1
+	s.owner(t, "aik", "pin", tempFile(t, "key", string(area)), "--kind", "ek").want(t, exitRefused, "", "endorsement key")
 	present := tempFile(t, "key", certs)
 	for args, want := range map[string]string{
 		"aik pin --kind ek":                                         "expected a FILE with the key, or --hash",

@@ -5,10 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/binary"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"strings"
 
@@ -51,22 +48,11 @@ func (c *call) quoteVar(q *quoteFiles) {
 
 // readPublic reads a key. That it is one of a TPM, nothing here says.
 func readPublic(b []byte) (crypto.PublicKey, error) {
-	if block, _ := pem.Decode(b); block != nil {
-		key, err := x509.ParsePKIXPublicKey(block.Bytes)
-		if err != nil {
-			return nil, badFile(err)
-		}
-		return key, nil
-	}
-	const size = 2 // of the length before a TPM2B_PUBLIC, as tpm2_readpublic writes it
-	if len(b) > size && int(binary.BigEndian.Uint16(b)) == len(b)-size {
-		b = b[size:]
-	}
-	p, err := tpm.ParsePublic(b)
+	k, err := readKey(b)
 	if err != nil {
 		return nil, badFile(err)
 	}
-	return p.Key, nil
+	return k.key, nil
 }
 
 // parse reads the quote. A signature as long as an RSA key has no structure around it.
