@@ -30,11 +30,11 @@ func enrollingService(t *testing.T, maker *swtpmtest.Maker) (flags, issuer []str
 func TestAMachineEnrolsAndAttests(t *testing.T) {
 	maker := swtpmtest.NewMaker(t)
 	tpm := maker.Start(t)
-	tpm.Boot(t, vectortest.Read(t, extendedLog))
+	tpm.Boot(t, vectortest.Read(t, rigLog))
 	service, issuer := enrollingService(t, maker)
 	certificate := filepath.Join(t.TempDir(), "aik.pem")
 	attest := func(s *swtpmtest.TPM, flags ...string) outcome {
-		return assay(t, slices.Concat([]string{"attest", "tpm", "--swtpm", s.Socket, "--event-log", vectortest.Path(t, extendedLog)}, service, flags)...)
+		return assay(t, slices.Concat([]string{"attest", "tpm", "--swtpm", s.Socket, "--event-log", vectortest.Path(t, rigLog)}, service, flags)...)
 	}
 	o := attest(tpm, "--enroll", "--aik-cert", certificate)
 	o.want(t, exitOK, "VERIFIED", "")
@@ -43,7 +43,7 @@ func TestAMachineEnrolsAndAttests(t *testing.T) {
 	assay(t, slices.Concat([]string{"token", "verify", strings.TrimSpace(raw.stdout)}, issuer)...).want(t, exitOK, "VERIFIED", "")
 
 	other := swtpmtest.NewMaker(t).Start(t)
-	other.Boot(t, vectortest.Read(t, extendedLog))
+	other.Boot(t, vectortest.Read(t, rigLog))
 	attest(other, "--enroll").want(t, exitRefused, "ek-certificate", "")
 	attest(swtpmtest.Start(t), "--enroll").want(t, exitRefused, "REFUSED", "") // it has no certificate
 	attest(other, "--aik-cert", certificate).want(t, exitUsage, "", "another key than this TPM's")

@@ -116,7 +116,7 @@ func TestARealMachineRenews(t *testing.T) {
 		reports = append(reports, string(b))
 		assay(t, slices.Concat([]string{"token", "verify", file}, r.issuer)...).want(t, exitOK, "VERIFIED", "")
 		r.tpm.Restart(t)
-		r.tpm.Boot(t, vectortest.Read(t, extendedLog))
+		r.tpm.Boot(t, vectortest.Read(t, rigLog))
 		if len(reports) == 2 {
 			return context.Canceled
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
-const extendedLog = "tpm/eventlogs/ubuntu-2104-no-dbx.bin" // has a SHA-256 and a SHA-384 bank
+const rigLog = "tpm/eventlogs/ubuntu-2104-no-dbx.bin" // has a SHA-256 and a SHA-384 bank
 
 // machinePolicy admits machines with a certified AIK that quote what firmware measures.
 const machinePolicy = `version=1.2;
@@ -37,8 +37,8 @@ type tpmRig struct {
 
 func newRig(t *testing.T) *tpmRig {
 	t.Helper()
-	r := &tpmRig{tpm: swtpmtest.Start(t), ca: swtpmtest.NewCA(t), log: vectortest.Path(t, extendedLog)}
-	r.tpm.Boot(t, vectortest.Read(t, extendedLog))
+	r := &tpmRig{tpm: swtpmtest.Start(t), ca: swtpmtest.NewCA(t), log: vectortest.Path(t, rigLog)}
+	r.tpm.Boot(t, vectortest.Read(t, rigLog))
 	root := tempFile(t, "root.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.ca.Certificate.Raw})))
 	config := tempFile(t, "config.yaml", "aik_roots:\n  - {file: "+root+"}\n")
 	data := t.TempDir()
