@@ -108,7 +108,7 @@ func (sim *tpmSimulation) make() (err error) {
 	s := sim.scenario
 	if sim.log != nil {
 		if s.Current.Log, err = assaytest.ReadTPMLog(sim.log); err != nil {
-			return badFile(fmt.Errorf("--log: %w", err))
+			return badFile(fmt.Errorf("--log: %w; give a TCG log as the firmware or Windows keeps it (assay tpm eventlog FILE says what is wrong with one)", err))
 		}
 		bank := s.Current.Log.Banks[len(s.Current.Log.Banks)-1]
 		s.Current.IMA = nil
