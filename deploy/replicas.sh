@@ -16,7 +16,7 @@ ready_port=$((port + 9)) # of the service before there is a balancer: its listen
 issuer=https://localhost:$((port + 8))
 names=(a b c)
 
-dir=$(mktemp -d /tmp/assay-trial-XXXXXX)
+dir=$(mktemp -d "${TMPDIR:-/tmp}/assay-trial-XXXXXX")
 chmod 711 "$dir" # the user of PostgreSQL goes through it
 umask 077
 declare -A pids=()

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -40,6 +39,21 @@ func freePorts(t *testing.T) int {
 	return 0
 }
 
+// trialDir is a directory of this run alone that the user of PostgreSQL can pass through, with a path short enough for
+// sockets; t.TempDir is neither.
+func trialDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "trial")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // TestTheWayToThreeReplicas runs the script of docs/operating.md from beginning to end.
 func TestTheWayToThreeReplicas(t *testing.T) {
 	for _, name := range []string{"bash", "curl", "openssl", "haproxy"} {
@@ -50,16 +64,17 @@ func TestTheWayToThreeReplicas(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), scriptTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, script)
-	cmd.Env = append(os.Environ(), "ASSAY="+os.Getenv(binaryVar), fmt.Sprintf("PORT=%d", freePorts(t)))
+	dir := trialDir(t)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "ASSAY="+os.Getenv(binaryVar), fmt.Sprintf("PORT=%d", freePorts(t)))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it cleans up
 	cmd.WaitDelay = 20 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "\nAll steps done") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	left, err := filepath.Glob("/tmp/assay-trial-*")
+	left, err := os.ReadDir(dir)
 	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %q, %v", left, err)
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 	t.Logf("%s", out)
 }
