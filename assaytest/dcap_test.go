@@ -50,7 +50,7 @@ func judge(intel *assaytest.Intel, s *assaytest.Scenario) (*sgx.Verified, error)
 	if err != nil {
 		return nil, err
 	}
-	return sgx.Verify(v, origin, e, sgx.Input{Collateral: c, Options: dcap.Options{At: s.At}})
+	return sgx.Verify(v, origin, e, dcap.Input{Collateral: c, Options: dcap.Options{At: s.At}})
 }
 
 // load checks each document that is there.

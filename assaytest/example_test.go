@@ -114,5 +114,5 @@ func verify(intel *assaytest.Intel, quote []byte, c assaytest.Collateral, at tim
 	if err != nil {
 		return nil, err
 	}
-	return sgx.Verify(v, origin, e, sgx.Input{Collateral: checked, Options: dcap.Options{At: at}})
+	return sgx.Verify(v, origin, e, dcap.Input{Collateral: checked, Options: dcap.Options{At: at}})
 }

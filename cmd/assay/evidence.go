@@ -111,7 +111,7 @@ func (in *appraisal) verify(r *evidenceReport) (*sgx.Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts, err := sgx.Verify(v, origin, e, sgx.Input{Collateral: endorsements, Options: in.options, Journal: &r.journal})
+	facts, err := sgx.Verify(v, origin, e, dcap.Input{Collateral: endorsements, Options: in.options, Journal: &r.journal})
 	if err != nil {
 		return nil, err
 	}

@@ -166,7 +166,7 @@ func (in *appraisal) appraise(r *evidenceReport, p *policy.Policy, configuration
 	if in.runtime.bytes != nil {
 		data = &verifier.Data{Bytes: in.runtime.bytes, JSON: in.runtime.json}
 	}
-	return verifier.Incoming(p, configuration, facts, data)
+	return verifier.Incoming(p, configuration, verifier.OfEnclave(facts), data)
 }
 
 // notes says where the command cannot know what the service would do.

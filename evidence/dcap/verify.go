@@ -40,6 +40,13 @@ type Collateral struct {
 	RootCRL    *CRL
 }
 
+// Input is what a quote is verified with.
+type Input struct {
+	Collateral Collateral
+	Options    Options
+	Journal    *evidence.Journal // records each check; may be nil
+}
+
 // Verified is a quote that holds: every signature, binding and revocation list was checked. Its standing is a fact
 // that the caller must still accept or refuse.
 type Verified struct {

@@ -173,6 +173,6 @@ func trace(v *dcap.Verifier, quote []byte) (*sgx.Evidence, *dcap.Origin, error) 
 }
 
 func verifyQuote(v *dcap.Verifier, e *sgx.Evidence, o *dcap.Origin, c dcap.Collateral) error {
-	_, err := sgx.Verify(v, o, e, sgx.Input{Collateral: c, Options: dcap.Options{At: today()}})
+	_, err := sgx.Verify(v, o, e, dcap.Input{Collateral: c, Options: dcap.Options{At: today()}})
 	return err
 }

@@ -94,7 +94,7 @@ func verifyAzure(t *testing.T, quote []byte, files map[string][]byte, at time.Ti
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := sgx.Verify(verifier, o, e, sgx.Input{Collateral: c, Options: dcap.Options{At: at, Expiry: dcap.Pinned}})
+	v, err := sgx.Verify(verifier, o, e, dcap.Input{Collateral: c, Options: dcap.Options{At: at, Expiry: dcap.Pinned}})
 	if err != nil {
 		t.Fatal(err)
 	}

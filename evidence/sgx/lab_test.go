@@ -76,7 +76,7 @@ func (l *lab) judgeEvidence(s *assaytest.Scenario, b []byte, parse func([]byte) 
 	if err != nil {
 		l.Fatal(err)
 	}
-	in := sgx.Input{Options: dcap.Options{At: today()}, Journal: l.journal}
+	in := dcap.Input{Options: dcap.Options{At: today()}, Journal: l.journal}
 	if in.Collateral, err = load(l.verifier, o, filesOf(raw)); err != nil {
 		return nil, err
 	}

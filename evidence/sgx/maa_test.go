@@ -116,7 +116,7 @@ func (e maaEntry) verify(t *testing.T, parsed *sgx.Evidence, err error) (*sgx.Ve
 		return nil, err
 	}
 	expiry := map[string]dcap.Expiry{"enforce": dcap.Enforce, "pinned": dcap.Pinned, "ignore": dcap.Ignore}[e.Verify.Expiry]
-	in := sgx.Input{Options: dcap.Options{At: e.Verify.At, Expiry: expiry}}
+	in := dcap.Input{Options: dcap.Options{At: e.Verify.At, Expiry: expiry}}
 	if in.Collateral, err = load(v, o, folder(t, e.Verify.Collateral)); err != nil {
 		return nil, err
 	}

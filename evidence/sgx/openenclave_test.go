@@ -212,6 +212,6 @@ func TestOriginOfAnotherQuoteIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = sgx.Verify(l.verifier, o, mine, sgx.Input{Collateral: c, Options: dcap.Options{At: today()}})
+	_, err = sgx.Verify(l.verifier, o, mine, dcap.Input{Collateral: c, Options: dcap.Options{At: today()}})
 	expect(t, "origin of another quote", err, evidence.QuoteFormat)
 }

@@ -56,7 +56,7 @@ type Verified struct {
 }
 
 // Verify verifies e, whose origin o was traced by v, against the collateral c; see [dcap.Verifier.Verify].
-func Verify(v *dcap.Verifier, o *dcap.Origin, e *Evidence, in Input) (*Verified, error) {
+func Verify(v *dcap.Verifier, o *dcap.Origin, e *Evidence, in dcap.Input) (*Verified, error) {
 	if o.Quote() != e.Quote {
 		return nil, evidence.Refuse(evidence.QuoteFormat, "the origin is that of another quote")
 	}
@@ -69,13 +69,6 @@ func Verify(v *dcap.Verifier, o *dcap.Origin, e *Evidence, in Input) (*Verified,
 		return nil, evidence.Refuse(evidence.QuoteFormat, "the report body cannot be parsed").Because(err)
 	}
 	return &Verified{facts, report, sha256.Sum256(e.raw)}, nil
-}
-
-// Input is what evidence is verified with.
-type Input struct {
-	Collateral dcap.Collateral
-	Options    dcap.Options
-	Journal    *evidence.Journal // may be nil
 }
 
 // Claims states the service's claims about the enclave, in the names and formats of the token (tokens.md section 6).

@@ -50,7 +50,7 @@ func verify(t *testing.T, c vectortest.DCAPCase) (*sgx.Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := sgx.Input{Options: dcap.Options{At: c.Now, Expiry: map[string]dcap.Expiry{
+	in := dcap.Input{Options: dcap.Options{At: c.Now, Expiry: map[string]dcap.Expiry{
 		"strict": dcap.Enforce, "no-crl": dcap.Enforce, "pinned": dcap.Pinned, "ignore-collateral-dates": dcap.Ignore}[c.Policy],
 		WithoutCRLs: c.Policy == "no-crl"}}
 	if in.Collateral, err = load(verifier, o, c.Files); err != nil {

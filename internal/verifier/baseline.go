@@ -10,7 +10,6 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
-	"github.com/assay-attestation/assay/evidence/sgx"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -78,12 +77,21 @@ func (b *Baseline) options(at time.Time, expiry dcap.Expiry) dcap.Options {
 	return opt
 }
 
-// accept decides whether the facts about v earn a token.
-func (b *Baseline) accept(v *sgx.Verified, at time.Time) error {
-	if v.Report.Debug() && b.refuseDebuggable() {
-		return evidence.Refuse(evidence.Debuggable, "the enclave is debuggable, which the provider's setting %s forbids", named("refuse_debuggable", b.RefuseDebuggable)).
-			Want("ATTRIBUTES without DEBUG", "DEBUG set").Do("build and sign the enclave without debug support")
+// accept decides whether the facts about s earn a token.
+func (b *Baseline) accept(s *Subject, at time.Time) error {
+	if s.debuggable != nil && b.refuseDebuggable() {
+		refusal := *s.debuggable
+		refusal.Problem += ", which the provider's setting " + named("refuse_debuggable", b.RefuseDebuggable) + " forbids"
+		return &refusal
 	}
+	if s.standing == nil {
+		return nil
+	}
+	return b.acceptStanding(s.standing, at)
+}
+
+// acceptStanding decides whether a platform that Intel's collateral rates is good enough.
+func (b *Baseline) acceptStanding(v *dcap.Verified, at time.Time) error {
 	if !b.accepts(v.Status, at) {
 		return below().Want("TCB status "+b.list(), v.Status).Do(v.Remedy("tcb_accepted_statuses"))
 	}

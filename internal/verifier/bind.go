@@ -7,31 +7,31 @@ import (
 	"slices"
 
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/evidence/sgx"
 	"github.com/assay-attestation/assay/internal/b64"
 	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
-// bind checks that runtime data and init data are what the enclave vouches for, and gives the claims that present them
+// bind checks that runtime data and init data are what the evidence vouches for, and gives the claims that present them
 // and the nonce (api.md section 4.1).
-func (v *Verifier) bind(r Request, e *sgx.Verified) ([]evidence.Claim, error) {
+func (v *Verifier) bind(r Request, e *Subject) ([]evidence.Claim, error) {
 	var claims []evidence.Claim
 	if r.RuntimeData != nil {
 		if err := v.bindRuntimeData(r.RuntimeData, e); err != nil {
 			return nil, err
 		}
-		r.Record.Checks.Pass(evidence.RuntimeData, hex.EncodeToString(e.Report.ReportData[:sha256.Size]))
-		presented, err := presentRuntimeData(r.RuntimeData)
+		r.Record.Checks.Pass(evidence.RuntimeData, hex.EncodeToString(e.reportData[:sha256.Size]))
+		presented, err := presentRuntimeData(r.RuntimeData, e)
 		if err != nil {
 			return nil, err
 		}
 		claims = append(claims, presented...)
 	}
 	if r.InitData != nil {
-		if err := bindInitData(r.InitData, e); err != nil {
+		sum := sha256.Sum256(r.InitData.Bytes)
+		if err := e.initData(sum); err != nil {
 			return nil, err
 		}
-		r.Record.Checks.Pass(evidence.InitData, hex.EncodeToString(e.Report.ConfigID[:sha256.Size]))
+		r.Record.Checks.Pass(evidence.InitData, hex.EncodeToString(sum[:]))
 		presented, err := present(r.InitData, evidence.InitData, "x-ms-inittime")
 		if err != nil {
 			return nil, err
@@ -46,40 +46,32 @@ func (v *Verifier) bind(r Request, e *sgx.Verified) ([]evidence.Claim, error) {
 
 // bindRuntimeData compares the data with the lower half of the report data. The upper half counts only where the
 // provider asks for it (switch require_zero_report_data_tail).
-func (v *Verifier) bindRuntimeData(d *Data, e *sgx.Verified) error {
-	want, found := sha256.Sum256(d.Bytes), e.Report.ReportData[:sha256.Size]
+func (v *Verifier) bindRuntimeData(d *Data, e *Subject) error {
+	want, found := sha256.Sum256(d.Bytes), e.reportData[:sha256.Size]
 	if !bytes.Equal(want[:], found) {
 		return evidence.Refuse(evidence.RuntimeData, "SuppliedRuntimeDataDigest does not match RuntimeData Digest in quote").
 			Want("report data starting "+hex.EncodeToString(want[:])+", the SHA-256 of the data sent", hex.EncodeToString(found)).
-			Do("send the very bytes whose SHA-256 the enclave put into its report data")
+			Do("send the very bytes whose SHA-256 is in the report data")
 	}
-	tail := e.Report.ReportData[sha256.Size:]
-	if v.cfg.Baseline.zeroTail() && !bytes.Equal(tail, make([]byte, len(tail))) {
-		setting := named("require_zero_report_data_tail", v.cfg.Baseline.ZeroReportDataTail)
-		return evidence.Refuse(evidence.RuntimeData, "the upper half of the report data is not zero, which the provider's setting %s forbids", setting).
-			Want("32 zero bytes", hex.EncodeToString(tail)).Do("leave the upper half zero in the enclave")
+	tail := e.reportData[sha256.Size:]
+	if bytes.Equal(tail, make([]byte, len(tail))) {
+		return nil
 	}
-	return nil
-}
-
-// bindInitData compares the data with the lower half of CONFIGID, which means something in a KSS enclave only.
-func bindInitData(d *Data, e *sgx.Verified) error {
-	if !e.Report.KSS() {
-		return evidence.Refuse(evidence.InitData, "init data is bound to CONFIGID, which this enclave does not have").
-			Want("an enclave with the KSS attribute", "one without").Do("leave initTimeData out, or build the enclave with KSS and configure it with the hash of the data")
-	}
-	want, found := sha256.Sum256(d.Bytes), e.Report.ConfigID[:sha256.Size]
-	if !bytes.Equal(want[:], found) {
-		return evidence.Refuse(evidence.InitData, "the init data does not hash to CONFIGID").
-			Want("CONFIGID starting "+hex.EncodeToString(want[:]), hex.EncodeToString(found)).
-			Do("send the very bytes whose SHA-256 the enclave was configured with")
+	refusal := evidence.Refuse(evidence.RuntimeData, "the upper half of the report data is not zero beside runtime data").
+		Want("32 zero bytes", hex.EncodeToString(tail)).Do("leave the upper half of the report data zero")
+	switch {
+	case e.zeroTail:
+		return refusal
+	case v.cfg.Baseline.zeroTail():
+		refusal.Problem += ", which the provider's setting " + named("require_zero_report_data_tail", v.cfg.Baseline.ZeroReportDataTail) + " forbids"
+		return refusal
 	}
 	return nil
 }
 
 // presentRuntimeData gives the claims that show runtime data in a token.
-func presentRuntimeData(d *Data) ([]evidence.Claim, error) {
-	return present(d, evidence.RuntimeData, "x-ms-runtime", "x-ms-sgx-ehd", "aas-ehd", "maa-ehd")
+func presentRuntimeData(d *Data, e *Subject) ([]evidence.Claim, error) {
+	return present(d, evidence.RuntimeData, "x-ms-runtime", e.binary...)
 }
 
 // present gives the claims for data: parsed under the name parsed, or as base64url under each name of raw. JSON may end

@@ -29,17 +29,3 @@ func TestPoliciesMeetTheClaimsOfTheCatalogue(t *testing.T) {
 		}
 	}
 }
-
-func TestReservedNamesAreThoseOfTheCatalogue(t *testing.T) {
-	names := policy.ServiceNames("SgxEnclave")
-	for _, name := range names {
-		if !reserved(name) {
-			t.Errorf("%s is not reserved", name)
-		}
-	}
-	for _, c := range append(policy.Claims("SgxEnclave"), policy.Claims("Tpm")...) {
-		if reserved(c.Name) != slices.Contains(names, c.Name) {
-			t.Errorf("%s is reserved: %t", c.Name, reserved(c.Name))
-		}
-	}
-}

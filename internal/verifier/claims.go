@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/evidence/sgx"
 	"github.com/assay-attestation/assay/internal/b64"
 	"github.com/assay-attestation/assay/policy"
 	"github.com/assay-attestation/assay/result"
@@ -25,11 +26,13 @@ const (
 
 // serviceClaims are the claims that the service vouches for: those of the evidence, of the data bound to it, and what
 // every token has.
-func serviceClaims(v *sgx.Verified, bound []evidence.Claim, baseline string, p Policy) []evidence.Claim {
-	claims := append(append(v.Claims(), bound...),
-		evidence.Claim{Name: claimTCBIdentifier, Value: baseline},
+func serviceClaims(s *Subject, bound []evidence.Claim, baseline string, p Policy) []evidence.Claim {
+	claims := append(slices.Concat(s.claims, bound),
 		evidence.Claim{Name: claimVersion, Value: "1.0"},
 		evidence.Claim{Name: claimPolicyHash, Value: p.Hash()})
+	if s.kind == enclave {
+		claims = append(claims, evidence.Claim{Name: claimTCBIdentifier, Value: baseline})
+	}
 	if p.Signer != nil {
 		claims = append(claims, evidence.Claim{Name: claimPolicySigner, Value: p.Signer})
 	}
@@ -45,37 +48,45 @@ func oldPolicyHash(hash string) (string, error) {
 // Incoming returns the claims over which Appraise evaluates p, for callers that verify evidence without a service. The
 // configuration is that of p. Runtime data, nil for none, must have been found bound to the evidence; the error is an
 // [evidence.Refusal] of JSON data that is none (policy.md section 8).
-func Incoming(p *policy.Policy, c *policy.Configuration, v *sgx.Verified, runtimeData *Data) ([]policy.Claim, error) {
+func Incoming(p *policy.Policy, c *policy.Configuration, s *Subject, runtimeData *Data) ([]policy.Claim, error) {
 	var bound []evidence.Claim
 	if runtimeData != nil {
 		var err error
-		if bound, err = presentRuntimeData(runtimeData); err != nil {
+		if bound, err = presentRuntimeData(runtimeData, s); err != nil {
 			return nil, err
 		}
 	}
-	return incoming(serviceClaims(v, bound, c.TCBBaseline(), Policy{Policy: p}), v), nil
+	return incoming(serviceClaims(s, bound, c.TCBBaseline(), Policy{Policy: p}), s), nil
 }
 
-// incoming makes the claims that an SGX policy sees, which are fewer than the token has: those of the enclave's identity,
-// each again under its old name, what is common to all types, binary runtime data, and whether expired collateral was
-// used (policy.md section 8).
-func incoming(service []evidence.Claim, v *sgx.Verified) []policy.Claim {
+// incoming makes the claims that a policy sees (policy.md section 8). For an SGX policy these are fewer than the token has: those of the
+// enclave's identity, each again under its old name, what is common to all types, and binary runtime data. For the others they are
+// the claims of the token, objects as their JSON text. Where Intel's collateral was used, there is a claim on whether it was expired.
+func incoming(service []evidence.Claim, s *Subject) []policy.Claim {
 	claims := make([]policy.Claim, 0, len(service))
 	add := func(name string, value policy.Value) {
 		claims = append(claims, policy.Claim{Type: name, Value: value, Issuer: policy.AttestationService})
 	}
 	for _, c := range service {
-		old := oldName(c.Name)
 		value, ok := scalar(c.Value)
-		if !ok || old == "" && !slices.Contains([]string{claimVersion, claimPolicyHash, "maa-ehd"}, c.Name) {
-			continue
+		old := ""
+		switch text, isObject := c.Value.(jsontext.Value); {
+		case s.kind == enclave:
+			old = oldName(c.Name)
+			ok = ok && (old != "" || slices.Contains([]string{claimVersion, claimPolicyHash, "maa-ehd"}, c.Name))
+		case isObject && c.Name != claimPolicySigner:
+			value, ok = policy.StringValue(string(text)), true
 		}
-		add(c.Name, value)
-		if old != "" {
+		if ok {
+			add(c.Name, value)
+		}
+		if ok && old != "" {
 			add(old, value)
 		}
 	}
-	add(claimExpired, policy.BooleanValue(v.CollateralExpired))
+	if s.standing != nil {
+		add(claimExpired, policy.BooleanValue(s.standing.CollateralExpired))
+	}
 	return claims
 }
 
@@ -105,14 +116,14 @@ func oldName(name string) string {
 }
 
 // tokenClaims joins the service's claims and those that the policy issued. The latter stand in x-ms-policy and at top
-// level, but never there under a name that is the service's own (policy.md section 5.5). How much a policy may issue
+// level, but never there under a name that is reserved for the service (policy.md section 5.5). How much a policy may issue
 // is bounded by its evaluation.
-func tokenClaims(service []evidence.Claim, issued []policy.Group) result.Claims {
+func tokenClaims(service []evidence.Claim, issued []policy.Group, reserved map[string]bool) result.Claims {
 	claims := make(result.Claims, len(service)+len(issued)+1)
 	grouped := make(result.Claims, len(issued))
 	for _, g := range issued {
 		grouped[g.Type] = g.Any()
-		if !reserved(g.Type) {
+		if !reserved[g.Type] {
 			claims[g.Type] = g.Any()
 		}
 	}
@@ -123,18 +134,4 @@ func tokenClaims(service []evidence.Claim, issued []policy.Group) result.Claims 
 		claims[claimPolicy] = grouped
 	}
 	return claims
-}
-
-// reserved tells the names that only the service gives in an SGX token, whether this token has them or not
-// (tokens.md sections 4 to 6, native.md section 2).
-func reserved(name string) bool {
-	return slices.Contains([]string{
-		"iss", "iat", "exp", "nbf", "jti", "aud", "sub", "cnf", "nonce", "rp_data", "ver",
-		claimVersion, claimPolicyHash, claimPolicy, claimTCBIdentifier,
-		"x-ms-attestation-type", claimPolicySigner, "x-ms-compliance-status", "x-ms-runtime", "x-ms-inittime",
-		"x-ms-sgx-is-debuggable", "x-ms-sgx-product-id", "x-ms-sgx-svn", "x-ms-sgx-mrenclave", "x-ms-sgx-mrsigner",
-		"x-ms-sgx-report-data", "x-ms-sgx-collateral", "maa-attestationcollateral",
-		"x-ms-sgx-config-id", "x-ms-sgx-config-svn", "x-ms-sgx-isv-extended-product-id", "x-ms-sgx-isv-family-id",
-		"x-ms-sgx-ehd", "aas-ehd", "maa-ehd", result.ClaimDevelopment,
-	}, name)
 }

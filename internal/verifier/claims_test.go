@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/evidence/sgx"
 	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/policy"
 )
@@ -41,7 +40,7 @@ func TestIncomingIsWhatThePolicySeesInTheService(t *testing.T) {
 }
 
 // verified verifies the evidence of the request without the pipeline, as a command does.
-func (b *bench) verified(t *testing.T) (*policy.Policy, *policy.Configuration, *sgx.Verified) {
+func (b *bench) verified(t *testing.T) (*policy.Policy, *policy.Configuration, *Subject) {
 	t.Helper()
 	p := b.cfg.Policies[evidence.SgxEnclave].Policy
 	c, err := p.Configure("SgxEnclave", policy.Budget{})

@@ -15,7 +15,6 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
-	"github.com/assay-attestation/assay/evidence/sgx"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/policy"
@@ -50,10 +49,22 @@ type Config struct {
 }
 
 // Verifier appraises evidence for one provider. It is safe for concurrent use.
-type Verifier struct{ cfg Config }
+type Verifier struct {
+	cfg      Config
+	reserved map[evidence.Type]map[string]bool // names at the top level of tokens that only the service gives
+}
 
 // New makes a verifier.
-func New(cfg Config) *Verifier { return &Verifier{cfg} }
+func New(cfg Config) *Verifier {
+	v := &Verifier{cfg, map[evidence.Type]map[string]bool{}}
+	for t := range cfg.Policies {
+		v.reserved[t] = map[string]bool{}
+		for _, name := range policy.ServiceNames(string(t)) {
+			v.reserved[t][name] = true
+		}
+	}
+	return v
+}
 
 // Request is evidence to appraise, with what the client wants bound to it.
 type Request struct {
@@ -142,25 +153,27 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims re
 		return nil, err
 	}
 	baseline := configuration.TCBBaseline()
-	verified, err := v.verify(ctx, r, baseline)
+	subject, err := v.verify(ctx, r, baseline)
 	if err != nil {
 		return nil, err
 	}
-	bound, err := v.bind(r, verified)
+	bound, err := v.bind(r, subject)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.cfg.Baseline.accept(verified, r.At); err != nil {
+	if err := v.cfg.Baseline.accept(subject, r.At); err != nil {
 		return nil, err
 	}
-	r.Record.Checks.Pass(evidence.TCBBaseline, string(verified.Status))
-	service := serviceClaims(verified, bound, baseline, p)
-	r.Record.Claims, r.Record.Judged = incoming(service, verified), true
+	if subject.standing != nil {
+		r.Record.Checks.Pass(evidence.TCBBaseline, string(subject.standing.Status))
+	}
+	service := serviceClaims(subject, bound, baseline, p)
+	r.Record.Claims, r.Record.Judged = incoming(service, subject), true
 	outcome, err := v.evaluate(ctx, r.Record, p.Policy)
 	if err != nil {
 		return nil, err
 	}
-	claims = tokenClaims(service, outcome.Issued())
+	claims = tokenClaims(service, outcome.Issued(), v.reserved[r.Type])
 	if r.Preview {
 		claims[claimOldPolicyHash], err = oldPolicyHash(p.Hash())
 	}
@@ -206,30 +219,4 @@ func (v *Verifier) evaluate(ctx context.Context, r *explain.Record, p *policy.Po
 		outcome, err = p.Evaluate(r.Claims, policy.Budget{Done: ctx.Done()})
 	})
 	return outcome, cmp.Or(seated, err)
-}
-
-// verify climbs the ladder of SGX evidence up to its verified facts.
-func (v *Verifier) verify(ctx context.Context, r Request, baseline string) (*sgx.Verified, error) {
-	parse := sgx.Parse
-	if r.Type == evidence.OpenEnclave {
-		parse = sgx.ParseOpenEnclave
-	}
-	e, err := parse(r.Evidence)
-	if err != nil {
-		return nil, err
-	}
-	journal := &r.Record.Checks
-	origin, err := v.cfg.DCAP.Trace(e.Quote, r.At, journal)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, v.cfg.Endorsing)
-	defer cancel()
-	endorsed, err := v.cfg.Endorser.For(ctx, baseline, origin)
-	if err != nil {
-		return nil, err
-	}
-	return sgx.Verify(v.cfg.DCAP, origin, e, sgx.Input{
-		Collateral: endorsed.Collateral, Options: v.cfg.Baseline.options(r.At, endorsed.Expiry), Journal: journal,
-	})
 }

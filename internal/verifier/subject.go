@@ -1,0 +1,105 @@
+package verifier
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/evidence/sgx"
+)
+
+// Subject is verified evidence as the rest of the pipeline sees it, whatever its kind.
+type Subject struct {
+	kind       kind
+	claims     []evidence.Claim              // what the evidence says
+	reportData [64]byte                      // what the attester had signed
+	zeroTail   bool                          // the upper half of it must be zero beside runtime data, whatever the settings say
+	binary     []string                      // names of the claims that show binary runtime data
+	initData   func([sha256.Size]byte) error // compares the hash of init data with what the evidence vouches for
+	debuggable *evidence.Refusal             // what to answer where debuggable ones are refused; nil: it cannot be debugged
+	standing   *dcap.Verified                // how Intel's collateral rates the platform; nil where it does not
+}
+
+// kind is what attested.
+type kind int
+
+const (
+	enclave kind = iota + 1 // of SGX
+)
+
+// verify climbs the ladder of the evidence up to its verified facts.
+func (v *Verifier) verify(ctx context.Context, r Request, baseline string) (*Subject, error) {
+	switch r.Type {
+	case evidence.SgxEnclave, evidence.OpenEnclave:
+		return v.verifyEnclave(ctx, r, baseline)
+	}
+	return nil, fmt.Errorf("no verifier for attestation type %s", r.Type)
+}
+
+func (v *Verifier) verifyEnclave(ctx context.Context, r Request, baseline string) (*Subject, error) {
+	parse := sgx.Parse
+	if r.Type == evidence.OpenEnclave {
+		parse = sgx.ParseOpenEnclave
+	}
+	e, err := parse(r.Evidence)
+	if err != nil {
+		return nil, err
+	}
+	origin, in, err := v.endorse(ctx, r, e.Quote, baseline)
+	if err != nil {
+		return nil, err
+	}
+	verified, err := sgx.Verify(v.cfg.DCAP, origin, e, in)
+	if err != nil {
+		return nil, err
+	}
+	return OfEnclave(verified), nil
+}
+
+// endorse follows a quote to its root, and finds the collateral to judge it by.
+func (v *Verifier) endorse(ctx context.Context, r Request, q *dcap.Quote, baseline string) (*dcap.Origin, dcap.Input, error) {
+	journal := &r.Record.Checks
+	origin, err := v.cfg.DCAP.Trace(q, r.At, journal)
+	if err != nil {
+		return nil, dcap.Input{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.Endorsing)
+	defer cancel()
+	endorsed, err := v.cfg.Endorser.For(ctx, baseline, origin)
+	if err != nil {
+		return nil, dcap.Input{}, err
+	}
+	return origin, dcap.Input{Collateral: endorsed.Collateral, Options: v.cfg.Baseline.options(r.At, endorsed.Expiry), Journal: journal}, nil
+}
+
+// OfEnclave is the subject of verified SGX evidence.
+func OfEnclave(e *sgx.Verified) *Subject {
+	s := &Subject{
+		kind: enclave, claims: e.Claims(), reportData: e.Report.ReportData, standing: e.Verified,
+		binary:   []string{"x-ms-sgx-ehd", "aas-ehd", "maa-ehd"},
+		initData: func(sum [sha256.Size]byte) error { return bindConfigID(sum, e) },
+	}
+	if e.Report.Debug() {
+		s.debuggable = evidence.Refuse(evidence.Debuggable, "the enclave is debuggable").
+			Want("ATTRIBUTES without DEBUG", "DEBUG set").Do("build and sign the enclave without debug support")
+	}
+	return s
+}
+
+// bindConfigID compares the hash of init data with the lower half of CONFIGID, which means something in a KSS enclave only.
+func bindConfigID(sum [sha256.Size]byte, e *sgx.Verified) error {
+	if !e.Report.KSS() {
+		return evidence.Refuse(evidence.InitData, "init data is bound to CONFIGID, which this enclave does not have").
+			Want("an enclave with the KSS attribute", "one without").Do("leave initTimeData out, or build the enclave with KSS and configure it with the hash of the data")
+	}
+	if found := e.Report.ConfigID[:sha256.Size]; !bytes.Equal(sum[:], found) {
+		return evidence.Refuse(evidence.InitData, "the init data does not hash to CONFIGID").
+			Want("CONFIGID starting "+hex.EncodeToString(sum[:]), hex.EncodeToString(found)).
+			Do("send the very bytes whose SHA-256 the enclave was configured with")
+	}
+	return nil
+}
