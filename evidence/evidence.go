@@ -17,16 +17,23 @@ type Type string
 const (
 	SgxEnclave  Type = "SgxEnclave"
 	OpenEnclave Type = "OpenEnclave"
+	SevSnpVM    Type = "SevSnpVm"
+	TdxVM       Type = "TdxVm"
 	Tpm         Type = "Tpm"
 )
 
-// ParseType finds the type that s names in any case; "sgx" is short for SgxEnclave, "oe" for OpenEnclave.
+// ParseType finds the type that s names in any case; "sgx" is short for SgxEnclave, "oe" for OpenEnclave,
+// "snp" for SevSnpVm, "tdx" for TdxVm.
 func ParseType(s string) (Type, bool) {
 	switch strings.ToLower(s) {
 	case "sgxenclave", "sgx":
 		return SgxEnclave, true
 	case "openenclave", "oe":
 		return OpenEnclave, true
+	case "sevsnpvm", "snp":
+		return SevSnpVM, true
+	case "tdxvm", "tdx":
+		return TdxVM, true
 	case "tpm":
 		return Tpm, true
 	}
@@ -108,6 +115,22 @@ const (
 	VBSSignature    Check = "vbs-signature"         // by the key that the log measures
 	VBSBinding      Check = "vbs-binding"           // the report against the request
 	AIKEnrolment    Check = "aik-enrolment"         // an answer to an enrolment challenge, or a key that may not enrol
+)
+
+// The checks of a SEV-SNP report, in the order in which they are made (sev-snp.md section 3). The chain shares UntrustedRoot, CRLExpired, CRLSignature,
+// CRLFormat and Revoked with DCAP.
+const (
+	SNPFormat      Check = "snp-format"      // length, version, reserved fields, policy bits, algorithm; the request around it
+	SNPChain       Check = "snp-chain"       // certificates, their signatures and roles
+	SNPCertificate Check = "snp-certificate" // extensions of VCEK and VLEK
+	SNPExpired     Check = "snp-expired"     // dates of the certificates
+	SNPProduct     Check = "snp-product"     // processor generation of report and certificates
+	SNPSigningKey  Check = "snp-signing-key" // VCEK or VLEK, as the report says
+	SNPSignature   Check = "snp-signature"   // of the report
+	SNPChipID      Check = "snp-chip-id"     // chip of report and VCEK
+	SNPTCB         Check = "snp-tcb"         // TCB of report and certificate, and their order
+	HCLFormat      Check = "hcl-format"      // layout of the container of Azure's paravisor
+	UVMEndorsement Check = "uvm-endorsement" // of a utility VM's measurement
 )
 
 // The checks that the service adds to those of the evidence itself.

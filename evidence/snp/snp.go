@@ -1,0 +1,34 @@
+// Package snp is the evidence of AMD SEV-SNP guests: an attestation report that the platform's secure processor signed with a key
+// of its chip (VCEK) or of its cloud provider (VLEK), and the certificates from that key to AMD's root. Specification:
+// sev-snp.md sections 1 to 3 and 5, tokens.md section 7.
+//
+// Verification climbs a ladder whose rungs are types. [ParseReport] and [ParseChain] give what is well-formed, of which nothing
+// is believed. [Roots.Trace] follows a chain to a trusted ARK and gives the [Signer]: a key of a known chip or provider, and
+// the TCB it was derived for. [Verify] takes report and signer and gives [Verified]: facts. Whether debugging, migration or a TCB
+// is acceptable is not decided here.
+//
+// The package is pure: no network, no clock, no files; time is an argument.
+package snp
+
+import (
+	"time"
+
+	"github.com/assay-attestation/assay/evidence"
+)
+
+// Options steer a verification. The zero value but for At is the strict one.
+type Options struct {
+	At                time.Time // the time to judge at
+	AllowMaskedChipID bool      // accept a report whose chip id is zero beside a VCEK (switch snp_allow_masked_chip_id)
+	Revocations       []*CRL    // AMD's revocation lists to apply (switch snp_crls); none: revocation is not checked
+	MinVersion        uint32    // limit snp_report_versions; zero: 2
+	MaxVersion        uint32    // likewise; zero: 5
+	Journal           *evidence.Journal
+}
+
+// Verified is a report that holds: every signature and binding was checked. What it says is a fact that the caller must still
+// accept or refuse.
+type Verified struct {
+	Report *Report
+	Signer *Signer
+}
