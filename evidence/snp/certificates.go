@@ -3,8 +3,8 @@ package snp
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -108,23 +108,22 @@ func isLeaf(cert *x509.Certificate) bool {
 // padding may stand behind certificates that came as a C string or out of a file.
 const padding = "\x00 \r\n\t"
 
-// splitPEM takes certificates apart into their DER. Nothing but white space may stand between them, and not even that must: those who put the files of
-// AMD's service together forget the line feed.
+// splitPEM takes certificates apart into their DER. Nothing but white space may stand between them. Line ends may be missing: those who reorder
+// chains forget them, before and behind the end of a certificate.
 func splitPEM(b []byte) (ders [][]byte, err error) {
 	b = bytes.Trim(b, padding)
 	for len(b) > 0 && len(ders) <= MaxCertificates {
-		end := bytes.Index(b, []byte(certificateEnd))
-		if end < 0 || !bytes.HasPrefix(b, []byte(certificateBegin)) {
+		body, begins := bytes.CutPrefix(b, []byte(certificateBegin))
+		body, rest, ends := bytes.Cut(body, []byte(certificateEnd))
+		if !begins || !ends {
 			return nil, errors.New("expected a PEM certificate, found something else")
 		}
-		end += len(certificateEnd)
-		block, rest := pem.Decode(b[:end])
-		// Decode looks past a damaged beginning for the next sound one.
-		if block == nil || len(rest) > 0 || len(block.Headers) > 0 || bytes.Count(b[:end], []byte("-----BEGIN ")) != 1 {
+		der, err := base64.StdEncoding.Strict().DecodeString(string(bytes.Join(bytes.Fields(body), nil)))
+		if err != nil {
 			return nil, errors.New("the PEM is damaged")
 		}
-		ders = append(ders, block.Bytes)
-		b = bytes.TrimLeft(b[end:], padding)
+		ders = append(ders, der)
+		b = bytes.TrimLeft(rest, padding)
 	}
 	return ders, nil
 }
