@@ -43,11 +43,11 @@ type Chain struct {
 
 // ParseChain reads certificates in PEM, with LF or CRLF, of at most [MaxChain] bytes and [MaxCertificates] in number, in any order. One of them is a
 // VCEK or VLEK. The error is an [evidence.Refusal].
-func ParseChain(pem []byte) (*Chain, error) {
-	if err := short(pem); err != nil {
+func ParseChain(b []byte) (*Chain, error) {
+	if err := short(b); err != nil {
 		return nil, err
 	}
-	ders, err := splitPEM(pem)
+	ders, err := splitPEM(b)
 	if err != nil {
 		return nil, unreadable(err)
 	}

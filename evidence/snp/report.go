@@ -226,9 +226,6 @@ func (r *Report) signedBy(key *ecdsa.PublicKey) bool {
 	return ecdsa.Verify(key, digest[:], r.number(0), r.number(1))
 }
 
-// Bytes gives the report as it was read.
-func (r *Report) Bytes() []byte { return bytes.Clone(r.raw[:]) }
-
 // Debug reports whether the host may read and change the guest.
 func (r *Report) Debug() bool { return r.Policy&(1<<19) != 0 }
 

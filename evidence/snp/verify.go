@@ -1,6 +1,7 @@
 package snp
 
 import (
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 
@@ -109,10 +110,12 @@ func (v *verification) revocation() *evidence.Refusal {
 		if refusal := crl.current(v.opt); refusal != nil {
 			return refusal
 		}
-		if crl.lists(v.s.ask.SerialNumber) || crl.lists(v.s.ark.SerialNumber) {
-			return evidence.Refuse(evidence.Revoked, "AMD has revoked the authority of the %s", v.s.Kind).
-				Want("serial numbers that are not in the revocation list", fmt.Sprintf("%q, serial 0x%x", v.s.ask.Subject.CommonName, v.s.ask.SerialNumber)).
-				Do("AMD no longer vouches for this key: do not trust the platform")
+		for _, cert := range []*x509.Certificate{v.s.ask, v.s.ark} {
+			if crl.lists(cert.SerialNumber) {
+				return evidence.Refuse(evidence.Revoked, "%q is revoked", cert.Subject.CommonName).
+					Want("a serial number that is not in AMD's revocation list", fmt.Sprintf("serial 0x%x", cert.SerialNumber)).
+					Do("AMD no longer vouches for this key: do not trust the platform")
+			}
 		}
 		checked = true
 	}
