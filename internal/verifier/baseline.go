@@ -42,7 +42,7 @@ func (b *Baseline) Check() error {
 	for status, until := range b.AcceptedStatuses {
 		switch status {
 		case dcap.UpToDate, dcap.SWHardeningNeeded, dcap.ConfigurationNeeded, dcap.ConfigurationAndSWHardeningNeeded:
-		case dcap.OutOfDate, dcap.OutOfDateConfigurationNeeded, dcap.RevokedTCB:
+		case dcap.OutOfDate, dcap.OutOfDateConfigurationNeeded, dcap.RevokedTCB, dcap.TDRelaunchAdvised, dcap.TDRelaunchAdvisedConfigurationNeeded:
 			if until.IsZero() {
 				return fmt.Errorf("tcb_accepted_statuses: %s needs the date on which the waiver ends", status)
 			}
