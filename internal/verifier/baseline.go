@@ -34,6 +34,7 @@ type Baseline struct {
 	MinDate             time.Time                 // tcb_min_date
 	RefusedAdvisories   []string                  // tcb_refused_advisories
 	TPM                 TPMDemands
+	SNP                 SNPDemands
 }
 
 // Check reports settings that would open more than the specification allows: a status that stands for an outdated

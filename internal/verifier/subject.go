@@ -41,6 +41,8 @@ func (v *Verifier) verify(ctx context.Context, r Request, baseline string) (*Sub
 		return v.verifyEnclave(ctx, r, baseline)
 	case evidence.TdxVM:
 		return v.verifyDomain(ctx, r, baseline)
+	case evidence.SevSnpVM:
+		return v.verifyGuest(ctx, r)
 	}
 	return nil, fmt.Errorf("no verifier for attestation type %s", r.Type)
 }
