@@ -14,7 +14,8 @@ import (
 
 // SNP is what the evidence of SEV-SNP guests is held against, beside the demands of the provider.
 type SNP struct {
-	Roots snp.Roots
+	Roots       snp.Roots
+	Revocations []*snp.CRL // the lists of the demands, verified
 	// Chains asks AMD's key service for the certificates that a report is signed under. Errors are [evidence.Refusal] where the service
 	// knows none; every other one means that it cannot be had now. Nil: nobody is asked.
 	Chains func(context.Context, *snp.Report) (*snp.Chain, error)
@@ -22,9 +23,9 @@ type SNP struct {
 
 // SNPDemands are the settings of a provider about SEV-SNP (README.md section 6 of the specification). The zero value is the default.
 type SNPDemands struct {
-	AllowMaskedChipID bool       // snp_allow_masked_chip_id
-	FetchChains       bool       // snp_kds
-	Revocations       []*snp.CRL // snp_crls
+	AllowMaskedChipID bool     // snp_allow_masked_chip_id
+	FetchChains       bool     // snp_kds
+	Revocations       [][]byte // snp_crls, DER
 	UVM               []UVMIssuer
 }
 
@@ -41,7 +42,7 @@ func (v *Verifier) verifyGuest(ctx context.Context, r Request) (*Subject, error)
 	}
 	demands := &v.cfg.Baseline.SNP
 	opt := snp.Options{
-		At: r.At, AllowMaskedChipID: demands.AllowMaskedChipID && !v.cfg.Baseline.Strict, Revocations: demands.Revocations, Journal: &r.Record.Checks,
+		At: r.At, AllowMaskedChipID: demands.AllowMaskedChipID && !v.cfg.Baseline.Strict, Revocations: v.cfg.SNP.Revocations, Journal: &r.Record.Checks,
 	}
 	chain, err := v.chain(ctx, e)
 	if err != nil {
