@@ -267,10 +267,14 @@ func FuzzTCBInfo(f *testing.F) {
 			return
 		}
 		for i, l := range first.levels {
-			if i > 0 && l.tcb.compare(first.levels[i-1].tcb) > 0 || !slices.Contains(platformStatuses(), l.status) {
+			if i > 0 && l.compare(first.levels[i-1]) > 0 || !slices.Contains(platformStatuses(), l.status) {
 				t.Errorf("level %d, %v %s, stands behind %v", i, l.tcb, l.status, first.levels[i-1].tcb)
 			}
-			if r, refusal := first.rate(l.tcb); refusal != nil || first.tee == SGX && r.status != l.status {
+			var td *teeTCB
+			if first.tee == TDX {
+				td = &l.tdx
+			}
+			if r, refusal := first.rate(l.tcb, td); refusal != nil || first.tee == SGX && r.status != l.status {
 				t.Errorf("a platform at level %d (%s) is rated %s (%v)", i, l.status, r.status, refusal)
 			}
 		}

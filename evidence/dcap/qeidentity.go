@@ -19,10 +19,11 @@ type QEIdentity struct {
 	attributes, attributesMask [16]byte
 	mrsigner                   [32]byte
 	prodID                     uint16
-	levels                     []qeLevel // highest first
+	levels                     []svnLevel // highest first
 }
 
-type qeLevel struct {
+// svnLevel is the version that an enclave or a TDX module must at least have for a status.
+type svnLevel struct {
 	svn uint16
 	rating
 }
@@ -32,17 +33,17 @@ func (q *QEIdentity) ID() string { return q.id }
 
 type wireIdentity struct {
 	common
-	ID             string      `json:"id"`
-	MiscSelect     string      `json:"miscselect"`
-	MiscMask       string      `json:"miscselectMask"`
-	Attributes     string      `json:"attributes"`
-	AttributesMask string      `json:"attributesMask"`
-	MRSIGNER       string      `json:"mrsigner"`
-	ProdID         *uint16     `json:"isvprodid"`
-	Levels         []wireLevel `json:"tcbLevels"`
+	ID             string         `json:"id"`
+	MiscSelect     string         `json:"miscselect"`
+	MiscMask       string         `json:"miscselectMask"`
+	Attributes     string         `json:"attributes"`
+	AttributesMask string         `json:"attributesMask"`
+	MRSIGNER       string         `json:"mrsigner"`
+	ProdID         *uint16        `json:"isvprodid"`
+	Levels         []wireSVNLevel `json:"tcbLevels"`
 }
 
-type wireLevel struct {
+type wireSVNLevel struct {
 	TCB struct {
 		SVN *uint16 `json:"isvsvn"`
 	} `json:"tcb"`
@@ -91,30 +92,42 @@ func (q *QEIdentity) read(inner []byte) error {
 		return errors.New("isvprodid is missing")
 	}
 	q.id, q.prodID = w.ID, *w.ProdID
-	return q.readLevels(w.Levels)
+	q.levels, err = readSVNLevels(w.Levels, identityStatuses())
+	return err
 }
 
-func (q *QEIdentity) readLevels(levels []wireLevel) error {
-	if len(levels) == 0 {
-		return errors.New("tcbLevels: none")
+// readSVNLevels reads the levels of an identity and sorts them, highest first.
+func readSVNLevels(wire []wireSVNLevel, known []Status) (levels []svnLevel, err error) {
+	if len(wire) == 0 {
+		return nil, errors.New("tcbLevels: none")
 	}
-	for i, w := range levels {
-		r, err := w.wireRating.read(identityStatuses())
+	for i, w := range wire {
+		r, err := w.wireRating.read(known)
 		if err == nil && w.TCB.SVN == nil {
 			err = errors.New("tcb.isvsvn is missing")
 		}
 		if err != nil {
-			return fmt.Errorf("tcbLevels[%d]: %w", i, err)
+			return nil, fmt.Errorf("tcbLevels[%d]: %w", i, err)
 		}
-		q.levels = append(q.levels, qeLevel{*w.TCB.SVN, r})
+		levels = append(levels, svnLevel{*w.TCB.SVN, r})
 	}
-	slices.SortStableFunc(q.levels, func(a, b qeLevel) int { return cmp.Compare(b.svn, a.svn) })
-	for i := 1; i < len(q.levels); i++ {
-		if q.levels[i].svn == q.levels[i-1].svn {
-			return fmt.Errorf("tcbLevels: two levels with isvsvn %d", q.levels[i].svn)
+	slices.SortStableFunc(levels, func(a, b svnLevel) int { return cmp.Compare(b.svn, a.svn) })
+	for i := 1; i < len(levels); i++ {
+		if levels[i].svn == levels[i-1].svn {
+			return nil, fmt.Errorf("tcbLevels: two levels with isvsvn %d", levels[i].svn)
 		}
 	}
-	return nil
+	return levels, nil
+}
+
+// reached finds the first level, from the highest, that version svn reaches.
+func reached(levels []svnLevel, svn uint16) (rating, bool) {
+	for _, l := range levels {
+		if svn >= l.svn {
+			return l.rating, true
+		}
+	}
+	return rating{}, false
 }
 
 // matches checks that the QE report r is that of the enclave described, for quotes of tee (sgx-tdx.md section 7 step 8).

@@ -23,6 +23,12 @@ const (
 	RevokedTCB                        Status = "Revoked"
 )
 
+// The statuses of a TD that was launched on what is out of date now and runs on what is not (sgx-tdx.md section 8).
+const (
+	TDRelaunchAdvised                    Status = "TDRelaunchAdvised"
+	TDRelaunchAdvisedConfigurationNeeded Status = "TDRelaunchAdvisedConfigurationNeeded"
+)
+
 // platformStatuses are the words that a TCB level may have.
 func platformStatuses() []Status {
 	return []Status{UpToDate, SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded,
@@ -36,9 +42,10 @@ func identityStatuses() []Status {
 
 // Standing is how a platform stands against Intel's collateral: facts for whoever decides.
 type Standing struct {
-	Status           Status    // of platform and quoting enclave together
+	Status           Status    // of platform, quoting enclave and TDX module together
 	Platform         Status    // of the platform alone
 	QE               Status    // of the quoting enclave alone
+	TDXModule        Status    // of the TDX module alone; empty where no identity rates it
 	Date             time.Time // earliest TCB date of the levels that were met
 	AdvisoryIDs      []string  // Intel's advisories for those levels, sorted
 	AdvisoriesKnown  bool      // false: TCB info of version 2 names no advisories, whatever applies
@@ -75,17 +82,20 @@ func (s *Standing) Remedy(setting string) string {
 	return strings.Join(parts, ", ") + ", or " + waive
 }
 
-// rate finds the first level, from the highest, that tcb reaches.
-func (t *TCBInfo) rate(tcb TCB) (rating, *evidence.Refusal) {
+// rate finds the first level, from the highest, that tcb reaches, and for TDX td as well.
+func (t *TCBInfo) rate(tcb TCB, td *teeTCB) (rating, *evidence.Refusal) {
 	for _, l := range t.levels {
-		if tcb.reaches(l.tcb) {
+		if tcb.reaches(l.tcb) && (td == nil || td.reaches(l.tdx)) {
 			return l.rating, nil
 		}
 	}
-	lowest := t.levels[len(t.levels)-1].tcb
-	return rating{}, evidence.Refuse(evidence.TCBNotSupported, "the platform is below every TCB level of FMSPC %s", t.fmspc).
-		Want("at least the lowest level, "+lowest.String(), tcb).
-		Do("update BIOS, microcode and platform software, then provision the platform again (" + describe(tcb.below(lowest)) + ")")
+	lowest := t.levels[len(t.levels)-1]
+	want, found := "at least the lowest level, "+lowest.tcb.String(), tcb.String()
+	if td != nil {
+		want, found = want+" tdx "+lowest.tdx.String(), found+" tdx "+td.String()
+	}
+	return rating{}, evidence.Refuse(evidence.TCBNotSupported, "the platform is below every TCB level of FMSPC %s", t.fmspc).Want(want, found).
+		Do("update BIOS, microcode and platform software, then provision the platform again (" + describe(lowest.shortfalls(tcb, td)) + ")")
 }
 
 // reaches reports whether every component and the PCESVN are at least those of level.
@@ -103,18 +113,16 @@ func (t TCB) String() string { return fmt.Sprintf("%d pcesvn %d", t.Components, 
 
 // rate finds the first level, from the highest, that a quoting enclave of version svn reaches.
 func (q *QEIdentity) rate(svn uint16) (rating, *evidence.Refusal) {
-	for _, l := range q.levels {
-		if svn >= l.svn {
-			return l.rating, nil
-		}
+	if l, ok := reached(q.levels, svn); ok {
+		return l, nil
 	}
 	return rating{}, evidence.Refuse(evidence.TCBNotSupported, "the quoting enclave is below every level of its identity").
 		Want(fmt.Sprintf("isvsvn at least %d", q.levels[len(q.levels)-1].svn), svn).Do("update the quoting enclave (Intel SGX PSW or DCAP)")
 }
 
-// stand rates platform and quoting enclave and brings the two together (sgx-tdx.md section 8).
-func (c *Collateral) stand(tcb TCB, qeSVN uint16) (Standing, *evidence.Refusal) {
-	platform, r := c.TCBInfo.rate(tcb)
+// stand rates platform, quoting enclave and, of a TD, the TDX module, and brings them together (sgx-tdx.md section 8).
+func (c *Collateral) stand(tcb TCB, qeSVN uint16, td *teeTCB) (Standing, *evidence.Refusal) {
+	platform, r := c.TCBInfo.rate(tcb, td)
 	if r != nil {
 		return Standing{}, r
 	}
@@ -123,19 +131,43 @@ func (c *Collateral) stand(tcb TCB, qeSVN uint16) (Standing, *evidence.Refusal) 
 		return Standing{}, r
 	}
 	s := Standing{
-		Status: converge(platform.status, qe.status), Platform: platform.status, QE: qe.status,
-		Date:             platform.date,
-		AdvisoryIDs:      slices.Concat(platform.advisories, qe.advisories),
+		Status: platform.status, Platform: platform.status, QE: qe.status, Date: platform.date, AdvisoryIDs: slices.Clone(platform.advisories),
 		AdvisoriesKnown:  c.TCBInfo.version > 2,
 		EvaluationNumber: min(c.TCBInfo.evaluation, c.QEIdentity.evaluation),
-		Shortfalls:       c.shortfalls(tcb, qeSVN),
+		Shortfalls:       c.shortfalls(tcb, qeSVN, td),
 	}
-	if qe.date.Before(s.Date) {
-		s.Date = qe.date
+	s.add(qe)
+	if td != nil && td.hasModule() {
+		module, r := c.rateModule(*td)
+		if r != nil {
+			return Standing{}, r
+		}
+		s.TDXModule = module.status
+		s.add(module)
 	}
 	slices.Sort(s.AdvisoryIDs)
 	s.AdvisoryIDs = slices.Compact(s.AdvisoryIDs)
 	return s, nil
+}
+
+// add brings the rating of a component in.
+func (s *Standing) add(component rating) {
+	s.Status = converge(s.Status, component.status)
+	s.AdvisoryIDs = append(s.AdvisoryIDs, component.advisories...)
+	if component.date.Before(s.Date) {
+		s.Date = component.date
+	}
+}
+
+// rateModule rates the TDX module by its identity.
+func (c *Collateral) rateModule(td teeTCB) (rating, *evidence.Refusal) {
+	m, r := c.TCBInfo.moduleOf(td)
+	if r != nil {
+		// At launch there is one, or the quote would have been refused before: this is the module that runs now.
+		r.Check = evidence.TCBNotSupported
+		return rating{}, r
+	}
+	return m.rate(td)
 }
 
 // converge brings the status of the platform and that of one component together, after the table of sgx-tdx.md
@@ -156,11 +188,26 @@ func converge(platform, component Status) Status {
 	return platform
 }
 
-// shortfalls compares with the best level: each part of the platform and of the quoting enclave that is below it.
-func (c *Collateral) shortfalls(tcb TCB, qeSVN uint16) []Shortfall {
-	list := tcb.below(c.TCBInfo.levels[0].tcb)
+// shortfalls compares with the best level: each part of the platform, of the quoting enclave and of the TDX module that is below it.
+func (c *Collateral) shortfalls(tcb TCB, qeSVN uint16, td *teeTCB) []Shortfall {
+	list := c.TCBInfo.levels[0].shortfalls(tcb, td)
 	if need := c.QEIdentity.levels[0].svn; qeSVN < need {
 		list = append(list, Shortfall{"QE isvsvn", int(need), int(qeSVN)})
+	}
+	if td == nil || !td.hasModule() {
+		return list
+	}
+	if m := c.TCBInfo.identity(td.moduleID()); m != nil && uint16(td[0]) < m.levels[0].svn {
+		list = append(list, Shortfall{m.id + " isvsvn", int(m.levels[0].svn), int(td[0])})
+	}
+	return list
+}
+
+// shortfalls lists the parts of a platform, and for TDX of td, that are below the level.
+func (l *tcbLevel) shortfalls(tcb TCB, td *teeTCB) []Shortfall {
+	list := tcb.below(l.tcb)
+	if td != nil {
+		list = append(list, td.below(l.tdx)...)
 	}
 	return list
 }

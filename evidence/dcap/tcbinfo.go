@@ -22,12 +22,16 @@ type TCBInfo struct {
 	pceID  [2]byte
 	levels []tcbLevel // highest first
 
+	module     tdxModule   // for TDX: the modules that have no identity
+	identities []tdxModule // for TDX: those that do
+
 	version int // of the format: 2 or 3
 }
 
 // tcbLevel is what a platform must at least have for a status.
 type tcbLevel struct {
 	tcb TCB
+	tdx teeTCB // for TDX
 	rating
 }
 
@@ -51,6 +55,9 @@ type wireTCBInfo struct {
 	PCEID   string         `json:"pceId"`
 	TCBType *int           `json:"tcbType"`
 	Levels  []wireTCBLevel `json:"tcbLevels"`
+
+	Module     *wireModule  `json:"tdxModule"`
+	Identities []wireModule `json:"tdxModuleIdentities"`
 }
 
 type wireTCBLevel struct {
@@ -101,6 +108,11 @@ func (t *TCBInfo) read(inner []byte) error {
 		return errors.New("tcbType: expected 0")
 	}
 	t.version = *w.Version
+	if t.tee == TDX {
+		if err := t.readModules(w.Module, w.Identities); err != nil {
+			return err
+		}
+	}
 	return t.readLevels(w.Levels)
 }
 
@@ -128,34 +140,38 @@ func (t *TCBInfo) readLevels(levels []wireTCBLevel) error {
 		level := tcbLevel{}
 		var err error
 		if level.rating, err = w.wireRating.read(platformStatuses()); err == nil {
-			err = level.tcb.readWire(w.TCB, t.version)
+			err = level.readWire(w.TCB, t)
 		}
 		if err != nil {
 			return fmt.Errorf("tcbLevels[%d]: %w", i, err)
 		}
 		t.levels = append(t.levels, level)
 	}
-	slices.SortStableFunc(t.levels, func(a, b tcbLevel) int { return b.tcb.compare(a.tcb) })
-	for i := 1; i < len(t.levels) && t.tee == SGX; i++ {
-		if t.levels[i].tcb.compare(t.levels[i-1].tcb) == 0 {
+	slices.SortStableFunc(t.levels, func(a, b tcbLevel) int { return b.compare(a) })
+	for i := 1; i < len(t.levels); i++ {
+		if t.levels[i].compare(t.levels[i-1]) == 0 {
 			return errors.New("tcbLevels: two levels with the same TCB")
 		}
 	}
 	return nil
 }
 
-// compare orders TCBs by their components, then by PCESVN.
-func (t TCB) compare(o TCB) int {
-	return cmp.Or(slices.Compare(t.Components[:], o.Components[:]), cmp.Compare(t.PCESVN, o.PCESVN))
+// compare orders levels by the components of SGX, then by PCESVN, then by the components of TDX.
+func (l tcbLevel) compare(o tcbLevel) int {
+	return cmp.Or(slices.Compare(l.tcb.Components[:], o.tcb.Components[:]), cmp.Compare(l.tcb.PCESVN, o.tcb.PCESVN), slices.Compare(l.tdx[:], o.tdx[:]))
 }
 
-// readWire reads the tcb member of a level.
-func (t *TCB) readWire(raw jsontext.Value, version int) error {
+// wireComponent is a component of a level of version 3.
+type wireComponent struct {
+	SVN *uint8 `json:"svn"`
+}
+
+// readWire reads the tcb member of a level of t.
+func (l *tcbLevel) readWire(raw jsontext.Value, t *TCBInfo) error {
 	var w struct {
-		PCESVN     *uint16 `json:"pcesvn"`
-		Components []struct {
-			SVN *uint8 `json:"svn"`
-		} `json:"sgxtcbcomponents"`
+		PCESVN *uint16         `json:"pcesvn"`
+		SGX    []wireComponent `json:"sgxtcbcomponents"`
+		TDX    []wireComponent `json:"tdxtcbcomponents"`
 	}
 	if err := strictjson.Exact(raw, &w); err != nil {
 		return fmt.Errorf("tcb: %w", err)
@@ -163,18 +179,26 @@ func (t *TCB) readWire(raw jsontext.Value, version int) error {
 	if w.PCESVN == nil {
 		return errors.New("tcb.pcesvn is missing")
 	}
-	t.PCESVN = *w.PCESVN
-	if version == 2 {
-		return t.readNumbered(raw)
+	l.tcb.PCESVN = *w.PCESVN
+	if t.version == 2 {
+		return l.tcb.readNumbered(raw)
 	}
-	if len(w.Components) != components {
-		return fmt.Errorf("tcb.sgxtcbcomponents: expected %d, found %d", components, len(w.Components))
+	err := readComponents(&l.tcb.Components, "sgxtcbcomponents", w.SGX)
+	if t.tee == TDX {
+		err = cmp.Or(err, readComponents((*[components]uint8)(&l.tdx), "tdxtcbcomponents", w.TDX))
 	}
-	for i, c := range w.Components {
+	return err
+}
+
+func readComponents(to *[components]uint8, name string, list []wireComponent) error {
+	if len(list) != components {
+		return fmt.Errorf("tcb.%s: expected %d, found %d", name, components, len(list))
+	}
+	for i, c := range list {
 		if c.SVN == nil {
-			return fmt.Errorf("tcb.sgxtcbcomponents[%d].svn is missing", i)
+			return fmt.Errorf("tcb.%s[%d].svn is missing", name, i)
 		}
-		t.Components[i] = *c.SVN
+		to[i] = *c.SVN
 	}
 	return nil
 }

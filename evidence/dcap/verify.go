@@ -71,7 +71,7 @@ type CollateralHashes struct {
 func (v *Verifier) Verify(o *Origin, c Collateral, opt Options, j *evidence.Journal) (*Verified, error) {
 	run := &verification{roots: v.roots, o: o, c: &c, opt: opt, j: j}
 	steps := []func() *evidence.Refusal{
-		run.origin, run.complete, run.revocation, run.tcbInfo, run.qeReport, run.qeIdentity, run.quoteSignature, run.standing,
+		run.origin, run.complete, run.revocation, run.tcbInfo, run.tdxModule, run.qeReport, run.qeIdentity, run.quoteSignature, run.standing,
 	}
 	for _, step := range steps {
 		if r := step(); r != nil {
@@ -89,6 +89,7 @@ type verification struct {
 	opt        Options
 	j          *evidence.Journal
 	qe         EnclaveReport
+	td         TDReport // of a quote for TDX
 	stand      Standing
 	notChecked []evidence.Check
 }
@@ -99,11 +100,8 @@ func (r *verification) skip(check evidence.Check, why string) {
 }
 
 // origin checks that the origin holds for this verifier and this time too: it may have been traced by another one, or
-// long ago. TDX quotes need checks of the TD that this package does not make yet.
+// long ago.
 func (r *verification) origin() *evidence.Refusal {
-	if r.o.quote.TEE != SGX {
-		return evidence.Refuse(evidence.QuoteFormat, "a quote of this TEE cannot be verified").Want(SGX, r.o.quote.TEE)
-	}
 	if _, ok := r.roots.keys[r.o.Anchor()]; !ok {
 		return untrusted(r.o.Anchor())
 	}
@@ -206,6 +204,26 @@ func (r *verification) dates(d *document, check evidence.Check) {
 	r.skip(check, "nextUpdate "+stamp(d.nextUpdate)+" does not count")
 }
 
+// tdxModule checks of a TD that the module it was launched on is Intel's.
+func (r *verification) tdxModule() *evidence.Refusal {
+	q := r.o.quote
+	if q.TEE != TDX {
+		return nil
+	}
+	var err error
+	if r.td, err = ParseTDReport(q.body(), q.BodyType); err != nil {
+		return evidence.Refuse(evidence.QuoteFormat, "the TD report cannot be parsed").Because(err)
+	}
+	m, refusal := r.c.TCBInfo.moduleOf(r.td.TEETCBSVN)
+	if refusal == nil {
+		refusal = m.matches(&r.td)
+	}
+	if refusal == nil {
+		r.j.Pass(evidence.TDXModule, teeTCB(r.td.TEETCBSVN).moduleID())
+	}
+	return refusal
+}
+
 // qeReport checks that the PCK key signed the QE report, and that the report vouches for the attestation key.
 func (r *verification) qeReport() *evidence.Refusal {
 	q := r.o.quote
@@ -255,7 +273,12 @@ func (r *verification) quoteSignature() *evidence.Refusal {
 }
 
 func (r *verification) standing() (refusal *evidence.Refusal) {
-	if r.stand, refusal = r.c.stand(r.o.PCK().TCB, r.qe.SVN); refusal == nil {
+	if tcb, q := r.o.PCK().TCB, r.o.quote; q.TEE == TDX {
+		r.stand, refusal = r.c.standTD(tcb, r.qe.SVN, &r.td, q.BodyType)
+	} else {
+		r.stand, refusal = r.c.stand(tcb, r.qe.SVN, nil)
+	}
+	if refusal == nil {
 		r.j.Pass(evidence.TCBNotSupported, string(r.stand.Status))
 	}
 	return refusal

@@ -32,7 +32,7 @@ type dataBody struct {
 	DataType *string `json:"datatype"`
 }
 
-// attest serves /attest/SgxEnclave and /attest/OpenEnclave.
+// attest serves /attest/SgxEnclave, OpenEnclave, SevSnpVm and TdxVm.
 func (s *Service) attest(t evidence.Type) func(context.Context, *request) (any, error) {
 	return func(ctx context.Context, r *request) (any, error) {
 		to, draft, err := s.readAttest(t, r)
@@ -92,12 +92,12 @@ func (s *Service) answer(ctx context.Context, r *request, to verifier.Request, d
 func (b *attestBody) request(t evidence.Type) (verifier.Request, error) {
 	r := verifier.Request{Type: t}
 	member, sent, other := "quote", b.Quote, b.Report
-	if t == evidence.OpenEnclave {
+	if t == evidence.OpenEnclave || t == evidence.SevSnpVM {
 		member, sent, other = "report", b.Report, b.Quote
 	}
 	if sent == nil || *sent == "" {
 		if other != nil {
-			return r, bad("The member %q is missing: /attest/SgxEnclave takes a bare quote in \"quote\", /attest/OpenEnclave a report in \"report\".", member)
+			return r, bad("The member %q is missing: /attest/SgxEnclave and /attest/TdxVm take a bare quote in \"quote\", /attest/OpenEnclave and /attest/SevSnpVm a report in \"report\".", member)
 		}
 		return r, bad("The member %q is missing: it holds the evidence in base64url.", member)
 	}

@@ -130,6 +130,12 @@ type Config struct {
 	EKRoots         []AIKRoot `yaml:"ek_roots"`
 	EKIntermediates []string  `yaml:"ek_intermediates"`
 
+	// AMDRoots are files, PEM or DER, of ARKs that certify keys of SEV-SNP beside those of AMD, and of the certificates below them. They are
+	// for test PKI.
+	AMDRoots []string `yaml:"amd_roots"`
+	// AMDKeyService is the URL of AMD's key service or of a cache of it, for providers with snp_kds; default AMD's.
+	AMDKeyService string `yaml:"amd_key_service"`
+
 	TPMLimits `yaml:",inline"`
 }
 

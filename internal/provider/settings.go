@@ -50,6 +50,7 @@ type Settings struct {
 	TCBRefusedAdvisories   []string `yaml:"tcb_refused_advisories"`
 
 	TPMSettings `yaml:",inline"`
+	SNPSettings `yaml:",inline"`
 }
 
 // ErrSettings is in the error of settings that cannot be used.
@@ -129,6 +130,9 @@ func (s *Settings) Baseline() (verifier.Baseline, error) {
 		return b, err
 	}
 	if b.TPM, err = s.TPMSettings.demands(); err != nil {
+		return b, err
+	}
+	if b.SNP, err = s.SNPSettings.demands(); err != nil {
 		return b, err
 	}
 	if s.TCBMinDate != "" {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/assay-attestation/assay/evidence/snp"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/api"
 	"github.com/assay-attestation/assay/internal/audit"
@@ -56,6 +57,8 @@ type Listener struct {
 type Simulated struct {
 	Root   []byte // certificate of the simulated Intel, PEM
 	Source collateral.Source
+	// AMDRoots are the certificates, PEM, of the simulated AMD: its ARKs, ASKs and ASVKs; nil: there is none.
+	AMDRoots [][]byte
 	// AIKRoot is the certificate, PEM, that certifies attestation keys of simulated TPMs; nil: there are none.
 	AIKRoot []byte
 }
@@ -68,6 +71,7 @@ type Server struct {
 	opt       Options
 	endorsing *endorsing
 	aiks      *aikTrust
+	amd       snp.Roots
 	eks       *tpm.Roots
 	providers *provider.Registry
 	metrics   *metrics
@@ -105,6 +109,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.aiks, err = newAIKTrust(s.cfg, s.opt.Simulated); err != nil {
+		return err
+	}
+	if s.amd, err = amdRoots(s.cfg, s.opt.Simulated); err != nil {
 		return err
 	}
 	eks, err := readTrust("ek", s.cfg.EKRoots, s.cfg.EKIntermediates)
@@ -178,12 +185,17 @@ func (s *Server) verifier(i *provider.Instance) (*verifier.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	guests, err := s.guests(baseline.SNP)
+	if err != nil {
+		return nil, err
+	}
 	baseline.CollateralGrace = s.cfg.Settings.CollateralGrace
 	return verifier.New(verifier.Config{
 		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline,
 		TPM: verifier.TPM{
 			Challenge: s.challenges.Open, Roots: roots, Limits: s.cfg.Evidence(), Validity: s.cfg.ReportValidity(), Longest: s.keys.LongestReport(),
 		},
+		SNP:      guests,
 		Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats, Share: i.Share,
 	}), nil
 }

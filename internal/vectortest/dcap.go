@@ -29,6 +29,7 @@ type DCAPCase struct {
 	Status         string
 	PlatformStatus string
 	QEStatus       string
+	ModuleStatus   string // of the TDX module, empty where no identity is used
 	TCBDate        time.Time
 	AdvisoryIDs    []string
 	Evaluations    []uint32 // of TCB info and QE identity, where known
@@ -56,6 +57,7 @@ type dcapCase struct {
 	TCBStatus                                    string    `json:"tcb_status"`
 	PlatformStatus                               string    `json:"platform_status"`
 	QEStatus                                     string    `json:"qe_status"`
+	ModuleStatus                                 string    `json:"tdx_module_status"`
 	TCBDate                                      time.Time `json:"tcb_date"`
 	AdvisoryIDs                                  []string  `json:"advisory_ids"`
 	TCBEval                                      uint32    `json:"tcb_eval"`
@@ -106,7 +108,7 @@ func (c dcapCase) load(t testing.TB) DCAPCase {
 	out := DCAPCase{
 		Name: name, Type: c.Type, Policy: c.Policy, Now: c.Now, Quote: Read(t, c.QuoteFile), Files: map[string][]byte{},
 		Accept: c.Verdict == "accept", Exits: c.Exit, Reasons: c.Reason, Status: c.TCBStatus,
-		PlatformStatus: c.PlatformStatus, QEStatus: c.QEStatus, TCBDate: c.TCBDate, AdvisoryIDs: c.AdvisoryIDs,
+		PlatformStatus: c.PlatformStatus, QEStatus: c.QEStatus, ModuleStatus: c.ModuleStatus, TCBDate: c.TCBDate, AdvisoryIDs: c.AdvisoryIDs,
 	}
 	if c.TCBEval != 0 {
 		out.Evaluations = []uint32{c.TCBEval, c.QEEval}

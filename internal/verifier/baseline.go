@@ -34,6 +34,7 @@ type Baseline struct {
 	MinDate             time.Time                 // tcb_min_date
 	RefusedAdvisories   []string                  // tcb_refused_advisories
 	TPM                 TPMDemands
+	SNP                 SNPDemands
 }
 
 // Check reports settings that would open more than the specification allows: a status that stands for an outdated
@@ -42,7 +43,7 @@ func (b *Baseline) Check() error {
 	for status, until := range b.AcceptedStatuses {
 		switch status {
 		case dcap.UpToDate, dcap.SWHardeningNeeded, dcap.ConfigurationNeeded, dcap.ConfigurationAndSWHardeningNeeded:
-		case dcap.OutOfDate, dcap.OutOfDateConfigurationNeeded, dcap.RevokedTCB:
+		case dcap.OutOfDate, dcap.OutOfDateConfigurationNeeded, dcap.RevokedTCB, dcap.TDRelaunchAdvised, dcap.TDRelaunchAdvisedConfigurationNeeded:
 			if until.IsZero() {
 				return fmt.Errorf("tcb_accepted_statuses: %s needs the date on which the waiver ends", status)
 			}

@@ -22,6 +22,7 @@ const (
 	claimPolicy        = "x-ms-policy"
 	claimPolicySigner  = "x-ms-policy-signer"
 	claimExpired       = "ext-collateral-expired"
+	claimCompliance    = "x-ms-compliance-status"
 )
 
 // serviceClaims are the claims that the service vouches for: those of the evidence, of the data bound to it, and what

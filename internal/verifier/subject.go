@@ -10,6 +10,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/evidence/tdx"
 )
 
 // Subject is verified evidence as the rest of the pipeline sees it, whatever its kind.
@@ -29,6 +30,8 @@ type kind int
 
 const (
 	enclave kind = iota + 1 // of SGX
+	domain                  // of TDX
+	guest                   // of SEV-SNP
 )
 
 // verify climbs the ladder of the evidence up to its verified facts.
@@ -36,6 +39,10 @@ func (v *Verifier) verify(ctx context.Context, r Request, baseline string) (*Sub
 	switch r.Type {
 	case evidence.SgxEnclave, evidence.OpenEnclave:
 		return v.verifyEnclave(ctx, r, baseline)
+	case evidence.TdxVM:
+		return v.verifyDomain(ctx, r, baseline)
+	case evidence.SevSnpVM:
+		return v.verifyGuest(ctx, r)
 	}
 	return nil, fmt.Errorf("no verifier for attestation type %s", r.Type)
 }
@@ -58,6 +65,22 @@ func (v *Verifier) verifyEnclave(ctx context.Context, r Request, baseline string
 		return nil, err
 	}
 	return OfEnclave(verified), nil
+}
+
+func (v *Verifier) verifyDomain(ctx context.Context, r Request, baseline string) (*Subject, error) {
+	e, err := tdx.Parse(r.Evidence)
+	if err != nil {
+		return nil, err
+	}
+	origin, in, err := v.endorse(ctx, r, e.Quote, baseline)
+	if err != nil {
+		return nil, err
+	}
+	verified, err := tdx.Verify(v.cfg.DCAP, origin, e, in)
+	if err != nil {
+		return nil, err
+	}
+	return OfDomain(verified), nil
 }
 
 // endorse follows a quote to its root, and finds the collateral to judge it by.
@@ -86,6 +109,20 @@ func OfEnclave(e *sgx.Verified) *Subject {
 	if e.Report.Debug() {
 		s.debuggable = evidence.Refuse(evidence.Debuggable, "the enclave is debuggable").
 			Want("ATTRIBUTES without DEBUG", "DEBUG set").Do("build and sign the enclave without debug support")
+	}
+	return s
+}
+
+// OfDomain is the subject of verified evidence of a TD. What init data of a TD would be bound to is not known (api.md section 4.1).
+func OfDomain(d *tdx.Verified) *Subject {
+	s := &Subject{kind: domain, claims: d.Claims(), reportData: d.Report.ReportData, standing: d.Verified}
+	s.initData = func([sha256.Size]byte) error {
+		return evidence.Refuse(evidence.InitData, "nothing in a TD report is known to vouch for init data").
+			Want("no initTimeData", "some").Do("leave initTimeData out; put its hash into the runtime data")
+	}
+	if d.Report.Debug() {
+		s.debuggable = evidence.Refuse(evidence.Debuggable, "the TD is debuggable or otherwise not to be trusted").
+			Want("TDATTRIBUTES with bits 0 to 7 clear", fmt.Sprintf("%#02x", d.Report.TDAttributes[0])).Do("launch the TD without debug support")
 	}
 	return s
 }

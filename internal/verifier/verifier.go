@@ -42,6 +42,7 @@ type Config struct {
 	Endorser  Endorser
 	Baseline  Baseline
 	TPM       TPM
+	SNP       SNP
 	Policies  map[evidence.Type]Policy
 	Seats     *Seats
 	Share     Share         // of the seats, for the provider's policies

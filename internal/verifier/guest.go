@@ -1,0 +1,126 @@
+package verifier
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/snp"
+	"github.com/assay-attestation/assay/evidence/uvm"
+)
+
+// SNP is what the evidence of SEV-SNP guests is held against, beside the demands of the provider.
+type SNP struct {
+	Roots       snp.Roots
+	Revocations []*snp.CRL // the lists of the demands, verified
+	// Chains asks AMD's key service for the certificates that a report is signed under. Errors are [evidence.Refusal] where the service
+	// knows none; every other one means that it cannot be had now. Nil: nobody is asked.
+	Chains func(context.Context, *snp.Report) (*snp.Chain, error)
+}
+
+// SNPDemands are the settings of a provider about SEV-SNP (README.md section 6 of the specification). The zero value is the default.
+type SNPDemands struct {
+	AllowMaskedChipID bool     // snp_allow_masked_chip_id
+	FetchChains       bool     // snp_kds
+	Revocations       [][]byte // snp_crls, DER
+	UVM               []UVMIssuer
+}
+
+// UVMIssuer is an issuer of endorsements that count, and the compliance status that one of them earns; empty: none.
+type UVMIssuer struct {
+	uvm.Issuer
+	ComplianceStatus string
+}
+
+func (v *Verifier) verifyGuest(ctx context.Context, r Request) (*Subject, error) {
+	e, err := snp.Parse(r.Evidence)
+	if err != nil {
+		return nil, err
+	}
+	demands := &v.cfg.Baseline.SNP
+	opt := snp.Options{
+		At: r.At, AllowMaskedChipID: demands.AllowMaskedChipID && !v.cfg.Baseline.Strict, Revocations: v.cfg.SNP.Revocations, Journal: &r.Record.Checks,
+	}
+	chain, err := v.chain(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := v.cfg.SNP.Roots.Trace(chain, opt)
+	if err != nil {
+		return nil, err
+	}
+	verified, err := snp.Verify(e.Report, signer, opt)
+	if err != nil {
+		return nil, err
+	}
+	status, err := v.endorsed(e, verified, opt.Journal)
+	if err != nil {
+		return nil, err
+	}
+	return OfGuest(verified, status), nil
+}
+
+// chain gives the certificates that came with the evidence, or asks for them where the provider wants that.
+func (v *Verifier) chain(ctx context.Context, e *snp.Evidence) (*snp.Chain, error) {
+	if e.Chain != nil {
+		return e.Chain, nil
+	}
+	if v.cfg.SNP.Chains == nil || !v.cfg.Baseline.SNP.FetchChains {
+		return nil, evidence.Refuse(evidence.SNPChain, "no certificates came with the report").
+			Want("VcekCertChain with the VCEK or VLEK, ASK and ARK in PEM", "none").
+			Do("send them as the host gives them, or have the provider fetch them from AMD (snp_kds)")
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.Endorsing)
+	defer cancel()
+	return v.cfg.SNP.Chains(ctx, e.Report)
+}
+
+// endorsed gives the compliance status that the endorsements of the evidence earn; empty: none.
+func (v *Verifier) endorsed(e *snp.Evidence, g *snp.Verified, j *evidence.Journal) (string, error) {
+	issuers := v.cfg.Baseline.SNP.UVM
+	if len(e.UVM) == 0 || len(issuers) == 0 {
+		return "", nil
+	}
+	for _, b := range e.UVM {
+		found, err := uvm.Parse(b)
+		if err != nil {
+			return "", err
+		}
+		for _, issuer := range issuers {
+			if err := found.Endorses(issuer.Issuer, g.Report.Measurement); err != nil {
+				j.Skip(evidence.UVMEndorsement, err.Error())
+				continue
+			}
+			j.Pass(evidence.UVMEndorsement, issuer.DID+" "+issuer.Feed)
+			return issuer.ComplianceStatus, nil
+		}
+	}
+	return "", nil
+}
+
+// OfGuest is the subject of a verified SEV-SNP report; status is its compliance status, or empty.
+func OfGuest(g *snp.Verified, status string) *Subject {
+	s := &Subject{kind: guest, claims: g.Claims(), reportData: g.Report.ReportData, zeroTail: true}
+	if status != "" {
+		s.claims = append(s.claims, evidence.Claim{Name: claimCompliance, Value: status})
+	}
+	s.initData = func(sum [sha256.Size]byte) error { return bindHostData(sum, g.Report) }
+	if g.Report.Debug() {
+		s.debuggable = evidence.Refuse(evidence.Debuggable, "the guest is debuggable").
+			Want("a guest policy without bit 19", fmt.Sprintf("%#x", g.Report.Policy)).Do("launch the guest with a policy that forbids debugging")
+	}
+	return s
+}
+
+// bindHostData compares the hash of init data with HOST_DATA, which the host sets at launch (sev-snp.md section 5).
+func bindHostData(sum [sha256.Size]byte, r *snp.Report) error {
+	if bytes.Equal(sum[:], r.HostData[:]) {
+		return nil
+	}
+	return evidence.Refuse(evidence.InitData, "the init data does not hash to HOST_DATA").
+		Want("HOST_DATA "+hex.EncodeToString(sum[:]), hex.EncodeToString(r.HostData[:])).
+		Do("send the very bytes whose SHA-256 the guest was launched with as host data")
+}
