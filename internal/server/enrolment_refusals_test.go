@@ -251,6 +251,24 @@ func TestPins(t *testing.T) {
 	e.pin(t, "off", http.MethodPut, ek, http.StatusBadRequest)
 }
 
+// TestPinsCountAsTheyAreAtTheAnswer, whatever the endorsement key was trusted for at the challenge.
+func TestPinsCountAsTheyAreAtTheAnswer(t *testing.T) {
+	e := enrolling(t)
+	sc := windows(t)
+	ek := "/assay/v1/ek/" + spkiHash(t, tpmVendor().Key(assaytest.EK, assaytest.RSA2048).Public())
+	answer := func() map[string]any {
+		return e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).challenge(t).activate(t, sc)
+	}
+	certified := answer()
+	e.enrols(t, "vendor", "pinned")
+	e.pin(t, "vendor", http.MethodPut, ek, http.StatusCreated)
+	e.post(t, "vendor", aikCertificates, certified).certificate(t)
+	e.enrols(t, "vendor", "vendor")
+	pinned := answer()
+	e.pin(t, "vendor", http.MethodDelete, ek, http.StatusNoContent)
+	e.post(t, "vendor", aikCertificates, pinned).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "not pinned", "a new enrolment challenge")
+}
+
 // TestEnrolledCertificatesExpire after 90 days, by name.
 func TestEnrolledCertificatesExpire(t *testing.T) {
 	cfg := config.Config{
