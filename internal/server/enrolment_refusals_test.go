@@ -55,7 +55,7 @@ func TestEnrolmentIsRefused(t *testing.T) {
 		}, []string{"ek-certificate: ", "does not lead to a trusted root"}},
 		"another TPM's EK": {func(m *assaytest.TPMEnrolment) { m.EKPublic = foreign.EKPublic }, []string{"ek-certificate: ", "of another key than ekPublic"}},
 		"no certificate":   {withoutCertificate, []string{"ek-certificate: ", "no certificate and is not pinned"}},
-		"no chain":         {func(m *assaytest.TPMEnrolment) { m.EKChain = nil }, []string{"ek-certificate: ", "does not lead to a trusted root"}},
+		"no chain":         {func(m *assaytest.TPMEnrolment) { m.EKChain = nil }, []string{"ek-certificate: ", "does not lead to a trusted root", "send the intermediate certificates", "ek_roots"}},
 		"long chain":       {func(m *assaytest.TPMEnrolment) { m.EKChain = slices.Repeat(m.EKChain, 9) }, []string{"ekChain", "at most 8"}},
 		"chain of nothing": {func(m *assaytest.TPMEnrolment) { m.EKChain = [][]byte{{1}} }, []string{"ek-certificate: ", "cannot be read"}},
 		"no AIK":           {func(m *assaytest.TPMEnrolment) { m.AIKPublic = nil }, []string{"aikPublic", "missing"}},
