@@ -138,10 +138,10 @@ func NotPinned(ek tpm.KeyHash) error {
 			", or, where aik_enrolment is vendor, ask for a new enrolment challenge with its certificate")
 }
 
-// AIKCertificates lists up to limit certificates with ids after one.
+// AIKCertificates lists up to limit certificates with ids after one, in any case.
 func (r *Registry) AIKCertificates(ctx context.Context, i *Instance, after string, limit int) (list []store.AIKCertificate, err error) {
 	err = r.Store.Read(ctx, func(tx *store.Tx) error {
-		list, err = tx.AIKCertificates(i.ID, after, limit)
+		list, err = tx.AIKCertificates(i.ID, strings.ToLower(after), limit)
 		return err
 	})
 	return list, err
