@@ -227,3 +227,19 @@ func TestCertificatesAreListedByPages(t *testing.T) {
 	e.send(t, sending{at: "vendor", method: http.MethodGet, path: aikCertificates + "?top=0", token: e.token("vendor.reader")}).
 		refused(t, http.StatusBadRequest, "InvalidParameter", "", "top: expected a positive number")
 }
+
+// TestWhatCountsWhileEnrolmentIsOff: revocations, also of keys that another CA certifies; pins do not.
+func TestWhatCountsWhileEnrolmentIsOff(t *testing.T) {
+	e := enrolling(t)
+	pinned, revoked := windows(t, strange), windows(t)
+	pinned.Enrolled(nil)
+	aik := "/assay/v1/aik/pins/" + spkiHash(t, strangeTPM().Key(assaytest.AIK, assaytest.RSA2048).Public())
+	e.pin(t, "vendor", http.MethodPut, aik, http.StatusCreated)
+	e.attestTPM(t, "vendor", pinned).report(t, false)
+	c := e.enrol(t, "vendor", revoked)
+	e.enrols(t, "vendor", "off")
+	e.attestTPM(t, "vendor", pinned).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate: ", "no certificate")
+	e.revoke(t, c.ID)
+	e.attestTPM(t, "vendor", revoked).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate: ", c.ID, "revoked")
+	e.pin(t, "vendor", http.MethodDelete, aik, http.StatusNoContent)
+}
