@@ -204,7 +204,7 @@ func (a *tpmAttestation) attest(ctx context.Context, c *call, report *machineRep
 	for _, bank := range r.Banks {
 		report.Banks = append(report.Banks, bank.String())
 	}
-	var requirements []relyingparty.Requirement
+	requirements := []relyingparty.Requirement{holder{r.Key}}
 	if a.machine.Nonce != nil {
 		requirements = append(requirements, relyingparty.Claim{Name: "nonce", Value: b64.URL(a.machine.Nonce)})
 	}
@@ -212,7 +212,9 @@ func (a *tpmAttestation) attest(ctx context.Context, c *call, report *machineRep
 	report.tokenReport = *token
 	report.Token = r.Text
 	if err == nil && a.keyFile != "" {
-		err = writeKey(a.keyFile, r.Private)
+		if err = writeKey(a.keyFile, r.Private); err != nil {
+			*report = machineReport{} // without its key it is for nobody
+		}
 	}
 	return err
 }
