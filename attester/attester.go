@@ -39,8 +39,8 @@ type Machine struct {
 
 // Report is what a service answered.
 type Report struct {
-	Text    string         // a JWT. Nothing says that it is true, nor that it is for Key: that says its claim cnf, once it is verified
-	Key     *rsa.PublicKey // that signed the request
+	Text    string          // a JWT. Nothing says that it is true, nor that it is for Key: that says its claim cnf, once it is verified
+	Key     *rsa.PublicKey  // that signed the request
 	Private *rsa.PrivateKey // of a software key, nil for one in the TPM
 	Quoted  []int           // the PCRs, in rising order
 	Banks   []tpm.Alg
