@@ -109,3 +109,44 @@ func TestAReportWhoseKeyCannotBeKeptIsNoResult(t *testing.T) {
 		t.Errorf("printed %s", o.stdout)
 	}
 }
+
+// TestNoFileThatIsReadIsWrittenAndNoneTwice: nothing is sent, so that no service is there.
+func TestNoFileThatIsReadIsWrittenAndNoneTwice(t *testing.T) {
+	here := []string{"attest", "tpm", "--endpoint", "https://localhost:1", "--swtpm", "none"}
+	token, dir := tempFile(t, "token", "bearer"), t.TempDir()
+	for _, flags := range [][]string{
+		{"--token-file", token, "--key-out", token}, {"--token-file", token, "--renew", token}, {"--event-log", token, "--key-out", token},
+		{"--token-file", token, "--enroll", "--aik-cert", token},
+	} {
+		assay(t, slices.Concat(here, flags)...).want(t, exitUsage, "", "is one of the files read")
+	}
+	same, again := filepath.Join(dir, "same"), dir+"/./same"
+	for _, flags := range [][]string{
+		{"--key-out", same, "--renew", again}, {"--enroll", "--aik-cert", same, "--renew", again}, {"--enroll", "--aik-cert", same, "--key-out", again},
+	} {
+		assay(t, slices.Concat(here, flags)...).want(t, exitUsage, "", "name the same file")
+	}
+	if readFile(t, token) != "bearer" {
+		t.Error("the token was overwritten")
+	}
+}
+
+// TestTheBearerTokenIsReadAgainForEachRequest: it is replaced when it ends, which a renewal outlives.
+func TestTheBearerTokenIsReadAgainForEachRequest(t *testing.T) {
+	tpm := swtpmtest.Start(t)
+	tpm.Boot(t, vectortest.Read(t, rigLog))
+	token := tempFile(t, "token", "first\n")
+	s := answersReports(t, nil)
+	answer, seen := s.answer, []string{}
+	s.answer = func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header.Get("Authorization"))
+		if err := os.WriteFile(token, []byte("second\n"), 0o600); err != nil {
+			t.Error(err)
+		}
+		answer(w, r)
+	}
+	attestTo(t, tpm, s, "--token-file", token).want(t, exitOK, "VERIFIED", "")
+	if !slices.Equal(seen, []string{"Bearer first", "Bearer second"}) {
+		t.Errorf("sent %q", seen)
+	}
+}
