@@ -126,16 +126,24 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 	if err != nil {
 		return nil, &BadAnswer{fmt.Errorf("encryptedSecret: %w", err)}
 	}
+	const doing = "reading the secret of the enrolment"
+	session, flush, err := tpm2.PolicySession(t.link, tpm2.TPMAlgSHA256, nonceSize)
+	if err != nil {
+		return nil, failed(doing, err)
+	}
+	defer flush() //nolint:errcheck // a TPM that fails here has told so before
+	if err := byEndorsement(t.link, session); err != nil {
+		return nil, failed(doing, err)
+	}
 	answer, err := tpm2.ActivateCredential{
-		ActivateHandle: aik.auth(),
-		KeyHandle:      tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: tpm2.Policy(tpm2.TPMAlgSHA256, nonceSize, byEndorsement)},
+		ActivateHandle: aik.auth(), KeyHandle: tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: session},
 		CredentialBlob: tpm2.TPM2BIDObject{Buffer: blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: encrypted},
 	}.Execute(t.link)
 	if errors.Is(err, tpm2.TPMRCIntegrity) || errors.Is(err, tpm2.TPMRCValue) || errors.Is(err, tpm2.TPMRCSize) {
 		return nil, problem("the TPM refuses the challenge of the enrolment", "it was made for other keys: look whether the endpoint is the right one, and enrol again", err)
 	}
 	if err != nil {
-		return nil, failed("reading the secret of the enrolment", err)
+		return nil, failed(doing, err)
 	}
 	return answer.CertInfo.Buffer, nil
 }
@@ -143,11 +151,11 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 // nonceSize is that of policy sessions, in bytes.
 const nonceSize = 16
 
-// byEndorsement is the policy of endorsement keys: the password of the hierarchy, which is empty.
-func byEndorsement(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+// byEndorsement fulfils the policy of endorsement keys: the password of the hierarchy, which is empty.
+func byEndorsement(t transport.TPM, session tpm2.Session) error {
 	_, err := tpm2.PolicySecret{
 		AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
-		PolicySession: session, NonceTPM: nonce,
+		PolicySession: session.Handle(), NonceTPM: session.NonceTPM(),
 	}.Execute(t)
 	return err
 }
