@@ -26,9 +26,9 @@ const (
 // Enrolled is what a service, as attestation CA, says of an AIK.
 type Enrolled struct {
 	ID          string
-	Certificate []byte   // DER
-	Chain       [][]byte // DER, those above it
-	NotAfter    time.Time
+	Certificate []byte    // DER
+	Chain       [][]byte  // DER, those above it
+	NotAfter    time.Time // of the certificate
 }
 
 // enrolBody is what asks for a certificate. The public areas are TPMT_PUBLIC, the certificates DER, all in base64url.
@@ -52,10 +52,9 @@ type secretBody struct {
 }
 
 type certificateBody struct {
-	ID          string    `json:"id"`
-	Certificate string    `json:"certificate"`
-	Chain       []string  `json:"chain"`
-	NotAfter    time.Time `json:"notAfter"`
+	ID          string   `json:"id"`
+	Certificate string   `json:"certificate"`
+	Chain       []string `json:"chain"`
 }
 
 // Enroll has the service certify the AIK of m.Scheme, for which it proves that the AIK is in the TPM of the endorsement key (tpm-evidence.md
@@ -194,11 +193,16 @@ func (b *certificateBody) read() (*Enrolled, error) {
 	if len(b.Chain) > maxChain {
 		return nil, fmt.Errorf("the chain has %d certificates, more than %d", len(b.Chain), maxChain)
 	}
-	e := &Enrolled{ID: b.ID, NotAfter: b.NotAfter}
+	e := &Enrolled{ID: b.ID}
 	var err error
 	if e.Certificate, err = b64.Decode(b.Certificate); err != nil {
 		return nil, fmt.Errorf("the certificate: %w", err)
 	}
+	cert, err := tpm.ParseCertificate(e.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate: %w", err)
+	}
+	e.NotAfter = cert.NotAfter
 	for _, text := range b.Chain {
 		der, err := b64.Decode(text)
 		if err == nil {
