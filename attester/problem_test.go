@@ -77,7 +77,7 @@ func TestATPMThatGoesAwayMidwayIsNamed(t *testing.T) {
 		s.Stop()
 		return j.post(ctx, path, body)
 	})
-	wantProblem(t, err, "the TPM went away while making the attestation key", "dmesg")
+	wantProblem(t, err, "the TPM went away while listing what is in it", "dmesg")
 	_, err = attester.OpenSocket(s.Socket)
 	wantProblem(t, err, s.Socket, "start it")
 }
