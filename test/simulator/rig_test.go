@@ -142,7 +142,7 @@ func (m *maker) certify(t *testing.T, c transport.TPM, template tpm2.TPMTPublic,
 	if err != nil {
 		t.Fatal(err)
 	}
-	store(t, c, index, m.sign(t, &x509.Certificate{
+	swtpmtest.Store(t, c, index, m.sign(t, &x509.Certificate{
 		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		Subject: pkix.Name{CommonName: "EK"}, KeyUsage: usage, UnknownExtKeyUsage: []asn1.ObjectIdentifier{{2, 23, 133, 8, 1}},
 	}, key))
@@ -152,30 +152,4 @@ func (m *maker) certify(t *testing.T, c transport.TPM, template tpm2.TPMTPublic,
 func (m *maker) certifyRSA(t *testing.T, c transport.TPM) {
 	t.Helper()
 	m.certify(t, c, tpm2.RSAEKTemplate, x509.KeyUsageKeyEncipherment, indexRSA)
-}
-
-// store fills an NV index as makers of TPMs do, but by the owner.
-func store(t *testing.T, c transport.TPM, index tpm2.TPMHandle, content []byte) {
-	t.Helper()
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
-	public := tpm2.New2B(tpm2.TPMSNVPublic{
-		NVIndex: index, NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(len(content)),
-		Attributes: tpm2.TPMANV{OwnerWrite: true, OwnerRead: true, AuthRead: true, NoDA: true},
-	})
-	if _, err := (tpm2.NVDefineSpace{AuthHandle: owner, PublicInfo: public}).Execute(c); err != nil {
-		t.Fatal(err)
-	}
-	for offset := 0; offset < len(content); offset += 256 {
-		read, err := tpm2.NVReadPublic{NVIndex: index}.Execute(c) // the Name changes with the first byte written
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = tpm2.NVWrite{
-			AuthHandle: owner, NVIndex: tpm2.NamedHandle{Handle: index, Name: read.NVName},
-			Data: tpm2.TPM2BMaxNVBuffer{Buffer: content[offset:min(offset+256, len(content))]}, Offset: uint16(offset),
-		}.Execute(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 }

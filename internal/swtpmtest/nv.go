@@ -1,0 +1,34 @@
+package swtpmtest
+
+import (
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+)
+
+// Store defines an NV index as makers of TPMs do, but by the owner, and fills it.
+func Store(t testing.TB, c transport.TPM, index tpm2.TPMHandle, content []byte) {
+	t.Helper()
+	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
+	public := tpm2.New2B(tpm2.TPMSNVPublic{
+		NVIndex: index, NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(len(content)),
+		Attributes: tpm2.TPMANV{OwnerWrite: true, OwnerRead: true, AuthRead: true, NoDA: true},
+	})
+	if _, err := (tpm2.NVDefineSpace{AuthHandle: owner, PublicInfo: public}).Execute(c); err != nil {
+		t.Fatal(err)
+	}
+	for offset := 0; offset < len(content); offset += 256 {
+		read, err := tpm2.NVReadPublic{NVIndex: index}.Execute(c) // the Name changes with the first byte written
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = tpm2.NVWrite{
+			AuthHandle: owner, NVIndex: tpm2.NamedHandle{Handle: index, Name: read.NVName},
+			Data: tpm2.TPM2BMaxNVBuffer{Buffer: content[offset:min(offset+256, len(content))]}, Offset: uint16(offset),
+		}.Execute(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
