@@ -162,6 +162,9 @@ func issuer(cert *x509.Certificate, chain []*x509.Certificate) *Issuer {
 			}
 		}
 	}
+	if top.CheckSignatureFrom(top) == nil { // the root itself
+		return &Issuer{Subject: top.Subject.String(), KeyID: hex.EncodeToString(top.SubjectKeyId)}
+	}
 	return &Issuer{Subject: top.Issuer.String(), KeyID: hex.EncodeToString(top.AuthorityKeyId), URLs: top.IssuingCertificateURL}
 }
 
