@@ -89,7 +89,8 @@ func certificates(b []byte) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// ReadIndex reads an NV index that needs no password, from 01000000 on (tpm-evidence.md section 3); nil: there is none. The error is a *[Problem].
+// ReadIndex reads an NV index that needs no password, from 01000000 on (tpm-evidence.md section 3); nil: there is none, or nothing was written into it. The
+// error is a *[Problem].
 func (t *TPM) ReadIndex(number uint32) ([]byte, error) {
 	index, doing := tpm2.TPMHandle(number), fmt.Sprintf("reading index %08X", number)
 	public, err := tpm2.NVReadPublic{NVIndex: index}.Execute(t.link)
@@ -117,6 +118,9 @@ func (t *TPM) ReadIndex(number uint32) ([]byte, error) {
 			NVIndex:    tpm2.NamedHandle{Handle: index, Name: public.NVName},
 			Size:       uint16(min(nvChunk, int(area.DataSize)-len(b))), Offset: uint16(len(b)),
 		}.Execute(t.link)
+		if errors.Is(err, tpm2.TPMRCNVUninitialized) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, failed(doing, err)
 		}

@@ -112,7 +112,7 @@ func (step step) failsAt(t *testing.T, s *service, f *failing, certificate []byt
 	}
 	problem, ok := errors.AsType[*attester.Problem](err)
 	if !ok || got != nil || !strings.HasPrefix(problem.What, "the TPM ") || problem.Remedy == "" {
-		t.Errorf("command %d: %v, error %v", f.n, got, err)
+		t.Errorf("command %d: done %t, error %v", f.n, got != nil, err)
 	}
 	if len(left) != 0 && !f.forever {
 		t.Errorf("command %d leaves %x in the TPM", f.n, left)

@@ -127,6 +127,15 @@ func (m *maker) pem() string {
 // certify puts a certificate of the endorsement key of the template into the TPM.
 func (m *maker) certify(t *testing.T, c transport.TPM, template tpm2.TPMTPublic, usage x509.KeyUsage, index tpm2.TPMHandle) {
 	t.Helper()
+	swtpmtest.Store(t, c, index, m.sign(t, &x509.Certificate{
+		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		Subject: pkix.Name{CommonName: "EK"}, KeyUsage: usage, UnknownExtKeyUsage: []asn1.ObjectIdentifier{{2, 23, 133, 8, 1}},
+	}, endorsementKey(t, c, template)))
+}
+
+// endorsementKey is the public part of the endorsement key of a template.
+func endorsementKey(t *testing.T, c transport.TPM, template tpm2.TPMTPublic) crypto.PublicKey {
+	t.Helper()
 	ek, err := tpm2.CreatePrimary{
 		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)}, InPublic: tpm2.New2B(template),
 	}.Execute(c)
@@ -142,10 +151,7 @@ func (m *maker) certify(t *testing.T, c transport.TPM, template tpm2.TPMTPublic,
 	if err != nil {
 		t.Fatal(err)
 	}
-	swtpmtest.Store(t, c, index, m.sign(t, &x509.Certificate{
-		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		Subject: pkix.Name{CommonName: "EK"}, KeyUsage: usage, UnknownExtKeyUsage: []asn1.ObjectIdentifier{{2, 23, 133, 8, 1}},
-	}, key))
+	return key
 }
 
 // certifyRSA certifies the key that most TPMs have.

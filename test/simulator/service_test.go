@@ -3,6 +3,8 @@ package simulator
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -35,10 +37,10 @@ issuancerules { c:[type=="x-ms-tpm-request-key", issuer=="AttestationService"] =
 
 // service is a running `assay serve --dev` that enrols TPMs of one maker.
 type service struct {
-	URL    string `json:"url"`
-	CA     string `json:"ca"` // PEM file
-	token  string
-	client *http.Client
+	URL           string `json:"url"`
+	CA            string `json:"ca"` // PEM file
+	reader, owner string // bearer tokens
+	client        *http.Client
 }
 
 func startService(t *testing.T, ca *maker) *service {
@@ -59,7 +61,10 @@ func startService(t *testing.T, ca *maker) *service {
 	s := &service{}
 	s.serve(t, exec.Command(assay, "serve", "--dev", "--json", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"),
 		"--config", filepath.Join(dir, "assay.yaml"), "--policy", "Tpm="+filepath.Join(dir, "policy.txt")))
-	s.token = strings.TrimSpace(string(run(t, exec.Command(assay, "dev", "token", "--role", "reader", "--data", filepath.Join(dir, "data")))))
+	token := func(role string) string {
+		return strings.TrimSpace(string(run(t, exec.Command(assay, "dev", "token", "--role", role, "--data", filepath.Join(dir, "data")))))
+	}
+	s.reader, s.owner = token("reader"), token("contributor")
 	s.trust(t)
 	return s
 }
@@ -117,12 +122,28 @@ func (s *service) post(ctx context.Context, path string, body []byte) ([]byte, e
 	if !strings.HasPrefix(path, "/assay/") {
 		path += "?api-version=2022-08-01"
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, bytes.NewReader(body))
+	return s.send(ctx, http.MethodPost, path, s.reader, body)
+}
+
+// pin pins an endorsement key.
+func (s *service) pin(t *testing.T, key crypto.PublicKey) {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.send(t.Context(), http.MethodPut, fmt.Sprintf("/assay/v1/ek/%x", sha256.Sum256(der)), s.owner, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *service) send(ctx context.Context, method, path, token string, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.URL+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+s.token)
+	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := s.client.Do(request)
 	if err != nil {
 		return nil, err
