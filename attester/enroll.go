@@ -3,6 +3,7 @@ package attester
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -61,18 +62,22 @@ type certificateBody struct {
 // section 3), and sets m.AIKCertificate. The error is a *[Problem] where this machine is at fault, a *[BadAnswer] for an answer that is none;
 // those of post come as they are.
 func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
+	var enrolled *Enrolled
+	if err := m.TPM.within(func() (err error) { enrolled, err = m.enroll(ctx, post); return err }); err != nil {
+		return nil, err
+	}
+	m.AIKCertificate = enrolled.Certificate
+	return enrolled, nil
+}
+
+func (m *Machine) enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	aik, err := m.TPM.aik(m.Scheme)
 	if err != nil {
 		return nil, err
 	}
-	defer m.TPM.flush(aik)
-	ek, err := m.TPM.primary("the endorsement key", tpm2.RSAEKTemplate)
+	body := enrolBody{AIKPublic: b64.URL(aik.public)}
+	ek, err := m.TPM.ek(&body)
 	if err != nil {
-		return nil, err
-	}
-	defer m.TPM.flush(ek)
-	body := enrolBody{EKPublic: b64.URL(ek.public), AIKPublic: b64.URL(aik.public)}
-	if err := m.TPM.endorsement(ek, &body); err != nil {
 		return nil, err
 	}
 	var challenge enrolChallenge
@@ -94,25 +99,45 @@ func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	if err := certifies(enrolled.Certificate, aik); err != nil {
 		return nil, &BadAnswer{err}
 	}
-	m.AIKCertificate = enrolled.Certificate
 	return enrolled, nil
 }
 
-// endorsement adds the certificate of the endorsement key and what is above it, if the TPM has them.
-func (t *TPM) endorsement(ek *object, body *enrolBody) error {
+// ek makes the endorsement key, and puts it into the body with its certificate and what is above that, as far as the TPM has them.
+func (t *TPM) ek(body *enrolBody) (*object, error) {
 	cert, chain, err := t.EKCertificate()
-	if err != nil || cert == nil {
-		return err
+	if err != nil {
+		return nil, err
+	}
+	ek, err := t.certifiedEK(cert)
+	if err != nil {
+		return nil, err
+	}
+	body.EKPublic = b64.URL(ek.public)
+	if cert == nil {
+		return ek, nil
 	}
 	if same, ok := ek.key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
-		return problem("the certificate in the TPM is of another endorsement key",
-			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index 01C00002", nil)
+		return nil, problem("the certificate in the TPM is of another endorsement key",
+			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index 01C00002 or 01C0000A", nil)
 	}
 	body.EKCertificate = b64.URL(cert.Raw)
 	for _, c := range chain {
 		body.EKChain = append(body.EKChain, b64.URL(c.Raw))
 	}
-	return nil
+	return ek, nil
+}
+
+// certifiedEK makes the endorsement key that is certified, P-256 or RSA. Without a certificate it is RSA, or P-256 in a TPM without RSA.
+func (t *TPM) certifiedEK(cert *x509.Certificate) (*object, error) {
+	const what = "the endorsement key"
+	if cert != nil && cert.PublicKeyAlgorithm == x509.ECDSA {
+		return t.primary(what, tpm2.ECCEKTemplate)
+	}
+	ek, err := t.primary(what, tpm2.RSAEKTemplate)
+	if cert == nil && (errors.Is(err, tpm2.TPMRCType) || errors.Is(err, tpm2.TPMRCAsymmetric)) {
+		return t.primary(what, tpm2.ECCEKTemplate)
+	}
+	return ek, err
 }
 
 // activate reads the secret, which the TPM does only for the AIK that it is meant for.

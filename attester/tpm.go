@@ -1,12 +1,14 @@
 package attester
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
 
+	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/assay-attestation/assay/internal/tpmsocket"
@@ -74,13 +76,26 @@ func (t *TPM) Close() error {
 // link tells the errors of the way to the TPM from its answers.
 type link struct{ transport.TPMCloser }
 
+// sendTries is how often a command is sent to a TPM that wants to have it again, as it does when something that its lockout protects is used for
+// the first time. Linux does likewise for its devices, and waits in between.
+const sendTries = 4
+
 func (l link) Send(command []byte) ([]byte, error) {
 	if l.TPMCloser == nil {
 		return nil, lost{errors.New("it was not opened")}
 	}
-	answer, err := l.TPMCloser.Send(command)
-	if err != nil {
-		return nil, lost{err}
+	for try := 1; ; try++ {
+		answer, err := l.TPMCloser.Send(command)
+		if err != nil {
+			return nil, lost{err}
+		}
+		if try == sendTries || !wantedAgain(answer) {
+			return answer, nil
+		}
 	}
-	return answer, nil
+}
+
+// wantedAgain reports whether an answer is TPM_RC_RETRY: the command was not begun. The code stands behind tag and size.
+func wantedAgain(answer []byte) bool {
+	return len(answer) >= 10 && tpm2.TPMRC(binary.BigEndian.Uint32(answer[6:])) == tpm2.TPMRCRetry
 }

@@ -71,7 +71,7 @@ func commands() []command {
 		}, runSim},
 		{"doctor", "", "tell what this machine has to attest with, and what to do where it cannot", []string{
 			"assay doctor",
-			"assay doctor --json",
+			"assay doctor --swtpm tpm.sock --json",
 		}, runDoctor},
 		{"dev token", "", "make a bearer token that a service in development mode accepts", []string{
 			"assay dev token --role contributor",

@@ -40,6 +40,7 @@ func (r doctorReport) print(s sheet, _ error) {
 // runDoctor tells what this machine has to attest with. It holds (exit status 0) if there is one way at least.
 func runDoctor(_ context.Context, c *call) error {
 	root := c.String("root", "/", "look at the machine whose files are below `DIR`")
+	socket := c.String("swtpm", "", "unix `SOCKET` of a TPM in software, in the place of the device")
 	if _, err := c.parse(); err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func runDoctor(_ context.Context, c *call) error {
 	if err != nil {
 		return badFile(err)
 	}
-	r := doctor.Examine(*root)
+	r := doctor.Examine(doctor.Place{Root: *root, Socket: *socket, At: c.now()})
 	if !r.CanAttest() {
 		return c.tell(doctorReport{r}, errors.New("the machine can attest in no way"))
 	}

@@ -50,7 +50,7 @@ func TestDoctorTellsScriptsWhatItFound(t *testing.T) {
 	}
 	root := fakeMachine(t)
 	assay(t, "doctor", "--json", "--root", root).read(t, &got)
-	if got.Root != root || len(got.Findings) != 14 || len(got.Verdicts) != 5 {
+	if got.Root != root || len(got.Findings) != 15 || len(got.Verdicts) != 5 {
 		t.Fatalf("%+v", got)
 	}
 	if f := got.Findings[2]; f.Name != "boot-log" || f.State != "ready" || f.Value != "5" || !strings.HasPrefix(f.Path, "/sys/") {

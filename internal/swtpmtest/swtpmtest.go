@@ -179,11 +179,16 @@ func (s *TPM) Open(t testing.TB) transport.TPMCloser {
 // Boot extends what a TCG log says into the PCRs, in all banks that the log has.
 func (s *TPM) Boot(t testing.TB, log []byte) {
 	t.Helper()
+	Boot(t, s.Open(t), log)
+}
+
+// Boot extends what a TCG log says into the PCRs of a TPM that is open.
+func Boot(t testing.TB, c transport.TPM, log []byte) {
+	t.Helper()
 	l, err := eventlog.Parse(log, eventlog.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := s.Open(t)
 	for _, r := range l.Records() {
 		if !r.Extended() {
 			continue
