@@ -50,7 +50,7 @@ type Report struct {
 
 // Attest makes both rounds with a service. The error is a *[Problem] where this machine is at fault; those of post come as they are.
 func (m *Machine) Attest(ctx context.Context, post Post) (*Report, error) {
-	challenge, err := post.challenge(ctx)
+	challenge, err := post.Challenge(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (m *Machine) Attest(ctx context.Context, post Post) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if report.Text, err = post.report(ctx, request); err != nil {
+	if report.Text, err = post.Report(ctx, request); err != nil {
 		return nil, err
 	}
 	return report, nil
