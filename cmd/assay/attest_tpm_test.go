@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -71,30 +70,6 @@ func (r *tpmRig) certificate(t *testing.T, scheme string) string {
 func (r *tpmRig) attest(t *testing.T, flags ...string) outcome {
 	t.Helper()
 	return assay(t, slices.Concat([]string{"attest", "tpm", "--swtpm", r.tpm.Socket, "--event-log", r.log}, r.service, flags)...)
-}
-
-// TestAMachineAttestsByItsTPMAndRelyingPartiesAcceptTheReport goes all the way: TPM, logs, service, token verify.
-func TestAMachineAttestsByItsTPMAndRelyingPartiesAcceptTheReport(t *testing.T) {
-	r := newRig(t)
-	for _, scheme := range attester.Schemes() {
-		certificate := r.certificate(t, scheme)
-		for kind, binding := range map[string]string{"software": "tpm_quote", "tpm": "tpm_quote", "certified": "tpm_certify"} {
-			o := r.attest(t, "--aik", scheme, "--key", kind, "--aik-cert", certificate, "--nonce", "c0ffee", "--json")
-			var got machineReport
-			o.read(t, &got)
-			if !got.Verified || !strings.Contains(string(got.Claims), binding) || !slices.Equal(got.Banks, []string{"SHA256", "SHA384"}) {
-				t.Fatalf("%s, %s: status %d: %s%s", scheme, kind, o.status, o.stdout, o.stderr)
-			}
-			if numbers(got.PCRs) != "0-15,17-22" || got.Unexplained != nil {
-				t.Errorf("PCRs %s, not explained %v", numbers(got.PCRs), got.Unexplained)
-			}
-			var claims struct{ Nonce string }
-			if err := json.Unmarshal(got.Claims, &claims); err != nil || claims.Nonce != base64.RawURLEncoding.EncodeToString([]byte{0xc0, 0xff, 0xee}) {
-				t.Errorf("nonce %q, %v", claims.Nonce, err)
-			}
-			assay(t, slices.Concat([]string{"token", "verify", got.Token}, r.issuer)...).want(t, exitOK, "VERIFIED", "")
-		}
-	}
 }
 
 func TestAReportIsPrintedForPeople(t *testing.T) {
