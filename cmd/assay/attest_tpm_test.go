@@ -110,6 +110,26 @@ func TestAMachineThatIsRefusedIsToldWhy(t *testing.T) {
 	r.attest(t, "--enroll").want(t, exitRefused, "REFUSED", "")
 }
 
+func TestTheCallerIsNamedInEachWay(t *testing.T) {
+	r := newRig(t)
+	endpoint, ca, file := r.service[:2], r.service[2:4], r.service[5]
+	token := strings.TrimSpace(readFile(t, file))
+	for _, test := range []struct {
+		flags  []string
+		status int
+		stdout string
+	}{
+		{slices.Concat(ca, []string{"--token", token}), exitOK, "VERIFIED"},
+		{slices.Concat(ca, []string{"--token-command", "cat " + file}), exitOK, "VERIFIED"},
+		{slices.Concat(ca, []string{"--token-file", file}), exitOK, "VERIFIED"},
+		{ca, exitRefused, "401"},
+		{[]string{"--token", token}, exitService, ""},
+	} {
+		args := slices.Concat([]string{"attest", "tpm", "--swtpm", r.tpm.Socket, "--event-log", r.log, "--aik-cert", r.certificate(t, "rsassa")}, endpoint, test.flags)
+		assay(t, args...).want(t, test.status, test.stdout, "")
+	}
+}
+
 func TestAttestTPMNamesWhatIsMissing(t *testing.T) {
 	here := []string{"attest", "tpm", "--endpoint", "https://localhost:1"}
 	socket := filepath.Join(t.TempDir(), "none")
@@ -127,6 +147,9 @@ func TestAttestTPMNamesWhatIsMissing(t *testing.T) {
 		"--key tpm --key-out key.pem":          "--key-out is for --key software",
 		"--renew f --nonce aa":                 "exclude each other",
 		"--renew f --raw":                      "exclude each other",
+		"--root . --event-log f":               "exclude each other",
+		"--root . --ima-log f":                 "exclude each other",
+		"--root " + socket:                     "no such file",
 		"--nonce xyz":                          "--nonce",
 		"--aik-cert " + filepath.Join(t.TempDir(), "none"):  "no such file",
 		"--aik-cert " + tempFile(t, "empty.pem", "nothing"): "",
