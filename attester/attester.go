@@ -54,7 +54,7 @@ func (m *Machine) Attest(ctx context.Context, post Post) (*Report, error) {
 	if err := m.usable(true); err != nil {
 		return nil, err
 	}
-	challenge, err := post.challenge(ctx)
+	challenge, err := post.Challenge(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (m *Machine) Attest(ctx context.Context, post Post) (*Report, error) {
 	if err := m.TPM.within(func() (err error) { request, report, err = m.request(challenge); return err }); err != nil {
 		return nil, err
 	}
-	if report.Text, err = post.report(ctx, request); err != nil {
+	if report.Text, err = post.Report(ctx, request); err != nil {
 		return nil, err
 	}
 	return report, nil

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -163,7 +164,9 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 		ActivateHandle: aik.auth(), KeyHandle: tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: session},
 		CredentialBlob: tpm2.TPM2BIDObject{Buffer: blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: encrypted},
 	}.Execute(t.link)
-	if errors.Is(err, tpm2.TPMRCIntegrity) || errors.Is(err, tpm2.TPMRCValue) || errors.Is(err, tpm2.TPMRCSize) {
+	// libtpms answers TPM_RC_FAILURE to a secret that was encrypted to another key. A TPM that failed in earnest had not made the two keys just before.
+	refused := []error{tpm2.TPMRCIntegrity, tpm2.TPMRCValue, tpm2.TPMRCSize, tpm2.TPMRCFailure}
+	if slices.ContainsFunc(refused, func(code error) bool { return errors.Is(err, code) }) {
 		return nil, problem("the TPM refuses the challenge of the enrolment", "it was made for other keys: look whether the endpoint is the right one, and enrol again", err)
 	}
 	if err != nil {

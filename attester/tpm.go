@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/google/go-tpm/tpm2"
@@ -26,16 +27,21 @@ type TPM struct{ link link }
 // New takes a way to a TPM that is open: an emulator elsewhere, or in the program. Close closes it.
 func New(t transport.TPMCloser) *TPM { return &TPM{link{t}} }
 
-// OpenDevice opens the TPM behind a device file; an empty path stands for /dev/tpmrm0, or /dev/tpm0 if there is no such file. The error is a *[Problem].
+// DefaultDevice gives the device file of the machine whose files are below root ("/" for this one): /dev/tpmrm0, or /dev/tpm0 if only that one is there.
+func DefaultDevice(root string) string {
+	managed, raw := filepath.Join(root, managedDevice), filepath.Join(root, rawDevice)
+	if _, err := os.Stat(managed); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(raw); err == nil {
+			return raw
+		}
+	}
+	return managed
+}
+
+// OpenDevice opens the TPM behind a device file, such as [DefaultDevice] names it. The error is a *[Problem].
 func OpenDevice(path string) (*TPM, error) {
 	const absent = "turn the TPM on in the firmware's setup (names: TPM, PTT, fTPM, security device); in a virtual machine add one"
 	const denied = "run as root, or join the group of the file (usually tss)"
-	if path == "" {
-		path = managedDevice
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			path = rawDevice
-		}
-	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, notOpened("the TPM "+path, absent, denied, err)

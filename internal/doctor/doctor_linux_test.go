@@ -4,14 +4,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/doctor"
+	"github.com/assay-attestation/assay/internal/nobody"
 )
 
 // whole is a machine that has everything. Files stand for its devices.
@@ -249,7 +248,7 @@ func TestTheListOfGroupsIsBounded(t *testing.T) {
 		line := "tss:x:" + gid + ":\n"
 		writeGroups(t, root, line+strings.Repeat("\n", size-len(line)))
 		var r *doctor.Report
-		asNobody(t, func() { r = look(root) })
+		nobody.Run(func() { r = look(root) })
 		if f := finding(t, r, doctor.TPMDevice); !strings.Contains(f.Remedy, strings.Replace(want, "GID", gid, 1)) {
 			t.Errorf("%d bytes: %s", size, f.Remedy)
 		}
@@ -261,26 +260,6 @@ func writeGroups(t *testing.T, root, content string) {
 	if err := os.WriteFile(filepath.Join(root, "etc/group"), []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// asNobody runs do as a user who is in no group and owns nothing, on a thread that ends with it. Whoever is not root is that already, if
-// the owner of a file may not use it.
-func asNobody(t *testing.T, do func()) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		do()
-		return
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		for _, set := range [][2]uintptr{{syscall.SYS_SETGROUPS, 0}, {syscall.SYS_SETFSGID, 65534}, {syscall.SYS_SETFSUID, 65534}} {
-			syscall.RawSyscall(set[0], set[1], 0, 0)
-		}
-		do()
-	}()
-	<-done
 }
 
 // closed is a machine on which the path has the mode. It gives the group of the path, which the machine calls by the name, if there is one.
@@ -331,7 +310,7 @@ func TestWhoMayNotUseADeviceIsToldWhichGroupMay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root, gid := closed(t, test.path, test.mode, test.group)
 			var r *doctor.Report
-			asNobody(t, func() { r = look(root) })
+			nobody.Run(func() { r = look(root) })
 			f, v := finding(t, r, test.name), verdict(t, r, test.kind)
 			if says := strings.Replace(test.says, "GID", gid, 1); f.State != doctor.Denied || !strings.Contains(f.Remedy, says) {
 				t.Errorf("found %+v", f)
@@ -346,7 +325,7 @@ func TestWhoMayNotUseADeviceIsToldWhichGroupMay(t *testing.T) {
 func TestAListOfIMAThatIsDeniedKeepsPCR10Out(t *testing.T) {
 	root, _ := closed(t, "sys/kernel/security/ima/binary_runtime_measurements", 0, "root")
 	var r *doctor.Report
-	asNobody(t, func() { r = look(root) })
+	nobody.Run(func() { r = look(root) })
 	v := verdict(t, r, "tpm")
 	if v.Answer != doctor.Can || len(v.Do) == 0 || !strings.Contains(v.Do[0], "do not quote PCR 10") {
 		t.Errorf("%+v", v)
