@@ -1,8 +1,10 @@
 package explain
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
@@ -115,6 +117,8 @@ func (s *summary) secureBoot() {
 	switch {
 	case i < 0 && s.boot == nil:
 		s.add(aboutSecureBoot, Silent, "not told: no event of PCR 7 can be read as the variable SecureBoot")
+	case i < 0 && !s.covers(secureBootPCR):
+		s.silent(aboutSecureBoot, "not told: no event of PCR 7 is the variable SecureBoot", secureBootPCR)
 	case i < 0 && !slices.ContainsFunc(s.events, func(e Event) bool { return e.inPCR(secureBootPCR) }):
 		s.add(aboutSecureBoot, Silent, "not told: nothing was measured into PCR 7, which holds it. Policies take that for off")
 	case i < 0:
@@ -122,7 +126,7 @@ func (s *summary) secureBoot() {
 	case !s.covers(secureBootPCR):
 		s.add(aboutSecureBoot, Hint, "%s; the log says: %s", s.doubt(), s.events[i].Says)
 	case s.boot.SecureBoot().Enabled:
-		s.add(aboutSecureBoot, Measured, "on: the variable SecureBoot is 01 (event %d), PK, KEK and db hold keys, and some image was found signed", i+1)
+		s.add(aboutSecureBoot, Measured, "on: the variable SecureBoot is 01 (event %d), PK, KEK and db hold keys, %s", i+1, s.foundAllowed())
 	default:
 		_, why, _ := strings.Cut(s.events[i].Says, ": ")
 		s.add(aboutSecureBoot, Measured, "off: %s (event %d)", why, i+1)
@@ -130,26 +134,55 @@ func (s *summary) secureBoot() {
 	s.firmwareState()
 }
 
-// firmwareState tells what actions in PCR 7 say, which are there only if something is wrong.
-func (s *summary) firmwareState() {
-	dma, debug := false, false
-	for _, e := range s.events {
-		switch text := strings.TrimRight(string(e.record.Data), "\x00"); {
-		case !e.inPCR(secureBootPCR) || e.Covers != CoversData:
-		case text == dmaDisabled && !dma:
-			s.add(aboutDMA, s.basis(secureBootPCR), "OFF while the firmware ran: event %d says so", e.Seq)
-			dma = true
-		case text == debugMode && !debug:
-			s.add(aboutDebug, s.basis(secureBootPCR), "ON: event %d says so", e.Seq)
-			debug = true
+// foundAllowed says whether what was started was found allowed by db. Boot loaders measure what their own keys allow beside it.
+func (s *summary) foundAllowed() string {
+	b := s.boot.SecureBoot()
+	for _, found := range b.Authorities {
+		if slices.ContainsFunc(b.DB, func(e eventlog.Signature) bool { return bytes.Equal(e.Data, found.Data) }) {
+			return "and some image was found allowed by an entry of db"
 		}
 	}
-	if !dma {
-		s.add(aboutDMA, Silent, "no event says that it was off; firmware that does not know it says nothing either")
+	return "but no image was found allowed by an entry of db"
+}
+
+// firmwareState tells what actions in PCR 7 say, which are there only if something is wrong. A log that the rules for policies accept has no
+// debug mode.
+func (s *summary) firmwareState() {
+	dma, debug := s.toldIn7(dmaDisabled), s.toldIn7(debugMode)
+	switch {
+	case dma == 0:
+		s.silent(aboutDMA, "no event says that it was off; firmware that does not know it says nothing either", secureBootPCR)
+	case s.covers(secureBootPCR) && s.boot.SecureBoot().DMAProtectionDisabled:
+		s.add(aboutDMA, Measured, "OFF while the firmware ran: event %d says so", dma)
+	default:
+		s.add(aboutDMA, Hint, "OFF while the firmware ran: event %d says so", dma)
 	}
-	if !debug {
-		s.add(aboutDebug, Silent, "no event says that it is on; firmware must measure one if it is")
+	if debug == 0 {
+		s.silent(aboutDebug, "no event says that it is on; firmware must measure one if it is", secureBootPCR)
+		return
 	}
+	s.add(aboutDebug, Hint, "ON: event %d says so", debug)
+}
+
+// toldIn7 is the number of the first event of PCR 7 whose digest is of the text, 0 without.
+func (s *summary) toldIn7(text string) int {
+	return 1 + slices.IndexFunc(s.events, func(e Event) bool { return e.inPCR(secureBootPCR) && e.told == text })
+}
+
+// silent says what a log does not tell, and of what PCRs: events of one that is not quoted can have been left out.
+func (s *summary) silent(about, says string, pcrs ...int) {
+	if s.boot != nil && !s.covers(pcrs...) {
+		says += ". That proves nothing at all: the quote does not cover " + numbered(pcrs)
+	}
+	s.add(about, Silent, "%s", says)
+}
+
+func numbered(pcrs []int) string {
+	var all []string
+	for _, pcr := range pcrs {
+		all = append(all, strconv.Itoa(pcr))
+	}
+	return "PCR " + strings.Join(all, " and ")
 }
 
 // keys tells who may change what may start, and what is forbidden.
@@ -164,7 +197,9 @@ func (s *summary) keys() {
 		s.add(aboutKeys, Measured, "none: PK, KEK and db are empty or were not measured")
 	}
 	switch {
-	case !slices.ContainsFunc(s.events, func(e Event) bool { return strings.HasPrefix(e.Says, "what is forbidden to start (dbx)") }):
+	case !slices.ContainsFunc(s.events, func(e Event) bool {
+		return e.inPCR(secureBootPCR) && strings.HasPrefix(e.Says, "what is forbidden to start (dbx)")
+	}):
 		s.add(aboutForbidden, Silent, "the log has no dbx")
 		return
 	case len(b.DBX) == 0:
@@ -194,7 +229,7 @@ func (s *summary) signers() {
 		s.add(aboutSigners, Hint, "%s", enumerate(hints))
 	}
 	if len(names)+len(hints) == 0 {
-		s.add(aboutSigners, Silent, "no event says who signed what was started")
+		s.silent(aboutSigners, "no event says who signed what was started", secureBootPCR)
 	}
 }
 
@@ -205,7 +240,7 @@ func (s *summary) firmware() {
 		switch {
 		case e.Type == eventlog.SCRTMVersion && e.inPCR(0):
 			basis := Hint
-			if e.Covers == CoversData {
+			if e.Covers == CoversData && !e.late {
 				basis = s.basis(0)
 			}
 			s.add(aboutFirmware, basis, "version of its first code (CRTM): %s", readVersion(e.record.Data))
@@ -255,8 +290,12 @@ func (s *summary) system() {
 	kernel, linux := "", false
 	for i := range s.events {
 		e := &s.events[i]
-		if isWindows(e) {
-			s.add(aboutSystem, s.basis(int(e.PCR)), "Windows: it measured its settings into PCR 12 to 14")
+		if e.system {
+			basis := Hint
+			if e.Covers == CoversData {
+				basis = s.basis(int(e.PCR))
+			}
+			s.add(aboutSystem, basis, "Windows: it measured its settings into PCR 12 to 14")
 			return
 		}
 		linux = linux || strings.HasPrefix(e.Says, "GRUB ") || strings.HasPrefix(e.Says, "Linux' boot code ") ||
@@ -295,8 +334,9 @@ func (s *summary) bySignerOrPath() {
 
 // windows tells the settings of Windows. One that was logged with different values counts with the worse one.
 func (s *summary) windows() {
-	if !slices.ContainsFunc(s.events, func(e Event) bool { return isWindows(&e) }) {
-		s.add(aboutWindows, Silent, "none (BitLocker, test signing, debugging, code integrity, VBS): only Windows measures them, and no event is of Windows")
+	if !slices.ContainsFunc(s.events, func(e Event) bool { return e.system }) {
+		s.silent(aboutWindows, "none (BitLocker, test signing, debugging, code integrity, VBS): only Windows measures them, and no event is of Windows",
+			optionsPCR, modulesPCR)
 		return
 	}
 	if !s.covers(optionsPCR, modulesPCR) { // a setting may stand in either

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
@@ -24,12 +25,21 @@ func (r *reader) variable(e *Event) string {
 	switch {
 	case err != nil:
 		return "an EFI variable that cannot be read: " + quoted(e.record.Data)
-	case e.Type == eventlog.VariableAuthority:
+	case e.PCR == secureBootPCR && e.Type == eventlog.VariableAuthority:
 		return authority(v)
-	case e.Type == eventlog.VariableDriverConfig:
+	case e.PCR == secureBootPCR && e.Type == eventlog.VariableDriverConfig:
 		return policyVariable(v)
+	case slices.Contains([]string{varSecureBoot, varPK, varKEK, varDB, varDBX}, v.Name):
+		return settingOf(v) + " (this is not where firmware measures Secure Boot)"
+	case e.Type == eventlog.VariableAuthority:
+		return settingOf(v)
 	}
 	return bootVariable(v)
+}
+
+// settingOf tells a variable that nothing more is known of.
+func settingOf(v eventlog.Variable) string {
+	return fmt.Sprintf("the setting %s of vendor %v: %s", quoted([]byte(v.Name)), v.GUID, quoted(v.Data))
 }
 
 // policyVariable says what a variable of PCR 7 means.
@@ -46,7 +56,7 @@ func policyVariable(v eventlog.Variable) string {
 	case v.Name == varDBX:
 		return "what is forbidden to start (dbx): " + listWords(v.Data)
 	}
-	return fmt.Sprintf("the setting %s of vendor %v: %s", quoted([]byte(v.Name)), v.GUID, quoted(v.Data))
+	return settingOf(v)
 }
 
 func secureBootWords(value []byte) string {
@@ -163,7 +173,7 @@ func authority(v eventlog.Variable) string {
 	if _, err := eventlog.ParseSignatureLists(v.Data); err == nil {
 		return fmt.Sprintf("the list %s: %s", v.Name, listWords(v.Data))
 	}
-	return fmt.Sprintf("what was started is allowed by an entry of %s: %s", listName(v), quoted(v.Data))
+	return fmt.Sprintf("what was started is allowed by %s: %s", listName(v), quoted(v.Data))
 }
 
 // listName says where the entry stands that allowed something.
@@ -176,7 +186,7 @@ func listName(v eventlog.Variable) string {
 	case "MokList":
 		return "added by the machine's owner, MokList"
 	}
-	return v.Name
+	return "an entry of " + v.Name
 }
 
 // certificateOf finds a certificate, with its owner's GUID before it as firmware writes it, or without; nil if there is none.
@@ -206,7 +216,7 @@ func bootVariable(v eventlog.Variable) string {
 		}
 		return fmt.Sprintf("boot entry %s is %s%s", v.Name, quoted([]byte(name)), file)
 	}
-	return fmt.Sprintf("the setting %s of vendor %v: %s", quoted([]byte(v.Name)), v.GUID, quoted(v.Data))
+	return settingOf(v)
 }
 
 // isBootEntry reports whether the name is Boot and four hexadecimal digits.

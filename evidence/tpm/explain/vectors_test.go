@@ -25,6 +25,16 @@ func summarize(t testing.TB, l *eventlog.Log) ([]explain.Finding, error) {
 	return explain.Summarize(events, u), nil
 }
 
+// judged judges a log that the rules for policies accept.
+func judged(t testing.TB, l *eventlog.Log) *measured.Unquoted {
+	t.Helper()
+	u, err := measured.ReadUnquoted(l, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
 // find gives the first finding about something.
 func find(t testing.TB, findings []explain.Finding, about string) explain.Finding {
 	t.Helper()
@@ -119,10 +129,7 @@ func (p partial) Covers(pcr int) bool { return !slices.Contains(p.without, pcr) 
 func TestWhatIsNotQuotedIsNotBelieved(t *testing.T) {
 	l := attackLog(t, "sh-ok-windows")
 	events := explain.Events(l, eventlog.DefaultLimits(), sipa.DefaultDepth)
-	u, err := measured.ReadUnquoted(l, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := judged(t, l)
 	for _, f := range explain.Summarize(events, partial{u, []int{0, 7, 12}}) {
 		if f.Basis == explain.Measured {
 			t.Errorf("%+v", f)

@@ -28,9 +28,15 @@ func (r *reader) tag(e *Event) string {
 			return "Linux' boot code measured the options of the kernel: " + quoted([]byte(readVersion(data[8:])))
 		}
 	}
-	elements, err := sipa.Parse(data, r.depth)
-	if err != nil || len(elements) == 0 {
+	if e.PCR < optionsPCR || e.PCR > authoritiesPCR { // anybody can measure the like into another one
 		return "tagged data: " + quoted(data)
+	}
+	elements, err := sipa.Parse(data, r.depth)
+	switch {
+	case err != nil || len(elements) == 0:
+		return "tagged data: " + quoted(data)
+	case e.late:
+		return "after Windows' start, by whoever could write here: " + strings.Join(elementWords(elements), "; ")
 	}
 	return "Windows: " + strings.Join(elementWords(elements), "; ")
 }
@@ -177,11 +183,11 @@ func policyName(b []byte) string {
 	return sipa.DecodeText(name)
 }
 
-// isWindows reports whether an event is one by which Windows is known: tagged data that its digest covers, or the end of its
-// boot phase.
-func isWindows(e *Event) bool {
-	if e.Covers != CoversData || e.PCR < optionsPCR || e.PCR > authoritiesPCR {
+// isWindows reports whether an event is one by which Windows is known: tagged data that a digest covers, or the end of its
+// boot phase. One bank is enough: settings that policies see must not go unsaid.
+func (r *reader) isWindows(e *Event) bool {
+	if !e.record.Extended() || e.PCR < optionsPCR || e.PCR > authoritiesPCR {
 		return false
 	}
-	return e.Type == eventlog.EventTag || string(e.record.Data) == endOfBoot
+	return e.told == endOfBoot || e.Type == eventlog.EventTag && r.anyHashes(e.record, e.record.Data)
 }

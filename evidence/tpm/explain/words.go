@@ -26,6 +26,9 @@ const (
 // words says what an event means.
 func (r *reader) words(e *Event) string {
 	data := e.record.Data
+	if e.told == dmaDisabled || e.told == debugMode {
+		return action([]byte(e.told))
+	}
 	switch e.Type {
 	case eventlog.NoAction:
 		return noAction(data, e.PCR)
@@ -118,10 +121,10 @@ func noAction(data []byte, pcr uint32) string {
 
 // separator says what a separator ends.
 func separator(data []byte, pcr uint32) string {
-	switch string(data) {
-	case endOfBoot:
+	switch text := string(data); {
+	case text == endOfBoot && pcr >= optionsPCR && pcr <= authoritiesPCR:
 		return fmt.Sprintf("Windows has started: what follows in PCR %d is not of its boot", pcr)
-	case separatorZero, separatorOnes:
+	case text == separatorZero, text == separatorOnes:
 		if pcr == secureBootPCR {
 			return "the Secure Boot settings are complete: what follows in PCR 7 is of boot loaders"
 		}
