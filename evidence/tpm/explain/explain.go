@@ -39,8 +39,9 @@ type Event struct {
 	late   bool   // measured when what measures into the PCR had ended, by whoever could write into it then
 }
 
-// Hint reports whether nothing vouches for what the event says, beyond that something was measured.
-func (e *Event) Hint() bool { return e.Covers == CoversOther || e.Covers == CoversNothing }
+// Hint reports whether something of what the event says rests on what no digest covers: all of it, the name of a variable, or
+// the prefix that says what a text is.
+func (e *Event) Hint() bool { return e.Covers != CoversData }
 
 // reader goes through the records of one log.
 type reader struct {
@@ -162,11 +163,14 @@ func (e *Event) Digest(a tpm.Alg) []byte {
 	return d
 }
 
-// Key tells events apart when two logs are compared: type and digest in a bank that both logs have.
-func (e *Event) Key(a tpm.Alg) string {
-	d := e.Digest(a)
-	if d == nil {
-		d = e.record.Data
+// Key tells events apart when two logs are compared: by what was measured in the banks that both logs have, and by what the log says of it.
+func (e *Event) Key(common []tpm.Alg) string {
+	var measured []byte
+	for _, a := range common {
+		measured = append(measured, e.Digest(a)...)
 	}
-	return fmt.Sprintf("%d/%x", e.Type, d)
+	if measured == nil {
+		measured = e.record.Data
+	}
+	return fmt.Sprintf("%d/%x/%s/%s", e.Type, measured, e.Covers, e.Says)
 }

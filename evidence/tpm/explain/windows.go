@@ -36,9 +36,19 @@ func (r *reader) tag(e *Event) string {
 	case err != nil || len(elements) == 0:
 		return "tagged data: " + quoted(data)
 	case e.late:
-		return "after Windows' start, by whoever could write here: " + strings.Join(elementWords(elements), "; ")
+		return "after Windows' start, by whoever could write here: " + joined(elementWords(elements))
 	}
-	return "Windows: " + strings.Join(elementWords(elements), "; ")
+	return "Windows: " + joined(elementWords(elements))
+}
+
+// maxSettings is how many settings one event is told to have. Those of real ones have some 30.
+const maxSettings = 256
+
+func joined(words []string) string {
+	if len(words) > maxSettings {
+		words = append(words[:maxSettings:maxSettings], fmt.Sprintf("and %d more", len(words)-maxSettings))
+	}
+	return strings.Join(words, "; ")
 }
 
 // elementWords says what elements mean, those in containers as well.
