@@ -41,6 +41,7 @@ type logReport struct {
 	Checks      []evidence.Entry  `json:"checks,omitzero"` // of the quote
 	Error       *problem          `json:"error,omitzero"`
 	quoted      bool
+	weak        bool // sha1Only
 	journal     evidence.Journal
 }
 
@@ -122,6 +123,9 @@ func (r *logReport) read(b []byte, q *quoteFiles, wanted pcrSet) error {
 		return evidence.Refuse(evidence.EventLogReplay, "the log does not lead to the value given of PCR %d in the bank %s", d.PCR, d.Bank).
 			Want(d.Value, d.Replayed).Do("give the log and the values of one boot; leave out PCRs that the running system extends, such as PCR 10 (IMA)")
 	}
+	if !r.quoted {
+		return comparable(log, q.pcrs)
+	}
 	return nil
 }
 
@@ -138,7 +142,7 @@ func (r *logReport) show(log *eventlog.Log, values []tpm.Bank, wanted pcrSet) er
 	for _, b := range banks {
 		r.Banks = append(r.Banks, strings.ToLower(b.Alg.String()))
 	}
-	r.PCRs = valuesOf(banks, wanted)
+	r.PCRs, r.weak = valuesOf(banks, wanted), sha1Only(banks)
 	if values != nil {
 		r.Differences, err = unexplained(log, values)
 	}
@@ -154,6 +158,7 @@ func (r *logReport) judge(log *eventlog.Log, q *quoteFiles) (judged, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.weak = sha1Only(quoted.Banks())
 	if r.Differences, err = unexplained(log, quoted.Banks()); err != nil {
 		return nil, err
 	}
@@ -222,9 +227,7 @@ func (r *logReport) print(s sheet, err error) {
 	if r.Summary == nil {
 		return
 	}
-	if slices.Equal(r.Banks, []string{"sha1"}) {
-		s.heading(yellow, "SHA-1 ONLY", "who can make collisions can make such a log say two things; a service takes it with tpm_allow_sha1 on only")
-	}
+	s.weakness(r.weak)
 	s.section("Summary (~ rests on labels that nothing vouches for; - the log is silent)")
 	s.rows(findingRows(r.Summary)...)
 	s.section("What no log can tell")
@@ -253,7 +256,7 @@ func basisMark(basis explain.Basis) string {
 func findingRows(findings []explain.Finding) []row {
 	var rows []row
 	for _, f := range findings {
-		rows = append(rows, row{f.About, basisMark(f.Basis) + f.Says})
+		rows = append(rows, row{f.About, basisMark(f.Basis) + cut(f.Says)})
 	}
 	return rows
 }

@@ -6,7 +6,9 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -38,7 +40,9 @@ func (c *call) quoteVar(q *quoteFiles) {
 		return err
 	})
 	c.Func("nonce", "the qualifying data that the quote must have, in `HEX`; not checked without", func(text string) (err error) {
-		q.nonce, err = hex.DecodeString(text)
+		if q.nonce, err = hex.DecodeString(text); err == nil && len(q.nonce) == 0 {
+			err = errors.New("it is empty, and every quote without a nonce has that one: give a nonce that was chosen for this quote, or leave the flag away")
+		}
 		q.fresh = err == nil
 		return err
 	})
@@ -108,7 +112,35 @@ func boot(log *eventlog.Log, q *tpm.Quoted, j *evidence.Journal) (judged, error)
 	if err != nil {
 		return nil, err
 	}
-	return b, nil
+	for pcr := range tpm.PCRCount {
+		if b.Covers(pcr) {
+			return b, nil
+		}
+	}
+	return nil, j.Fail(evidence.Refuse(evidence.PCRSelection, "the quote vouches for nothing of a log").
+		Want("a PCR other than 16 and 23, which any program can reset", "none").Do("quote the PCRs that the log is of, such as 0 to 14"))
+}
+
+// sha1Only reports whether some PCR has a value in the SHA-1 bank only.
+func sha1Only(banks []tpm.Bank) bool {
+	for pcr := range tpm.PCRCount {
+		weak, strong := false, false
+		for _, b := range banks {
+			has := b.Values[pcr] != nil
+			weak, strong = weak || has && b.Alg == tpm.SHA1, strong || has && b.Alg != tpm.SHA1
+		}
+		if weak && !strong {
+			return true
+		}
+	}
+	return false
+}
+
+// weakness says that what is shown rests on SHA-1.
+func (s sheet) weakness(weak bool) {
+	if weak {
+		s.heading(yellow, "SHA-1 ONLY", "who can make collisions can make such a log say two things; a service takes it with tpm_allow_sha1 on only")
+	}
 }
 
 // difference is a PCR that does not have the value that the log leads to.
@@ -119,13 +151,15 @@ type difference struct {
 	Replayed string `json:"replayed"`
 }
 
+// PCRs that any program can reset.
+const debugPCR, applicationPCR = 16, 23
+
 // unexplained holds values against those that the log leads to, in the banks that both have. PCR 16 and 23 say nothing.
 func unexplained(log *eventlog.Log, values []tpm.Bank) ([]difference, error) {
 	replayed, err := replayAll(log)
 	if err != nil {
 		return nil, err
 	}
-	const debugPCR, applicationPCR = 16, 23
 	all := []difference{}
 	for _, want := range values {
 		for _, got := range replayed {
@@ -140,6 +174,24 @@ func unexplained(log *eventlog.Log, values []tpm.Bank) ([]difference, error) {
 	return all, nil
 }
 
+// comparable refuses values of which the log has nothing to compare some with: then no difference would read as a match.
+func comparable(log *eventlog.Log, values []tpm.Bank) error {
+	const remedy = "give values of a bank that the log has, as tpm2_pcrread shows them"
+	any := values == nil
+	for _, b := range values {
+		if !slices.Contains(log.Algs(), b.Alg) {
+			return evidence.Refuse(evidence.EventLogBank, "values were given of a bank that the log has no digests of").Want(log.Algs(), b.Alg).Do(remedy)
+		}
+		for pcr, v := range b.Values {
+			any = any || v != nil && pcr != debugPCR && pcr != applicationPCR
+		}
+	}
+	if !any {
+		return evidence.Refuse(evidence.EventLogBank, "no value was given that can be compared").Want("a value of a PCR other than 16 and 23", "none").Do(remedy)
+	}
+	return nil
+}
+
 // quoteReport is the result of tpm quote verify.
 type quoteReport struct {
 	Verified    bool             `json:"verified"`
@@ -149,6 +201,7 @@ type quoteReport struct {
 	Differences []difference     `json:"differences,omitzero"`
 	Checks      []evidence.Entry `json:"checks"`
 	Error       *problem         `json:"error,omitzero"`
+	weak        bool             // sha1Only
 	journal     evidence.Journal
 }
 
@@ -193,6 +246,7 @@ func (r *quoteReport) verify(q *quoteFiles, file []byte) (err error) {
 		return err
 	}
 	k := quoted.Clock()
+	r.weak = sha1Only(quoted.Banks())
 	r.PCRs, r.Clock = valuesOf(quoted.Banks(), pcrSet{}), &clock{k.Clock, k.ResetCount, k.RestartCount, k.Safe}
 	if log == nil {
 		return nil
@@ -212,6 +266,7 @@ func (r *quoteReport) print(s sheet, err error) {
 	default:
 		s.heading(green, "VERIFIED", "TPM quote, signed by the key given"+map[bool]string{true: ", with the nonce given"}[r.Fresh])
 		s.staleness(r.Fresh)
+		s.weakness(r.weak)
 	}
 	printDifferences(s, r.Differences)
 	s.section("Checks")
