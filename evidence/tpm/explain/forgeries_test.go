@@ -119,3 +119,46 @@ func TestSilenceAboutWhatIsNotQuotedIsNotToldAsAFact(t *testing.T) {
 		}
 	}
 }
+
+// TestAMachineThatStartedLinuxIsNotToldToBeWindowsForAFact has an administrator of Linux measure what Windows would have.
+func TestAMachineThatStartedLinuxIsNotToldToBeWindowsForAFact(t *testing.T) {
+	entries := append(windowsBoot(element(sipa.TestSigning, 0)), entry{8, eventlog.IPL, []byte("kernel_cmdline: ro\x00"), []byte("ro")})
+	findings, err := summarize(t, logOf(t, entries...))
+	if f := find(t, findings, "operating system"); err != nil || f.Basis != explain.Hint || !strings.Contains(f.Says, "Linux") {
+		t.Errorf("%v, %+v", err, f)
+	}
+	if f := find(t, findings, "kernel"); f.Says != `command line: "ro"` {
+		t.Errorf("%+v", f)
+	}
+	findings, _ = summarize(t, logOf(t, windowsBoot(element(sipa.TestSigning, 0))...)) //nolint:errcheck // it is accepted above
+	if f := find(t, findings, "operating system"); f.Basis != explain.Hint || strings.Contains(f.Says, "Linux") {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestSettingsThatClaimsOfPoliciesDoNotRestOnSaySo has PCR 19 and 20 left out of the quote: tpm.md section 8 makes the claims false then.
+func TestSettingsThatClaimsOfPoliciesDoNotRestOnSaySo(t *testing.T) {
+	l := logOf(t, windowsBoot(element(sipa.BootDebugging, 0), element(sipa.SafeMode, 0), element(sipa.WinPE, 0), element(sipa.VBSVSMRequired, 1),
+		element(sipa.TestSigning, 0))...)
+	events, u := explain.Events(l, eventlog.DefaultLimits(), sipa.DefaultDepth), judged(t, l)
+	for about, without := range map[string]int{"boot debugging": 20, "safe mode": 19, "Windows PE": 20, "VBS demands": 19} {
+		if f := find(t, explain.Summarize(events, partial{u, []int{without}}), about); !strings.Contains(f.Says, "the quote does not cover") {
+			t.Errorf("%+v", f)
+		}
+		if f := find(t, explain.Summarize(events, u), about); strings.Contains(f.Says, "the quote does not cover") {
+			t.Errorf("covered: %+v", f)
+		}
+	}
+	if f := find(t, explain.Summarize(events, partial{u, []int{19, 20}}), "test signing"); f.Says != "off" {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestAStartupLocalityThatDoesNotCountIsNotToldAsOne(t *testing.T) {
+	for pcr, counts := range map[uint32]bool{0: true, 3: false} {
+		e := explained(t, entry{pcr, eventlog.NoAction, []byte("StartupLocality\x00\x03"), nil})[0]
+		if strings.Contains(e.Says, "was started from locality 03") != counts {
+			t.Errorf("PCR %d: %q", pcr, e.Says)
+		}
+	}
+}

@@ -74,6 +74,8 @@ func Unknowable() []string {
 		"whether the log is of this machine and this boot: only a fresh quote by its TPM tells that",
 		"what was loaded after the boot: drivers, programs and updates, without an IMA list",
 		"which version and updates an operating system has, or what a digest of a program stands for: compare it with those of its maker",
+		"whose a certificate is: it is called what its maker wrote into it",
+		"what an administrator measured after the start: signers in PCR 7 and, where something else than Windows was started, its settings in PCR 12 to 14",
 		"names and paths of programs: the digests are of the programs, and the names are labels (marked ~)",
 	}
 }
@@ -285,33 +287,33 @@ func (s *summary) loaders() {
 	}
 }
 
-// system tells what kind of operating system was started.
+// system tells what kind of operating system was started. All of it are hints: what was started is in PCR 4, and whoever administers one
+// system can measure what another would have.
 func (s *summary) system() {
-	kernel, linux := "", false
+	kernel, windows, linux := "", false, false
 	for i := range s.events {
 		e := &s.events[i]
-		if e.system {
-			basis := Hint
-			if e.Covers == CoversData {
-				basis = s.basis(int(e.PCR))
-			}
-			s.add(aboutSystem, basis, "Windows: it measured its settings into PCR 12 to 14")
-			return
-		}
+		windows = windows || e.system
 		linux = linux || strings.HasPrefix(e.Says, "GRUB ") || strings.HasPrefix(e.Says, "Linux' boot code ") ||
 			strings.HasPrefix(e.Says, "the Linux kernel loaded ")
-		if strings.HasPrefix(e.Says, "the Linux kernel is started with ") {
-			kernel = strings.TrimPrefix(e.Says, "the Linux kernel is started with ")
+		if text, ok := strings.CutPrefix(e.Says, "the Linux kernel is started with "); ok {
+			kernel = text
 		}
 	}
 	switch {
+	case windows && (linux || kernel != ""):
+		s.add(aboutSystem, Hint, "of two: a boot loader measured Linux, and PCR 12 to 14 have settings as Windows measures them, which an administrator can write too")
+	case windows:
+		s.add(aboutSystem, Hint, "Windows, by the settings in PCR 12 to 14, if the boot loader is its own: an administrator of another system can write them too")
 	case kernel != "":
 		s.add(aboutSystem, Hint, "Linux, by what the boot loader measured")
-		s.add(aboutKernel, Hint, "command line: %s", kernel)
 	case linux:
 		s.add(aboutSystem, Hint, "probably Linux, by what the boot loader measured")
 	default:
 		s.bySignerOrPath()
+	}
+	if kernel != "" {
+		s.add(aboutKernel, Hint, "command line: %s", kernel)
 	}
 }
 
@@ -346,7 +348,7 @@ func (s *summary) windows() {
 	for _, id := range []sipa.ID{sipa.BootDebugging, sipa.OSKernelDebug, sipa.HypervisorDebug, sipa.CodeIntegrity, sipa.TestSigning,
 		sipa.FlightSigning, sipa.SafeMode, sipa.WinPE} {
 		t, _ := switchOf(id)
-		s.toggle(t, s.boot.Settings(id))
+		s.toggle(t, s.boot.Settings(id), s.claim(id))
 	}
 	s.value("DEP", sipa.DataExecutionPrevention)
 	s.value("VBS", sipa.VSMLaunchType)
@@ -357,9 +359,9 @@ func (s *summary) windows() {
 }
 
 // toggle tells a setting that is on or off.
-func (s *summary) toggle(t toggle, found []measured.Setting) {
+func (s *summary) toggle(t toggle, found []measured.Setting, claim string) {
 	if len(found) == 0 {
-		s.add(t.name, Silent, "Windows did not say")
+		s.add(t.name, Silent, "Windows did not say%s", claim)
 		return
 	}
 	on := !t.bad
@@ -368,7 +370,29 @@ func (s *summary) toggle(t toggle, found []measured.Setting) {
 			on = t.bad
 		}
 	}
-	s.add(t.name, Measured, "%s", strings.TrimPrefix(t.words(on), t.name+" is "))
+	s.add(t.name, Measured, "%s", strings.TrimPrefix(t.words(on), t.name+" is ")+claim)
+}
+
+// The PCRs of a dynamic launch that claims for policies rest on as well (tpm.md section 8).
+const (
+	launchDetailsPCR   = 19
+	launchAuthorityPCR = 20
+)
+
+// claim says that a scalar claim about a setting is false whatever Windows measured, since a PCR that it rests on is not quoted.
+func (s *summary) claim(id sipa.ID) string {
+	pcrs := []int{launchDetailsPCR, launchAuthorityPCR}
+	switch id {
+	case sipa.VBSVSMRequired, sipa.VBSMandatoryEnforcement:
+		pcrs = pcrs[:1]
+	case sipa.BootDebugging, sipa.SafeMode, sipa.WinPE, sipa.VBSIOMMURequired:
+	default:
+		return ""
+	}
+	if s.covers(pcrs...) {
+		return ""
+	}
+	return ". Policies take the worse for granted: the quote does not cover " + numbered(pcrs)
 }
 
 // value tells the different values of a setting.
@@ -392,13 +416,14 @@ func (s *summary) value(about string, id sipa.ID) {
 // required tells what VBS must have.
 func (s *summary) required() {
 	var on []string
+	rests := sipa.VBSVSMRequired
 	for _, id := range []sipa.ID{sipa.VBSVSMRequired, sipa.VBSMandatoryEnforcement, sipa.VBSIOMMURequired} {
 		t, _ := switchOf(id)
 		for _, f := range s.boot.Settings(id) {
-			on = append(on, t.words(f.Element.Bool()))
+			on, rests = append(on, t.words(f.Element.Bool())), id
 		}
 	}
 	if len(on) > 0 {
-		s.add("VBS demands", Measured, "%s", enumerate(on))
+		s.add("VBS demands", Measured, "%s%s", enumerate(on), s.claim(rests))
 	}
 }

@@ -101,7 +101,7 @@ func TestManipulatedLogsNeverReadAsMeasured(t *testing.T) {
 // TestWindowsSettingsOfTheIndex sums up the genuine-form logs whose settings the index lists.
 func TestWindowsSettingsOfTheIndex(t *testing.T) {
 	for id, want := range map[string]map[string]string{
-		"sh-ok-windows":                 {"kernel debugging": "off", "secure boot": "on: ", "operating system": "Windows: "},
+		"sh-ok-windows":                 {"kernel debugging": "off", "secure boot": "on: ", "operating system": "Windows"},
 		"sh-ok-kernel-debug":            {"kernel debugging": "ON"},
 		"sh-sipa-conflict":              {"kernel debugging": "ON"},
 		"sh-ok-linux":                   {"operating system": "Linux"},

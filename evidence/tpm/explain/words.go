@@ -108,7 +108,7 @@ func noAction(data []byte, pcr uint32) string {
 	switch {
 	case strings.HasPrefix(string(data), "Spec ID Event03"):
 		return "describes the log: the crypto-agile form"
-	case strings.HasPrefix(string(data), "StartupLocality\x00"):
+	case pcr == 0 && strings.HasPrefix(string(data), "StartupLocality\x00"):
 		return fmt.Sprintf("the TPM was started from locality %x, with which PCR 0 begins", data[len("StartupLocality\x00"):])
 	case pcr == eventlog.Outside:
 		return "a note of the operating system beside what is measured, such as Windows' own quotes"
