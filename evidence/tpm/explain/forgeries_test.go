@@ -1,9 +1,11 @@
 package explain_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
+	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 	"github.com/assay-attestation/assay/evidence/tpm/explain"
 	"github.com/assay-attestation/assay/evidence/tpm/sipa"
@@ -159,6 +161,45 @@ func TestAStartupLocalityThatDoesNotCountIsNotToldAsOne(t *testing.T) {
 		e := explained(t, entry{pcr, eventlog.NoAction, []byte("StartupLocality\x00\x03"), nil})[0]
 		if strings.Contains(e.Says, "was started from locality 03") != counts {
 			t.Errorf("PCR %d: %q", pcr, e.Says)
+		}
+	}
+}
+
+func TestWindowsIsKnownByTheEndOfItsBootAlone(t *testing.T) {
+	findings, err := summarize(t, logOf(t, off(entry{14, eventlog.IPL, []byte("x"), []byte("WBCL")})...))
+	if f := find(t, findings, "test signing"); err != nil || f.Says != "Windows did not say" {
+		t.Errorf("%v, %+v", err, f)
+	}
+}
+
+func TestOnlyTheByteOneSwitchesSecureBootOn(t *testing.T) {
+	for _, value := range [][]byte{{1, 0}, {1, 1}, {2}, {0}, nil} {
+		e := explained(t, entry{7, eventlog.VariableDriverConfig, variable(eventlog.GlobalVariable(), "SecureBoot", value), nil})[0]
+		if !strings.HasPrefix(e.Says, "Secure Boot is off") {
+			t.Errorf("%x: %q", value, e.Says)
+		}
+	}
+}
+
+// TestNoMoreNodesOfADevicePathAreLookedAtThanTheLimit stands on both sides of it: 64 nodes.
+func TestNoMoreNodesOfADevicePathAreLookedAtThanTheLimit(t *testing.T) {
+	for before, want := range map[int]bool{63: true, 64: false} {
+		path := append(bytes.Repeat(node(1, 1, nil), before), node(4, 4, wide(`\last.efi`))...)
+		e := explained(t, entry{4, application, image(path), []byte("PE")})[0]
+		if strings.Contains(e.Says, "last.efi") != want {
+			t.Errorf("%d nodes before: %q", before, e.Says)
+		}
+	}
+}
+
+func TestWhatOnlyMovedOrWasRelabelledIsKnownByItsDigest(t *testing.T) {
+	common := []tpm.Alg{tpm.SHA1}
+	e := explained(t, entry{8, eventlog.IPL, []byte("a"), nil}, entry{8, eventlog.IPL, []byte("a"), nil}, entry{8, eventlog.IPL, []byte("b"), []byte("a")},
+		entry{9, eventlog.IPL, []byte("a"), nil}, entry{8, eventlog.IPL, []byte("b"), nil}, entry{8, eventlog.NoAction, []byte("a"), nil})
+	for i, want := range map[int]string{1: "measured in another order", 2: "what the log says of it is not", 3: "", 4: "", 5: ""} {
+		same := explain.SameMeasured(&e[0], &e[i], common)
+		if same != (want != "") || same && !strings.Contains(explain.Relabel(&e[0], &e[i]), want) {
+			t.Errorf("event %d: %v, %s", i+1, same, explain.Relabel(&e[0], &e[i]))
 		}
 	}
 }
