@@ -84,7 +84,7 @@ func (c *call) bootLog(name string) (bootLog, error) {
 		return bootLog{}, err
 	}
 	l := bootLog{log: log, events: explain.Events(log, eventlog.DefaultLimits(), sipa.DefaultDepth)}
-	j, _ := boot(log, nil, nil) //nolint:errcheck // nil then, and the summary says so
+	j, _ := (&machineLogs{log: log}).judge(nil, nil) //nolint:errcheck // nil then, and the summary says so
 	l.findings = explain.Summarize(l.events, j)
 	return l, nil
 }

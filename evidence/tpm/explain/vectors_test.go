@@ -18,7 +18,7 @@ import (
 func summarize(t testing.TB, l *eventlog.Log) ([]explain.Finding, error) {
 	t.Helper()
 	events := explain.Events(l, eventlog.DefaultLimits(), sipa.DefaultDepth)
-	u, err := measured.ReadUnquoted(l, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
+	u, err := measured.ReadUnquoted(l, nil, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
 	if err != nil {
 		return explain.Summarize(events, nil), err
 	}
@@ -119,7 +119,7 @@ func (p partial) Covers(pcr int) bool { return !slices.Contains(p.without, pcr) 
 func TestWhatIsNotQuotedIsNotBelieved(t *testing.T) {
 	l := attackLog(t, "sh-ok-windows")
 	events := explain.Events(l, eventlog.DefaultLimits(), sipa.DefaultDepth)
-	u, err := measured.ReadUnquoted(l, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
+	u, err := measured.ReadUnquoted(l, nil, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
+	"github.com/assay-attestation/assay/evidence/tpm/ima"
 	"github.com/assay-attestation/assay/evidence/tpm/sipa"
 )
 
@@ -17,28 +18,37 @@ import (
 // makes one.
 type Unquoted struct{ boot Boot }
 
-// ReadUnquoted judges a TCG log as if every PCR were quoted with the value that the log itself leads to, in all its banks but
-// SHA-1; in that one if there is no other. The error is one of Verify, never of EventLogReplay.
-func ReadUnquoted(log *eventlog.Log, opt Options) (*Unquoted, error) {
-	u, err := readUnquoted(log, opt)
+// ReadUnquoted judges a TCG log, and the IMA list of the same boot unless it is nil, as if every PCR were quoted with the value that the logs
+// themselves lead to, in all banks of the TCG log but SHA-1; in that one if there is no other. The error is one of Verify, never of
+// EventLogReplay.
+func ReadUnquoted(log *eventlog.Log, list *ima.List, opt Options) (*Unquoted, error) {
+	u, err := readUnquoted(log, list, opt)
 	if r := (*evidence.Refusal)(nil); errors.As(err, &r) {
 		return nil, opt.Journal.Fail(r)
 	}
 	return u, err
 }
 
-func readUnquoted(log *eventlog.Log, opt Options) (*Unquoted, error) {
-	logs := []Log{{TCG: log}}
+func readUnquoted(log *eventlog.Log, list *ima.List, opt Options) (*Unquoted, error) {
+	logs, entries := []Log{{TCG: log}}, unquoted
+	if list != nil {
+		logs, entries = append(logs, Log{IMA: list}), len(list.Entries())
+	}
 	in, err := sort(logs)
 	if err != nil {
 		return nil, err
+	}
+	if list != nil {
+		if err := in.onlyIMA(); err != nil {
+			return nil, err
+		}
 	}
 	banks, err := replayed(log)
 	if err != nil {
 		return nil, err
 	}
 	j := newJudge(in, banks, opt)
-	if err := j.logs(logs, unquoted); err != nil {
+	if err := j.logs(logs, entries); err != nil {
 		return nil, err
 	}
 	return &Unquoted{j.boot}, nil
