@@ -36,12 +36,14 @@ type logReport struct {
 	Unknowable  []string          `json:"unknowable,omitzero"`
 	Events      jsontext.Value    `json:"events,omitzero"` // as policies see them
 	Words       []eventWords      `json:"words,omitzero"`
+	Claim       jsontext.Value    `json:"pcrsClaim,omitzero"` // the claim pcrs as policies see it
 	PCRs        pcrValues         `json:"pcrs,omitzero"`
 	Quoted      []int             `json:"quoted,omitzero"` // the PCRs that the quote covers
 	Differences []difference      `json:"differences,omitzero"`
 	Checks      []evidence.Entry  `json:"checks,omitzero"` // of the quote
 	Error       *problem          `json:"error,omitzero"`
 	quoted      bool
+	proved      *tpm.Quoted // nil without a quote that verified
 	covered     *int // how many entries of the IMA list are quoted
 	journal     evidence.Journal
 }
@@ -123,6 +125,11 @@ func (r *logReport) read(b []byte, q *quoteFiles, wanted pcrSet) error {
 	if r.Events, err = j.Events(measured.EventsOptions{}); err != nil {
 		return err
 	}
+	if u, ok := j.(*measured.Unquoted); ok {
+		r.Claim = u.PCRs()
+	} else {
+		r.Claim = measured.PCRs(r.proved, false)
+	}
 	return r.unexplained(logs, q.pcrs)
 }
 
@@ -188,6 +195,7 @@ func (r *logReport) judge(logs *machineLogs, q *quoteFiles) (judged, error) {
 	if r.Differences, err = logs.unexplained(quoted.Banks()); err != nil {
 		return nil, err
 	}
+	r.proved = quoted
 	if logs.list != nil {
 		if n, err := logs.covered(quoted.Banks()); err == nil {
 			r.covered = &n
