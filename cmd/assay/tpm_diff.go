@@ -96,7 +96,7 @@ func (c *call) bootLog(name string) (bootLog, error) {
 		return bootLog{}, err
 	}
 	l := bootLog{log: log, events: explain.Events(log, eventlog.DefaultLimits(), sipa.DefaultDepth)}
-	j, err := boot(log, nil, nil)
+	j, err := (&machineLogs{log: log}).judge(nil, nil)
 	l.findings, l.refusal = explain.Summarize(l.events, j), err // j is nil with an error, and the summary says so
 	return l, nil
 }

@@ -44,10 +44,15 @@ const (
 	aboutSystem     = "operating system"
 	aboutLoaders    = "boot loaders"
 	aboutSigners    = "signed by"
+	aboutShim       = "shim"
 	aboutEntries    = "boot entries"
 	aboutKernel     = "kernel"
-	aboutKeys       = "keys of secure boot"
+	aboutOwner      = "owner of the keys (PK)"
+	aboutChangers   = "may change the lists (KEK)"
+	aboutAllowed    = "allowed to start (db)"
 	aboutForbidden  = "forbidden (dbx)"
+	aboutROMs       = "option ROMs"
+	aboutMemory     = "encrypted memory"
 	aboutDMA        = "DMA protection"
 	aboutDebug      = "firmware debug mode"
 	aboutBitlocker  = "BitLocker"
@@ -62,7 +67,9 @@ func Summarize(events []Event, boot Boot) []Finding {
 	s.keys()
 	s.signers()
 	s.firmware()
+	s.drivers()
 	s.loaders()
+	s.shim()
 	s.system()
 	s.windows()
 	return s.findings
@@ -128,10 +135,10 @@ func (s *summary) secureBoot() {
 	case !s.covers(secureBootPCR):
 		s.add(aboutSecureBoot, Hint, "%s; the log says: %s", s.doubt(), s.events[i].Says)
 	case s.boot.SecureBoot().Enabled:
-		s.add(aboutSecureBoot, Measured, "on: the variable SecureBoot is 01 (event %d), PK, KEK and db hold keys, %s", i+1, s.foundAllowed())
+		s.add(aboutSecureBoot, Measured, "on: the variable SecureBoot is 01 (event %d), PK, KEK and db hold keys, %s. Firmware starts only what db allows", i+1, s.foundAllowed())
 	default:
 		_, why, _ := strings.Cut(s.events[i].Says, ": ")
-		s.add(aboutSecureBoot, Measured, "off: %s (event %d)", why, i+1)
+		s.add(aboutSecureBoot, Measured, "off: %s (event %d). Firmware starts programs whoever signed them", why, i+1)
 	}
 	s.firmwareState()
 }
@@ -193,10 +200,15 @@ func (s *summary) keys() {
 		return
 	}
 	b := s.boot.SecureBoot()
-	if len(b.PK)+len(b.KEK)+len(b.DB) > 0 {
-		s.add(aboutKeys, Measured, "PK: %s. KEK: %s. db: %s", signatureWords(b.PK), signatureWords(b.KEK), signatureWords(b.DB))
-	} else {
-		s.add(aboutKeys, Measured, "none: PK, KEK and db are empty or were not measured")
+	for _, list := range []struct {
+		about, name string
+		entries     []eventlog.Signature
+	}{{aboutOwner, "PK", b.PK}, {aboutChangers, "KEK", b.KEK}, {aboutAllowed, "db", b.DB}} {
+		if len(list.entries) == 0 {
+			s.add(list.about, Measured, "nobody: %s is empty or was not measured", list.name)
+			continue
+		}
+		s.add(list.about, Measured, "%s", signatureWords(list.entries))
 	}
 	switch {
 	case !slices.ContainsFunc(s.events, func(e Event) bool {
@@ -211,6 +223,9 @@ func (s *summary) keys() {
 	s.add(aboutForbidden, Measured, "%s", signatureWords(b.DBX))
 }
 
+// signer names who signed something.
+func signer(text string) string { return strings.TrimPrefix(text, "signed by ") }
+
 // signers tells what certificates firmware and boot loaders found what they started signed by.
 func (s *summary) signers() {
 	var names, hints []string
@@ -219,211 +234,18 @@ func (s *summary) signers() {
 		switch {
 		case !ok || !e.inPCR(secureBootPCR):
 		case e.Covers == CoversData && s.covers(secureBootPCR):
-			names = append(names, strings.TrimPrefix(text, "signed by "))
+			names = append(names, signer(text))
 		default:
-			hints = append(hints, strings.TrimPrefix(text, "signed by "))
+			hints = append(hints, signer(text))
 		}
 	}
 	if len(names) > 0 {
 		s.add(aboutSigners, Measured, "%s", enumerate(names))
 	}
-	if len(hints) > 0 {
+	if hints = slices.DeleteFunc(hints, func(n string) bool { return slices.Contains(names, n) }); len(hints) > 0 {
 		s.add(aboutSigners, Hint, "%s", enumerate(hints))
 	}
 	if len(names)+len(hints) == 0 {
-		s.silent(aboutSigners, "no event says who signed what was started", secureBootPCR)
-	}
-}
-
-// firmware tells versions and makers.
-func (s *summary) firmware() {
-	found := false
-	for _, e := range s.events {
-		switch {
-		case e.Type == eventlog.SCRTMVersion && e.inPCR(0):
-			basis := Hint
-			if e.Covers == CoversData && !e.late {
-				basis = s.basis(0)
-			}
-			s.add(aboutFirmware, basis, "version of its first code (CRTM): %s", readVersion(e.record.Data))
-			found = true
-		case e.Type == eventlog.NoAction:
-			if maker, model, version := manifest(e.record.Data); maker != "" {
-				s.addOnce(aboutMachine, fmt.Sprintf("%s, %s, firmware %s", maker, model, version))
-			}
-		}
-	}
-	if !found {
-		s.add(aboutFirmware, Silent, "the log names no version")
-	}
-}
-
-// addOnce adds a hint that is not there yet.
-func (s *summary) addOnce(about, says string) {
-	if f := (Finding{about, says, Hint}); !slices.Contains(s.findings, f) {
-		s.findings = append(s.findings, f)
-	}
-}
-
-// loaders tells what was started, from where, and what the boot menu has.
-func (s *summary) loaders() {
-	var started, entries []string
-	for _, e := range s.events {
-		switch {
-		case e.Type.String() == "EV_EFI_BOOT_SERVICES_APPLICATION":
-			_, name, _ := strings.Cut(e.Says, "was started")
-			started = append(started, strings.TrimLeft(name, ":, "))
-		case strings.HasPrefix(e.Says, "boot entry Boot"):
-			entries = append(entries, strings.TrimPrefix(e.Says, "boot entry "))
-		}
-	}
-	if len(started) > 0 {
-		s.add(aboutLoaders, Hint, "%s", enumerate(started))
-	} else {
-		s.add(aboutLoaders, Silent, "no event says that one was started")
-	}
-	if len(entries) > 0 {
-		s.add(aboutEntries, Hint, "%s", enumerate(entries))
-	}
-}
-
-// system tells what kind of operating system was started. All of it are hints: what was started is in PCR 4, and whoever administers one
-// system can measure what another would have.
-func (s *summary) system() {
-	kernel, windows, linux := "", false, false
-	for i := range s.events {
-		e := &s.events[i]
-		windows = windows || e.system
-		linux = linux || strings.HasPrefix(e.Says, "GRUB ") || strings.HasPrefix(e.Says, "Linux' boot code ") ||
-			strings.HasPrefix(e.Says, "the Linux kernel loaded ")
-		if text, ok := strings.CutPrefix(e.Says, "the Linux kernel is started with "); ok {
-			kernel = text
-		}
-	}
-	switch {
-	case windows && (linux || kernel != ""):
-		s.add(aboutSystem, Hint, "of two: a boot loader measured Linux, and PCR 12 to 14 have settings as Windows measures them, which an administrator can write too")
-	case windows:
-		s.add(aboutSystem, Hint, "Windows, by the settings in PCR 12 to 14, if the boot loader is its own: an administrator of another system can write them too")
-	case kernel != "":
-		s.add(aboutSystem, Hint, "Linux, by what the boot loader measured")
-	case linux:
-		s.add(aboutSystem, Hint, "probably Linux, by what the boot loader measured")
-	default:
-		s.bySignerOrPath()
-	}
-	if kernel != "" {
-		s.add(aboutKernel, Hint, "command line: %s", kernel)
-	}
-}
-
-// bySignerOrPath guesses the operating system by the names of boot loaders.
-func (s *summary) bySignerOrPath() {
-	guesses := []struct{ part, name string }{
-		{`\microsoft\boot\`, "Windows"}, {`\ubuntu\`, "Ubuntu Linux"}, {`\debian\`, "Debian Linux"}, {`\fedora\`, "Fedora Linux"}, {"systemd", "Linux"},
-		{"shim", "Linux"}, {"grub", "Linux"}, {"linux", "Linux"},
-	}
-	for _, f := range s.findings {
-		for _, g := range guesses {
-			if f.About == aboutLoaders && strings.Contains(strings.ToLower(f.Says), g.part) {
-				s.add(aboutSystem, Hint, "probably %s, by the path of a boot loader", g.name)
-				return
-			}
-		}
-	}
-	s.add(aboutSystem, Silent, "no event tells it")
-}
-
-// windows tells the settings of Windows. One that was logged with different values counts with the worse one.
-func (s *summary) windows() {
-	if !slices.ContainsFunc(s.events, func(e Event) bool { return e.system }) {
-		s.silent(aboutWindows, "none (BitLocker, test signing, debugging, code integrity, VBS): only Windows measures them, and no event is of Windows",
-			optionsPCR, modulesPCR)
-		return
-	}
-	if !s.covers(optionsPCR, modulesPCR) { // a setting may stand in either
-		s.add(aboutWindows, Silent, "%s", s.doubt())
-		return
-	}
-	for _, id := range []sipa.ID{sipa.BootDebugging, sipa.OSKernelDebug, sipa.HypervisorDebug, sipa.CodeIntegrity, sipa.TestSigning,
-		sipa.FlightSigning, sipa.SafeMode, sipa.WinPE} {
-		t, _ := switchOf(id)
-		s.toggle(t, s.boot.Settings(id), s.claim(id))
-	}
-	s.value("DEP", sipa.DataExecutionPrevention)
-	s.value("VBS", sipa.VSMLaunchType)
-	s.required()
-	s.value("HVCI", sipa.VBSHVCIPolicy)
-	s.value("hypervisor", sipa.HypervisorLaunch)
-	s.value(aboutBitlocker, sipa.BitlockerUnlock)
-}
-
-// toggle tells a setting that is on or off.
-func (s *summary) toggle(t toggle, found []measured.Setting, claim string) {
-	if len(found) == 0 {
-		s.add(t.name, Silent, "Windows did not say%s", claim)
-		return
-	}
-	on := !t.bad
-	for _, f := range found {
-		if f.Element.Bool() == t.bad {
-			on = t.bad
-		}
-	}
-	s.add(t.name, Measured, "%s", strings.TrimPrefix(t.words(on), t.name+" is ")+claim)
-}
-
-// The PCRs of a dynamic launch that claims for policies rest on as well (tpm.md section 8).
-const (
-	launchDetailsPCR   = 19
-	launchAuthorityPCR = 20
-)
-
-// claim says that a scalar claim about a setting is false whatever Windows measured, since a PCR that it rests on is not quoted.
-func (s *summary) claim(id sipa.ID) string {
-	pcrs := []int{launchDetailsPCR, launchAuthorityPCR}
-	switch id {
-	case sipa.VBSVSMRequired, sipa.VBSMandatoryEnforcement:
-		pcrs = pcrs[:1]
-	case sipa.BootDebugging, sipa.SafeMode, sipa.WinPE, sipa.VBSIOMMURequired:
-	default:
-		return ""
-	}
-	if s.covers(pcrs...) {
-		return ""
-	}
-	return ". Policies take the worse for granted: the quote does not cover " + numbered(pcrs)
-}
-
-// value tells the different values of a setting.
-func (s *summary) value(about string, id sipa.ID) {
-	var values []string
-	for _, f := range s.boot.Settings(id) {
-		says := settingWords(f.Element)
-		for _, name := range []string{"BitLocker ", "data execution prevention (DEP) is ", "virtualization-based security (VBS) is ", "hypervisor is ",
-			"code integrity enforced by the hypervisor (HVCI): "} {
-			says = strings.TrimPrefix(says, name)
-		}
-		values = append(values, says)
-	}
-	if len(values) == 0 {
-		s.add(about, Silent, "Windows did not say")
-		return
-	}
-	s.add(about, Measured, "%s", enumerate(values))
-}
-
-// required tells what VBS must have.
-func (s *summary) required() {
-	var on []string
-	rests := sipa.VBSVSMRequired
-	for _, id := range []sipa.ID{sipa.VBSVSMRequired, sipa.VBSMandatoryEnforcement, sipa.VBSIOMMURequired} {
-		t, _ := switchOf(id)
-		for _, f := range s.boot.Settings(id) {
-			on, rests = append(on, t.words(f.Element.Bool())), id
-		}
-	}
-	if len(on) > 0 {
-		s.add("VBS demands", Measured, "%s%s", enumerate(on), s.claim(rests))
+		s.silent(aboutSigners, "no event says who signed what was started, as is usual while Secure Boot is off", secureBootPCR)
 	}
 }

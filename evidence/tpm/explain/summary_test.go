@@ -74,7 +74,7 @@ func TestSummaryTellsWhatEventsSay(t *testing.T) {
 		{"silent on debugging", windowsBoot(element(sipa.TestSigning, 0)), "boot debugging", "Windows did not say", explain.Silent},
 		{"DEP", windowsBoot(element(sipa.DataExecutionPrevention, 3, 0, 0, 0, 0, 0, 0, 0)), "DEP", "AlwaysOn", explain.Measured},
 		{"VBS", windowsBoot(element(sipa.VSMLaunchType, 1, 0, 0, 0, 0, 0, 0, 0)), "VBS", "started (launch type 1)", explain.Measured},
-		{"VBS demanded", windowsBoot(element(sipa.VBSVSMRequired, 1)), "VBS demands", "a demand for virtualization-based security (VBS) is on", explain.Measured},
+		{"VBS demanded", windowsBoot(element(sipa.VBSVSMRequired, 1)), "VBS demands", "VBS itself", explain.Measured},
 		{"HVCI", windowsBoot(element(sipa.VBSHVCIPolicy, 1, 0, 0, 0, 0, 0, 0, 0)), "HVCI", "HypervisorEnforcedCodeIntegrityEnable", explain.Measured},
 		{"BitLocker by recovery", windowsBoot(element(sipa.BitlockerUnlock, 0x40, 0, 0, 0)), "BitLocker", "unlocked a disk by RECOVERY", explain.Measured},
 		{"BitLocker by two", windowsBoot(element(sipa.BitlockerUnlock, 0x14, 0, 0, 0)), "BitLocker", "unlocked a disk by the TPM and PIN", explain.Measured},

@@ -18,7 +18,7 @@ import (
 func summarize(t testing.TB, l *eventlog.Log) ([]explain.Finding, error) {
 	t.Helper()
 	events := explain.Events(l, eventlog.DefaultLimits(), sipa.DefaultDepth)
-	u, err := measured.ReadUnquoted(l, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
+	u, err := measured.ReadUnquoted(l, nil, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
 	if err != nil {
 		return explain.Summarize(events, nil), err
 	}
@@ -28,7 +28,7 @@ func summarize(t testing.TB, l *eventlog.Log) ([]explain.Finding, error) {
 // judged judges a log that the rules for policies accept.
 func judged(t testing.TB, l *eventlog.Log) *measured.Unquoted {
 	t.Helper()
-	u, err := measured.ReadUnquoted(l, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
+	u, err := measured.ReadUnquoted(l, nil, measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits()})
 	if err != nil {
 		t.Fatal(err)
 	}
