@@ -30,7 +30,7 @@ func (r *reader) authority(data []byte) string {
 	if _, err := eventlog.ParseSignatureLists(v.Data); err == nil {
 		return fmt.Sprintf("the list %s: %s", v.Name, listWords(v.Data))
 	}
-	return fmt.Sprintf("what was started is allowed by an entry of %s: %s", listName(v), quoted(v.Data))
+	return fmt.Sprintf("what was started is allowed by %s: %s", listName(v), quoted(v.Data))
 }
 
 // padding is how many bytes shim writes too many behind a variable, at most (tpm-evidence.md section 4.1).
