@@ -57,7 +57,7 @@ func listName(v eventlog.Variable) string {
 	case "MokList":
 		return "added by the machine's owner, MokList"
 	}
-	return "an entry of " + v.Name
+	return v.Name
 }
 
 // certificateOf finds a certificate, with its owner's GUID before it as firmware writes it, or without; nil if there is none.

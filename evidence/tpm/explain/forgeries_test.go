@@ -87,15 +87,15 @@ func TestSettingsAfterTheBootAreToldAsSuch(t *testing.T) {
 func TestSecureBootThatFoundNothingSignedByDBSaysSo(t *testing.T) {
 	for found, want := range map[byte]string{7: "and some image was found allowed by an entry of db", 8: "but no image was found"} {
 		owned := append(make([]byte, 16), strings.Repeat(string([]byte{found}), 32)...)
-		findings, err := summarize(t, logOf(t, on(entry{7, eventlog.VariableAuthority, variable(eventlog.ImageSecurity(), "db", owned), nil})...))
+		findings, err := summarize(t, logOf(t, withSecureBoot(entry{7, eventlog.VariableAuthority, variable(eventlog.ImageSecurity(), "db", owned), nil})...))
 		if f := find(t, findings, "secure boot"); err != nil || !strings.Contains(f.Says, want) {
 			t.Errorf("%v, %+v, want %q", err, f, want)
 		}
 	}
 }
 
-// on is the policy of a machine with Secure Boot, whose db allows one hash.
-func on(more ...entry) []entry {
+// withSecureBoot is the policy of a machine with Secure Boot, whose db allows one hash.
+func withSecureBoot(more ...entry) []entry {
 	policy := func(g eventlog.GUID, name string, data []byte) entry {
 		return entry{7, eventlog.VariableDriverConfig, variable(g, name, data), nil}
 	}

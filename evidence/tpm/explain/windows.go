@@ -184,11 +184,7 @@ func named(e sipa.Element) string {
 
 // bitlockerWords says how the disk was unlocked.
 func bitlockerWords(e sipa.Element) string {
-	n, ok := e.Uint()
-	switch {
-	case !ok:
-		return "says nothing that can be read"
-	case n == 0:
+	if n, _ := e.Uint(); n == 0 {
 		return "unlocked nothing: the disk of Windows was not locked by it"
 	}
 	return "unlocked a disk by " + strings.NewReplacer("|", " and ", "TPM", "the TPM", "CACHED", "a key kept from before (CACHED)").Replace(named(e))
