@@ -226,6 +226,7 @@ func tpmCommands() []command {
 		{"tpm eventlog", "FILE", "explain a TCG event log: what was measured, what it means, what it rests on", []string{
 			"assay tpm eventlog /sys/kernel/security/tpm0/binary_bios_measurements",
 			"assay tpm eventlog boot.log --pcrs 0,7,11-14",
+			"assay tpm eventlog boot.log --ima-log ima.list --pcrs 10",
 			"assay tpm eventlog boot.log --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee",
 		}, runTPMEventlog},
 		{"tpm quote verify", "", "verify a quote of PCRs, and say which check failed", []string{
