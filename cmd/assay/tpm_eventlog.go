@@ -44,7 +44,7 @@ type logReport struct {
 	Error       *problem          `json:"error,omitzero"`
 	quoted      bool
 	proved      *tpm.Quoted // nil without a quote that verified
-	covered     *int // how many entries of the IMA list are quoted
+	covered     *int        // how many entries of the IMA list are quoted
 	journal     evidence.Journal
 }
 
@@ -190,7 +190,7 @@ func (r *logReport) judge(logs *machineLogs, q *quoteFiles) (judged, error) {
 	}
 	quoted, err := q.verify(logs, &r.journal)
 	if err != nil {
-		return nil, err
+		return nil, q.withRemedy(err, nil)
 	}
 	if r.Differences, err = logs.unexplained(quoted.Banks()); err != nil {
 		return nil, err
@@ -202,7 +202,7 @@ func (r *logReport) judge(logs *machineLogs, q *quoteFiles) (judged, error) {
 		}
 	}
 	j, err := logs.judge(quoted, &r.journal)
-	return j, withRemedy(err, r.Differences, logs.list != nil)
+	return j, q.withRemedy(err, r.Differences)
 }
 
 // coverage notes which PCRs a quote covers. Nothing vouches for what was measured into the others.

@@ -131,7 +131,7 @@ func (r *quoteReport) verify(q *quoteFiles, file []byte) (err error) {
 	}
 	quoted, err := q.verify(logs, &r.journal)
 	if err != nil {
-		return err
+		return q.withRemedy(err, nil)
 	}
 	k := quoted.Clock()
 	r.PCRs, r.Clock = valuesOf(quoted.Banks(), pcrSet{}), &clock{k.Clock, k.ResetCount, k.RestartCount, k.Safe}
@@ -142,7 +142,7 @@ func (r *quoteReport) verify(q *quoteFiles, file []byte) (err error) {
 		return err
 	}
 	_, err = logs.judge(quoted, &r.journal)
-	return withRemedy(err, r.Differences, q.list != nil)
+	return q.withRemedy(err, r.Differences)
 }
 
 func (r *quoteReport) print(s sheet, err error) {
