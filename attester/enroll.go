@@ -63,6 +63,9 @@ type certificateBody struct {
 // section 3), and sets m.AIKCertificate. The error is a *[Problem] where this machine is at fault, a *[BadAnswer] for an answer that is none;
 // those of post come as they are.
 func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
+	if err := m.usable(false); err != nil {
+		return nil, err
+	}
 	var enrolled *Enrolled
 	if err := m.TPM.within(func() (err error) { enrolled, err = m.enroll(ctx, post); return err }); err != nil {
 		return nil, err
