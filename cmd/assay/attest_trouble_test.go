@@ -109,10 +109,10 @@ func TestATPMThatGoesAwayWhileItQuotesIsNamed(t *testing.T) {
 	if o.want(t, exitUsage, "", "dmesg"); o.stdout != "" {
 		t.Errorf("printed %q", o.stdout)
 	}
-	wantTrouble(t, "the TPM went away while making the attestation key", "dmesg", r.attestAt(socket)...) // it still is away
+	wantTrouble(t, "the TPM went away while listing what is in it", "dmesg", r.attestAt(socket)...) // it still is away
 	wantTrouble(t, "nobody listens at "+r.tpm.Socket, "start it: swtpm socket", r.attestAt(r.tpm.Socket)...)
 	device := slices.Concat([]string{"attest", "tpm", "--device", os.DevNull, "--event-log", r.log}, r.service)
-	wantTrouble(t, "the TPM went away while making the attestation key", "dmesg", device...) // a device that says nothing
+	wantTrouble(t, "the TPM went away while listing what is in it", "dmesg", device...) // a device that says nothing
 }
 
 // TestWhatATPMRefusesIsTold: what a rig cannot bring a TPM to, the middleman answers.
