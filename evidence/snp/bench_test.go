@@ -86,7 +86,7 @@ func BenchmarkVerifyWarm(b *testing.B) {
 	for b.Loop() {
 		warm()
 	}
-	b.ReportMetric(ratio(100, warm, func() { ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) }), "×p384")
+	b.ReportMetric(ratio(100, warm, func() { ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) }), "x/p384")
 }
 
 // BenchmarkVerifyCold reads and follows the chain too, and compares with three verifications by RSA-4096.
@@ -121,7 +121,7 @@ func BenchmarkVerifyCold(b *testing.B) {
 	for b.Loop() {
 		cold()
 	}
-	b.ReportMetric(ratio(100, cold, three), "×3rsa4096")
+	b.ReportMetric(ratio(100, cold, three), "x/3rsa4096")
 }
 
 // BenchmarkAMDRoots is what the embedded certificates cost once.

@@ -2,9 +2,6 @@ package snp
 
 import "crypto/x509"
 
-// Processor is the product that the CPUID in the report names.
-func (r *Report) Processor() (Product, error) { return r.product() }
-
 // Pinned are the pins of AMD's ARKs by product.
 func Pinned() map[Product]string {
 	return map[Product]string{Milan: milanARK, Genoa: genoaARK, Turin: turinARK}

@@ -51,7 +51,7 @@ func (s *Signer) read(x extensions) error {
 		s.CSPID, err = x.text(extCSPID)
 		return errors.Join(err, x.absent(extHardwareID))
 	}
-	s.HardwareID, err = x.hardwareID(s.Product.hardwareIDSize())
+	s.HardwareID, err = x.hardwareID(s.Product.HardwareIDSize())
 	return errors.Join(err, x.absent(extCSPID))
 }
 

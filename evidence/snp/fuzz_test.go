@@ -52,8 +52,11 @@ func FuzzReport(f *testing.F) {
 		if _, err := snp.ParseReport(b[:len(b)-1]); err == nil {
 			t.Error("accepted without its last byte")
 		}
+		if known[string(b)] {
+			return // what becomes of it is for TestVectors
+		}
 		for _, s := range signers {
-			if _, err := snp.Verify(r, s, snp.Options{At: s.NotAfter(), AllowMaskedChipID: true, MaxVersion: 1<<32 - 1}); err == nil && !known[string(b)] {
+			if _, err := snp.Verify(r, s, snp.Options{At: s.NotAfter(), AllowMaskedChipID: true, MaxVersion: 1<<32 - 1}); err == nil {
 				t.Fatalf("a report that nobody signed is accepted: %x", b)
 			}
 		}
@@ -70,7 +73,10 @@ func traced(t *testing.T, c *snp.Chain, err error, leaves map[string]bool) {
 	if c.Leaf == nil || 1+len(c.Others) > snp.MaxCertificates {
 		t.Fatalf("leaf %v, %d others", c.Leaf, len(c.Others))
 	}
-	if _, err := snp.AMDRoots().Trace(c, snp.Options{At: c.Leaf.NotBefore}); err == nil && !leaves[string(c.Leaf.Raw)] {
+	if leaves[string(c.Leaf.Raw)] {
+		return
+	}
+	if _, err := snp.AMDRoots().Trace(c, snp.Options{At: c.Leaf.NotBefore}); err == nil {
 		t.Errorf("a certificate that is not AMD's is accepted: %x", c.Leaf.Raw)
 	}
 }

@@ -235,8 +235,9 @@ func (r *Report) Migratable() bool { return r.Policy&(1<<18) != 0 }
 // SMT reports whether the guest may run on a processor with simultaneous multithreading.
 func (r *Report) SMT() bool { return r.Policy&(1<<16) != 0 }
 
-// product is the generation of processors that the CPUID in the report names (sev-snp.md section 1). Reports before version 3 have none.
-func (r *Report) product() (Product, error) {
+// Product is the generation of processors that the CPUID in the report names (sev-snp.md section 1). The error says that there is none, as in reports
+// before version 3, or an unknown one.
+func (r *Report) Product() (Product, error) {
 	switch family, model := r.CPUID[0], r.CPUID[1]; {
 	case r.Version < versionCPUID:
 		return "", errors.New("reports before version 3 do not name the processor")
@@ -251,9 +252,6 @@ func (r *Report) product() (Product, error) {
 	}
 	return "", fmt.Errorf("no known processor has family %#x, model %#x", r.CPUID[0], r.CPUID[1])
 }
-
-// shortID is the number of bytes of a Turin chip's id.
-const shortID = 8
 
 // shortChipID reports whether the chip id has the form of Turin's: eight bytes, then zeros.
 func (r *Report) shortChipID() bool {

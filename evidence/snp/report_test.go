@@ -133,7 +133,7 @@ func TestProcessorByCPUID(t *testing.T) {
 		{0x1A, 0xAF, snp.Venice}, {0x1A, 0xB0, ""}, {0x1A, 0xBF, ""}, {0x1A, 0xC0, snp.Venice}, {0x1A, 0xC7, snp.Venice}, {0x1A, 0xC8, ""},
 		{0x18, 0x01, ""}, {0x1B, 0x01, ""}, {0x00, 0x00, ""},
 	} {
-		got, err := l.report(set(0x188, c.family, c.model)).Processor()
+		got, err := l.report(set(0x188, c.family, c.model)).Product()
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("family %#x, model %#x: got %q (%v), want %q", c.family, c.model, got, err, c.want)
 		}

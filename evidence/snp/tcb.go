@@ -49,12 +49,18 @@ func (p Product) layout() ([8]int, bool) {
 	return [8]int{}, false
 }
 
-// hardwareIDSize is the number of bytes by which certificates name a chip.
-func (p Product) hardwareIDSize() int {
+// Lengths of the ids of chips, in bytes.
+const (
+	shortID = 8
+	longID  = 64
+)
+
+// HardwareIDSize is the number of bytes by which certificates and AMD's key service name a chip: 8 from Turin on, 64 before. In reports zeros follow.
+func (p Product) HardwareIDSize() int {
 	if p == Turin || p == Venice {
-		return 8
+		return shortID
 	}
-	return 64
+	return longID
 }
 
 // Components takes a TCB version apart as the product lays it out. Of an unknown product nothing is known: all are zero.

@@ -84,16 +84,16 @@ func (v *verification) chain() *evidence.Refusal {
 // product compares the processor in the report with the product of the certificates. Before version 3 a report names none; then only the form of
 // its chip id can contradict the certificates: Turin's ids have eight bytes.
 func (v *verification) product() *evidence.Refusal {
-	found, err := v.r.product()
+	found, err := v.r.Product()
 	switch {
 	case v.r.Version >= versionCPUID && err != nil:
 		return evidence.Refuse(evidence.SNPProduct, "the processor of the report is not known").Because(err)
 	case v.r.Version >= versionCPUID && found != v.s.Product:
 		return evidence.Refuse(evidence.SNPProduct, "report and certificates are of different products").Want(v.s.Product, found).
 			Do("send the certificate chain of the platform that made the report")
-	case v.r.Version < versionCPUID && v.r.shortChipID() && v.s.Product.hardwareIDSize() != shortID:
+	case v.r.Version < versionCPUID && v.r.shortChipID() && v.s.Product.HardwareIDSize() != shortID:
 		return evidence.Refuse(evidence.SNPProduct, "the chip id of the report is not one of the certificates' product").
-			Want(fmt.Sprintf("%d bytes", v.s.Product.hardwareIDSize()), fmt.Sprintf("%d bytes and zeros", shortID)).
+			Want(fmt.Sprintf("%d bytes", v.s.Product.HardwareIDSize()), fmt.Sprintf("%d bytes and zeros", shortID)).
 			Do("send the certificate chain of the platform that made the report")
 	}
 	v.opt.Journal.Pass(evidence.SNPProduct, string(v.s.Product))
