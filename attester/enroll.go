@@ -3,9 +3,11 @@ package attester
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,9 +28,9 @@ const (
 // Enrolled is what a service, as attestation CA, says of an AIK.
 type Enrolled struct {
 	ID          string
-	Certificate []byte   // DER
-	Chain       [][]byte // DER, those above it
-	NotAfter    time.Time
+	Certificate []byte    // DER
+	Chain       [][]byte  // DER, those above it
+	NotAfter    time.Time // of the certificate
 }
 
 // enrolBody is what asks for a certificate. The public areas are TPMT_PUBLIC, the certificates DER, all in base64url.
@@ -52,28 +54,34 @@ type secretBody struct {
 }
 
 type certificateBody struct {
-	ID          string    `json:"id"`
-	Certificate string    `json:"certificate"`
-	Chain       []string  `json:"chain"`
-	NotAfter    time.Time `json:"notAfter"`
+	ID          string   `json:"id"`
+	Certificate string   `json:"certificate"`
+	Chain       []string `json:"chain"`
 }
 
 // Enroll has the service certify the AIK of m.Scheme, for which it proves that the AIK is in the TPM of the endorsement key (tpm-evidence.md
 // section 3), and sets m.AIKCertificate. The error is a *[Problem] where this machine is at fault, a *[BadAnswer] for an answer that is none;
 // those of post come as they are.
 func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
+	if err := m.usable(false); err != nil {
+		return nil, err
+	}
+	var enrolled *Enrolled
+	if err := m.TPM.within(func() (err error) { enrolled, err = m.enroll(ctx, post); return err }); err != nil {
+		return nil, err
+	}
+	m.AIKCertificate = enrolled.Certificate
+	return enrolled, nil
+}
+
+func (m *Machine) enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	aik, err := m.TPM.aik(m.Scheme)
 	if err != nil {
 		return nil, err
 	}
-	defer m.TPM.flush(aik)
-	ek, err := m.TPM.primary("the endorsement key", tpm2.RSAEKTemplate)
+	body := enrolBody{AIKPublic: b64.URL(aik.public)}
+	ek, err := m.TPM.ek(&body)
 	if err != nil {
-		return nil, err
-	}
-	defer m.TPM.flush(ek)
-	body := enrolBody{EKPublic: b64.URL(ek.public), AIKPublic: b64.URL(aik.public)}
-	if err := m.TPM.endorsement(ek, &body); err != nil {
 		return nil, err
 	}
 	var challenge enrolChallenge
@@ -95,25 +103,45 @@ func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	if err := certifies(enrolled.Certificate, aik); err != nil {
 		return nil, &BadAnswer{err}
 	}
-	m.AIKCertificate = enrolled.Certificate
 	return enrolled, nil
 }
 
-// endorsement adds the certificate of the endorsement key and what is above it, if the TPM has them.
-func (t *TPM) endorsement(ek *object, body *enrolBody) error {
+// ek makes the endorsement key, and puts it into the body with its certificate and what is above that, as far as the TPM has them.
+func (t *TPM) ek(body *enrolBody) (*object, error) {
 	cert, chain, err := t.EKCertificate()
-	if err != nil || cert == nil {
-		return err
+	if err != nil {
+		return nil, err
+	}
+	ek, err := t.certifiedEK(cert)
+	if err != nil {
+		return nil, err
+	}
+	body.EKPublic = b64.URL(ek.public)
+	if cert == nil {
+		return ek, nil
 	}
 	if same, ok := ek.key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
-		return problem("the certificate in the TPM is of another endorsement key",
-			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index 01C00002", nil)
+		return nil, problem("the certificate in the TPM is of another endorsement key",
+			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index 01C00002 or 01C0000A", nil)
 	}
 	body.EKCertificate = b64.URL(cert.Raw)
 	for _, c := range chain {
 		body.EKChain = append(body.EKChain, b64.URL(c.Raw))
 	}
-	return nil
+	return ek, nil
+}
+
+// certifiedEK makes the endorsement key that is certified, P-256 or RSA. Without a certificate it is RSA, or P-256 in a TPM without RSA.
+func (t *TPM) certifiedEK(cert *x509.Certificate) (*object, error) {
+	const what = "the endorsement key"
+	if cert != nil && cert.PublicKeyAlgorithm == x509.ECDSA {
+		return t.primary(what, tpm2.ECCEKTemplate)
+	}
+	ek, err := t.primary(what, tpm2.RSAEKTemplate)
+	if cert == nil && (errors.Is(err, tpm2.TPMRCType) || errors.Is(err, tpm2.TPMRCAsymmetric)) {
+		return t.primary(what, tpm2.ECCEKTemplate)
+	}
+	return ek, err
 }
 
 // activate reads the secret, which the TPM does only for the AIK that it is meant for.
@@ -126,16 +154,26 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 	if err != nil {
 		return nil, &BadAnswer{fmt.Errorf("encryptedSecret: %w", err)}
 	}
+	const doing = "reading the secret of the enrolment"
+	session, flush, err := tpm2.PolicySession(t.link, tpm2.TPMAlgSHA256, nonceSize)
+	if err != nil {
+		return nil, failed(doing, err)
+	}
+	defer flush() //nolint:errcheck // a TPM that fails here has told so before
+	if err := byEndorsement(t.link, session); err != nil {
+		return nil, failed(doing, err)
+	}
 	answer, err := tpm2.ActivateCredential{
-		ActivateHandle: aik.auth(),
-		KeyHandle:      tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: tpm2.Policy(tpm2.TPMAlgSHA256, nonceSize, byEndorsement)},
+		ActivateHandle: aik.auth(), KeyHandle: tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: session},
 		CredentialBlob: tpm2.TPM2BIDObject{Buffer: blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: encrypted},
 	}.Execute(t.link)
-	if errors.Is(err, tpm2.TPMRCIntegrity) || errors.Is(err, tpm2.TPMRCValue) || errors.Is(err, tpm2.TPMRCSize) {
+	// libtpms answers TPM_RC_FAILURE to a secret that was encrypted to another key. A TPM that failed in earnest had not made the two keys just before.
+	refused := []error{tpm2.TPMRCIntegrity, tpm2.TPMRCValue, tpm2.TPMRCSize, tpm2.TPMRCFailure}
+	if slices.ContainsFunc(refused, func(code error) bool { return errors.Is(err, code) }) {
 		return nil, problem("the TPM refuses the challenge of the enrolment", "it was made for other keys: look whether the endpoint is the right one, and enrol again", err)
 	}
 	if err != nil {
-		return nil, failed("reading the secret of the enrolment", err)
+		return nil, failed(doing, err)
 	}
 	return answer.CertInfo.Buffer, nil
 }
@@ -143,11 +181,11 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 // nonceSize is that of policy sessions, in bytes.
 const nonceSize = 16
 
-// byEndorsement is the policy of endorsement keys: the password of the hierarchy, which is empty.
-func byEndorsement(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+// byEndorsement fulfils the policy of endorsement keys: the password of the hierarchy, which is empty.
+func byEndorsement(t transport.TPM, session tpm2.Session) error {
 	_, err := tpm2.PolicySecret{
 		AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
-		PolicySession: session, NonceTPM: nonce,
+		PolicySession: session.Handle(), NonceTPM: session.NonceTPM(),
 	}.Execute(t)
 	return err
 }
@@ -186,11 +224,16 @@ func (b *certificateBody) read() (*Enrolled, error) {
 	if len(b.Chain) > maxChain {
 		return nil, fmt.Errorf("the chain has %d certificates, more than %d", len(b.Chain), maxChain)
 	}
-	e := &Enrolled{ID: b.ID, NotAfter: b.NotAfter}
+	e := &Enrolled{ID: b.ID}
 	var err error
 	if e.Certificate, err = b64.Decode(b.Certificate); err != nil {
 		return nil, fmt.Errorf("the certificate: %w", err)
 	}
+	cert, err := tpm.ParseCertificate(e.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate: %w", err)
+	}
+	e.NotAfter = cert.NotAfter
 	for _, text := range b.Chain {
 		der, err := b64.Decode(text)
 		if err == nil {

@@ -76,6 +76,18 @@ func extendedTwice(t *testing.T, cert *x509.Certificate) []byte {
 	return raw
 }
 
+// TestLeafIsToldByItsExtensionsToo: a leaf with another name is refused for its name, not taken for one that is missing.
+func TestLeafIsToldByItsExtensionsToo(t *testing.T) {
+	l := newLab(t, "Milan")
+	renamed := l.vcek(func(s *leafSpec) { s.name = "VCEK" })
+	bare := l.vcek(func(s *leafSpec) { s.ext = nil })
+	for _, leaf := range []*x509.Certificate{renamed, bare} {
+		if c, err := snp.ParseChain(toPEM(l.ask.cert, leaf)); err != nil || !c.Leaf.Equal(leaf) {
+			t.Errorf("%q: %v", leaf.Subject.CommonName, err)
+		}
+	}
+}
+
 func TestChainsAreBounded(t *testing.T) {
 	l := newLab(t, "Milan")
 	text := toPEM(l.vcek())

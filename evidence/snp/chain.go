@@ -2,6 +2,7 @@ package snp
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -118,20 +119,25 @@ func (r Roots) climb(s *Signer, c *Chain) *evidence.Refusal {
 	if len(authorities) == 0 {
 		return incomplete(fmt.Sprintf("the certificate of %q, which issued the %s", c.Leaf.Issuer.CommonName, s.Kind))
 	}
-	var unsigned error
+	var refusal *evidence.Refusal
 	for _, ask := range authorities {
 		if err := issuedBy(c.Leaf, ask); err != nil {
-			unsigned = err
+			refusal = cmp.Or(refusal, unsigned(s.Kind, err))
 			continue
 		}
 		ark, err := r.rootOf(ask)
 		if err != nil {
-			return untrusted(ask, c.Others, err)
+			refusal = untrusted(ask, c.Others, err)
+			continue
 		}
 		s.ask, s.ark, s.Anchor = ask, ark, anchorOf(ark)
 		return nil
 	}
-	return evidence.Refuse(evidence.SNPChain, "the %s is not signed by the authority that it names", s.Kind).Because(unsigned).
+	return refusal
+}
+
+func unsigned(kind SigningKey, err error) *evidence.Refusal {
+	return evidence.Refuse(evidence.SNPChain, "the %s is not signed by the authority that it names", kind).Because(err).
 		Do("send certificates as AMD issued them")
 }
 

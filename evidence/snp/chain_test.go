@@ -195,6 +195,7 @@ func TestChainsWithMissingAndForeignPieces(t *testing.T) {
 	foreign.ark = l.authority("ARK-Milan", l.stranger, &authority{key: l.stranger})
 	foreign.ask = l.authority("SEV-Milan", l.stranger, foreign.ark)
 	leaf, forged := l.vcek(), foreign.vcek()
+	copied := l.authority("SEV-Milan", l.ask.key, foreign.ark) // with the ASK's key, which everybody knows
 	for name, c := range map[string]struct {
 		roots   snp.Roots
 		chain   *snp.Chain
@@ -213,6 +214,8 @@ func TestChainsWithMissingAndForeignPieces(t *testing.T) {
 		"foreign chain, own ARK sent":  {l.roots(), &snp.Chain{Leaf: forged, Others: []*x509.Certificate{l.ark.cert, foreign.ask.cert}}, evidence.UntrustedRoot, false},
 		"genuine ASK, forged leaf":     {l.roots(), l.chain(forged), evidence.SNPChain, false},
 		"foreign ASK before the right": {l.roots(), &snp.Chain{Leaf: leaf, Others: []*x509.Certificate{foreign.ask.cert, foreign.ark.cert, l.ask.cert}}, "", false},
+		"forged ASK before the right":  {l.roots(), &snp.Chain{Leaf: leaf, Others: []*x509.Certificate{copied.cert, l.ask.cert}}, "", false},
+		"forged copy of the ASK":       {l.roots(), &snp.Chain{Leaf: leaf, Others: []*x509.Certificate{copied.cert, foreign.ask.cert}}, evidence.UntrustedRoot, false},
 		"nothing is trusted":           {snp.Roots{}, l.chain(leaf), evidence.UntrustedRoot, false},
 		"AMD is trusted":               {snp.AMDRoots(), l.chain(leaf), evidence.UntrustedRoot, false},
 		"AMD too":                      {snp.AMDRoots().And(l.roots()), l.chain(leaf), "", false},
