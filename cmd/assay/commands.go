@@ -44,6 +44,7 @@ func commands() []command {
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
+			"assay collateral fetch --tee tdx --fmspc 90C06F000000 --ca platform --out collateral.tar.gz",
 		}, runCollateralFetch},
 		{"collateral import", "BUNDLE", "verify the sets of a bundle and add them to another", []string{
 			"assay collateral import fetched.tar.gz --out collateral/",

@@ -207,6 +207,7 @@ func TestUsageErrors(t *testing.T) {
 		{"collateral fetch --fmspc 00906ED50000 --ca processor", "--out is missing"},
 		{"collateral fetch --fmspc 906ED50000 --ca processor --out x", "12 hex digits"},
 		{"collateral fetch --fmspc 00906ED50000 --ca root --out x", "processor or platform"},
+		{"collateral fetch --tee snp --fmspc 00906ED50000 --ca root --out x", "sgx or tdx"},
 		{"collateral fetch --fmspc 00906ED50000 --ca processor --evaluation newest --out x", "standard or early"},
 		{"collateral fetch --fmspc 00906ED50000 --ca processor --source ftp://x --out x", "--source"},
 		{"collateral verify absent", "no such file"},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence/snp"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/verifier"
 )
 
@@ -33,15 +34,34 @@ func amdRoots(cfg config.Config, simulated *Simulated) (snp.Roots, error) {
 	return roots.And(more), nil
 }
 
-// guests is what a provider's verifier holds SEV-SNP evidence against.
-func (s *Server) guests(d verifier.SNPDemands) (verifier.SNP, error) {
-	out := verifier.SNP{Roots: s.amd}
+// guests is what a provider's verifier holds SEV-SNP evidence against. A list that was good when it was set, and is not any more since
+// the trusted roots are others, is no reason to leave the provider's other evidence without a verifier.
+func (s *Server) guests(d verifier.SNPDemands) verifier.SNP {
+	out := verifier.SNP{Signers: s.signers, MinVersion: s.cfg.SNPReportVersions.Least, MaxVersion: s.cfg.SNPReportVersions.Most}
+	out.Revocations, out.Unusable = s.revocations(d)
+	return out
+}
+
+// revocations verifies the lists of the demands.
+func (s *Server) revocations(d verifier.SNPDemands) (lists []*snp.CRL, err error) {
 	for _, der := range d.Revocations {
 		crl, err := s.amd.CRL(der)
 		if err != nil {
-			return out, fmt.Errorf("snp_crls: %w", err)
+			return nil, err
 		}
-		out.Revocations = append(out.Revocations, crl)
+		lists = append(lists, crl)
 	}
-	return out, nil
+	return lists, nil
+}
+
+// checkSettings reports what settings ask for that the trusted roots do not bear out.
+func (s *Server) checkSettings(settings provider.Settings) error {
+	b, err := settings.Baseline()
+	if err != nil {
+		return err
+	}
+	if _, err := s.revocations(b.SNP); err != nil {
+		return fmt.Errorf("snp_crls: %w", err)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -72,6 +73,7 @@ type Server struct {
 	endorsing *endorsing
 	aiks      *aikTrust
 	amd       snp.Roots
+	signers   *verifier.Signers
 	eks       *tpm.Roots
 	providers *provider.Registry
 	metrics   *metrics
@@ -114,6 +116,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.amd, err = amdRoots(s.cfg, s.opt.Simulated); err != nil {
 		return err
 	}
+	s.signers = verifier.NewSigners(s.amd)
+	if err := s.checkSettings(s.cfg.Settings); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
 	eks, err := readTrust("ek", s.cfg.EKRoots, s.cfg.EKIntermediates)
 	if err != nil {
 		return err
@@ -152,7 +158,7 @@ func (s *Server) openProviders(ctx context.Context) error {
 		return err
 	}
 	s.providers = provider.NewRegistry(provider.Ground{
-		Store: s.store, Keys: s.keys, Verify: s.verifier, CheckBaseline: usual.genuine.Check, Seats: verifier.NewSeats(s.cfg.PolicyTime), ByHost: s.cfg.ProviderURL != "",
+		Store: s.store, Keys: s.keys, Verify: s.verifier, CheckBaseline: usual.genuine.Check, CheckSettings: s.checkSettings, Seats: verifier.NewSeats(s.cfg.PolicyTime), ByHost: s.cfg.ProviderURL != "",
 		Default: provider.Local{Settings: s.cfg.Settings, Policies: policies}, Development: s.cfg.Dev, Logger: s.opt.Logger,
 	}, s.watch)
 	if err := s.checkSeal(ctx); err != nil {
@@ -185,17 +191,13 @@ func (s *Server) verifier(i *provider.Instance) (*verifier.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	guests, err := s.guests(baseline.SNP)
-	if err != nil {
-		return nil, err
-	}
 	baseline.CollateralGrace = s.cfg.Settings.CollateralGrace
 	return verifier.New(verifier.Config{
 		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline,
 		TPM: verifier.TPM{
 			Challenge: s.challenges.Open, Roots: roots, Limits: s.cfg.Evidence(), Validity: s.cfg.ReportValidity(), Longest: s.keys.LongestReport(),
 		},
-		SNP:      guests,
+		SNP:      s.guests(baseline.SNP),
 		Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats, Share: i.Share,
 	}), nil
 }
