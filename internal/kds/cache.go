@@ -26,11 +26,8 @@ func (c *Client) list() error {
 	if c.cfg.Dir == "" {
 		return nil
 	}
-	if err := os.MkdirAll(c.cfg.Dir, 0o700); err != nil {
-		return fmt.Errorf("cache of certificates: %w", err)
-	}
 	entries, err := os.ReadDir(c.cfg.Dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cache of certificates: %w", err)
 	}
 	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !e.Type().IsRegular() || !c.isCopy(e.Name()) })
@@ -118,7 +115,11 @@ func (c *Client) store(k key, chain *snp.Chain) {
 	for _, cert := range chain.Others {
 		b = append(b, cert.Raw...)
 	}
-	if err := wholefile.Write(filepath.Join(c.cfg.Dir, k.name()), b, 0o600); err != nil {
+	err := os.MkdirAll(c.cfg.Dir, 0o700)
+	if err == nil {
+		err = wholefile.Write(filepath.Join(c.cfg.Dir, k.name()), b, 0o600)
+	}
+	if err != nil {
 		c.cfg.Logger.Warn("certificate cannot be stored", "item", k.String(), "error", err)
 	}
 }
