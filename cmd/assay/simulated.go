@@ -12,7 +12,7 @@ import (
 )
 
 // simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, the
-// authorities of AMD, and the root of the maker of TPMs.
+// authorities of AMD with its key service, and the root of the maker of TPMs.
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -36,7 +36,26 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	if err != nil {
 		return nil, err
 	}
-	return &server.Simulated{Root: root, Source: source, AMDRoots: amd, AIKRoot: aikRoot}, nil
+	service := inProcess{assaytest.NewKDS(assaytest.WellKnownAMD(), now)}
+	return &server.Simulated{
+		Root: root, Source: source, AIKRoot: aikRoot,
+		AMDRoots: amd, KeyService: &http.Client{Transport: inProcessFirst{service, http.DefaultTransport}},
+	}, nil
+}
+
+// inProcessFirst is a transport that asks a handler, and the network for what that does not have. It is for requests without a body.
+type inProcessFirst struct {
+	inProcess
+	network http.RoundTripper
+}
+
+// RoundTrip answers the request by the handler, or by the network.
+func (t inProcessFirst) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.inProcess.RoundTrip(r)
+	if err == nil && answer.StatusCode == http.StatusNotFound {
+		return t.network.RoundTrip(r)
+	}
+	return answer, err
 }
 
 // inProcess is a transport that asks a handler instead of the network.
