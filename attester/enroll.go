@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/b64"
@@ -67,20 +66,24 @@ func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
 		return nil, err
 	}
 	defer m.TPM.flush(aik)
-	ek, err := m.TPM.primary("the endorsement key", tpm2.RSAEKTemplate)
+	endorsed, err := m.TPM.endorsement()
+	if err != nil {
+		return nil, err
+	}
+	ek, err := m.TPM.primary("the endorsement key", endorsed.template)
 	if err != nil {
 		return nil, err
 	}
 	defer m.TPM.flush(ek)
 	body := enrolBody{EKPublic: b64.URL(ek.public), AIKPublic: b64.URL(aik.public)}
-	if err := m.TPM.endorsement(ek, &body); err != nil {
+	if err := endorsed.of(ek, &body); err != nil {
 		return nil, err
 	}
 	var challenge enrolChallenge
 	if err := post.json(ctx, challengesPath, body, &challenge); err != nil {
 		return nil, err
 	}
-	secret, err := m.TPM.activate(aik, ek, &challenge)
+	secret, err := m.TPM.activate(aik, endorsed.key(ek), &challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -99,25 +102,24 @@ func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	return enrolled, nil
 }
 
-// endorsement adds the certificate of the endorsement key and what is above it, if the TPM has them.
-func (t *TPM) endorsement(ek *object, body *enrolBody) error {
-	cert, chain, err := t.EKCertificate()
-	if err != nil || cert == nil {
-		return err
+// of adds the certificate of the endorsement key and what is above it, if the TPM has them.
+func (e endorsement) of(ek *object, body *enrolBody) error {
+	if e.cert == nil {
+		return nil
 	}
-	if same, ok := ek.key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
-		return problem("the certificate in the TPM is of another endorsement key",
-			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index 01C00002", nil)
+	if same, ok := ek.key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(e.cert.PublicKey) {
+		return problem("the certificate in the TPM is of another endorsement key", fmt.Sprintf(
+			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index %08X", uint32(e.certificate)), nil)
 	}
-	body.EKCertificate = b64.URL(cert.Raw)
-	for _, c := range chain {
+	body.EKCertificate = b64.URL(e.cert.Raw)
+	for _, c := range e.chain {
 		body.EKChain = append(body.EKChain, b64.URL(c.Raw))
 	}
 	return nil
 }
 
 // activate reads the secret, which the TPM does only for the AIK that it is meant for.
-func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
+func (t *TPM) activate(aik *object, ek tpm2.AuthHandle, c *enrolChallenge) ([]byte, error) {
 	blob, err := sized(c.CredentialBlob)
 	if err != nil {
 		return nil, &BadAnswer{fmt.Errorf("credentialBlob: %w", err)}
@@ -128,7 +130,7 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 	}
 	answer, err := tpm2.ActivateCredential{
 		ActivateHandle: aik.auth(),
-		KeyHandle:      tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: tpm2.Policy(tpm2.TPMAlgSHA256, nonceSize, byEndorsement)},
+		KeyHandle:      ek,
 		CredentialBlob: tpm2.TPM2BIDObject{Buffer: blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: encrypted},
 	}.Execute(t.link)
 	if errors.Is(err, tpm2.TPMRCIntegrity) || errors.Is(err, tpm2.TPMRCValue) || errors.Is(err, tpm2.TPMRCSize) {
@@ -138,18 +140,6 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 		return nil, failed("reading the secret of the enrolment", err)
 	}
 	return answer.CertInfo.Buffer, nil
-}
-
-// nonceSize is that of policy sessions, in bytes.
-const nonceSize = 16
-
-// byEndorsement is the policy of endorsement keys: the password of the hierarchy, which is empty.
-func byEndorsement(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
-	_, err := tpm2.PolicySecret{
-		AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
-		PolicySession: session, NonceTPM: nonce,
-	}.Execute(t)
-	return err
 }
 
 // sized reads a TPM2B in base64url to its last byte.

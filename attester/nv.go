@@ -9,15 +9,12 @@ import (
 	"github.com/google/go-tpm/tpm2"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
-
-	"github.com/assay-attestation/assay/evidence/tpm"
 )
 
-// The NV indices of endorsement certificates (tpm-evidence.md section 3).
+// The NV indices of the issuing chain, DER certificates one after the other (tpm-evidence.md section 3).
 const (
-	ekCertificateRSA tpm2.TPMHandle = 0x01C00002 // of the RSA-2048 key
-	ekChainFirst     tpm2.TPMHandle = 0x01C00100 // issuing chain, DER certificates one after the other
-	ekChainLast      tpm2.TPMHandle = 0x01C001FF
+	ekChainFirst tpm2.TPMHandle = 0x01C00100
+	ekChainLast  tpm2.TPMHandle = 0x01C001FF
 )
 
 const (
@@ -25,32 +22,25 @@ const (
 	nvChunk  = 512      // bytes that each TPM gives in one answer
 )
 
-// EKCertificate reads the certificate of the RSA endorsement key and the certificates above it that the TPM has. There may be none: then it is nil.
-// Nobody has verified them. The error is a *[Problem].
-func (t *TPM) EKCertificate() (cert *x509.Certificate, chain []*x509.Certificate, err error) {
-	der, err := t.index(ekCertificateRSA)
-	if err != nil || der == nil {
-		return nil, nil, err
-	}
-	if cert, err = tpm.ParseCertificate(der); err != nil {
-		return nil, nil, problem("the certificate of the endorsement key in the TPM cannot be read", "ask the maker of the machine for one", err)
-	}
+// issuingChain reads the certificates above that of the endorsement key.
+func (t *TPM) issuingChain() ([]*x509.Certificate, error) {
 	indices, err := t.chainIndices()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var all []byte
 	for _, index := range indices {
 		b, err := t.index(index)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		all = append(all, b...)
 	}
-	if chain, err = certificates(all); err != nil {
-		return nil, nil, problem("the issuing chain of the endorsement key in the TPM cannot be read", "ask the maker of the machine for a new one", err)
+	chain, err := certificates(all)
+	if err != nil {
+		return nil, problem("the issuing chain of the endorsement key in the TPM cannot be read", "ask the maker of the machine for a new one", err)
 	}
-	return cert, chain, nil
+	return chain, nil
 }
 
 // certificates reads certificates one after the other, up to a rest of zeros.
