@@ -225,3 +225,11 @@ func TestEndorsementKeysOnCurvesEnrol(t *testing.T) {
 		e.post(t, "vendor", aikChallenges, enrolBody(t, sc, rsa)).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "of another key than ekPublic")
 	}
 }
+
+// TestProductionTrustsNoMakerOfTPMsUnasked, least of all the simulated one whose keys everybody has.
+func TestProductionTrustsNoMakerOfTPMsUnasked(t *testing.T) {
+	e := startEstate(t, config.Config{}, store.Provider{Name: "vendor"})
+	e.enrols(t, "vendor", "vendor")
+	sc := assaytest.WellKnownTPMVendor().Scenario()
+	e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "no root is trusted")
+}
