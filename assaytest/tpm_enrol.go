@@ -92,9 +92,16 @@ func p384EKTemplate() tpm2.TPMTPublic {
 // ErrActivation is the answer of a TPM to a credential that was not made for its EK and that AIK.
 var ErrActivation = errors.New("TPM_RC_INTEGRITY: the credential is not for this endorsement key and this object")
 
-// ActivateCredential does in software what TPM2_ActivateCredential does in the TPM of the machine (TPM 2.0 Library, Part 1, section 24): it
-// gives the secret of a credential for its EK and the object of a public area. blob and secret are TPM2B structures.
+// ActivateCredential does in software what TPM2_ActivateCredential does in the TPM of the machine: it gives the secret of a credential for its
+// EK and the object of a public area. blob and secret are TPM2B structures.
 func (s *TPMScenario) ActivateCredential(area, blob, secret []byte) ([]byte, error) {
+	return OpenCredential(s.Vendor.Key(EK, s.EKKind), keyName(area), blob, secret)
+}
+
+// OpenCredential gives the secret of a credential for an endorsement key and the object of a Name (TPM 2.0 Library, Part 1, section 24). The key
+// is an *rsa.PrivateKey, or an *ecdsa.PrivateKey on P-256 or P-384, of a template of the TCG EK Credential Profile. blob and secret are TPM2B
+// structures. The error is [ErrActivation] for a credential that is for others.
+func OpenCredential(ek crypto.PrivateKey, name, blob, secret []byte) ([]byte, error) {
 	encrypted, err := tpm2.Unmarshal[tpm2.TPM2BEncryptedSecret](secret)
 	if err != nil {
 		return nil, fmt.Errorf("encryptedSecret: %w", err)
@@ -103,20 +110,22 @@ func (s *TPMScenario) ActivateCredential(area, blob, secret []byte) ([]byte, err
 	if err != nil {
 		return nil, fmt.Errorf("credentialBlob: %w", err)
 	}
-	c := credentialKey{hash: crypto.SHA256, aesBits: 128}
-	if s.EKKind == P384 {
-		c = credentialKey{hash: crypto.SHA384, aesBits: 256}
-	}
-	switch key := s.Vendor.Key(EK, s.EKKind).(type) {
+	k := credentialKey{hash: crypto.SHA256, aesBits: 128}
+	switch key := ek.(type) {
 	case *rsa.PrivateKey:
-		c.seed, err = rsa.DecryptOAEP(sha256.New(), nil, key, encrypted.Buffer, []byte("IDENTITY\x00"))
+		k.seed, err = rsa.DecryptOAEP(sha256.New(), nil, key, encrypted.Buffer, []byte("IDENTITY\x00"))
 	case *ecdsa.PrivateKey:
-		c.seed, err = sharedSeed(key, c.hash, encrypted.Buffer)
+		if key.Curve == elliptic.P384() {
+			k.hash, k.aesBits = crypto.SHA384, 256
+		}
+		k.seed, err = sharedSeed(key, k.hash, encrypted.Buffer)
+	default:
+		return nil, fmt.Errorf("no endorsement key is a %T here", ek)
 	}
 	if err != nil {
 		return nil, ErrActivation
 	}
-	return c.open(keyName(area), object.Buffer)
+	return k.open(name, object.Buffer)
 }
 
 // sharedSeed is the seed that both ends of a key agreement have (TPM 2.0 Library, Part 1, annex C.6.1).
