@@ -96,23 +96,18 @@ func policyB(nameAlg tpm2.TPMAlgID) tpm2.TPM2BDigest {
 	return tpm2.TPM2BDigest{Buffer: h.Sum(nil)}
 }
 
-// key names the key in a command that uses it.
-func (k ekKind) key(ek *object) tpm2.AuthHandle {
-	return tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: tpm2.Policy(k.template.NameAlg, nonceSize, k.satisfy)}
-}
-
 // nonceSize is that of policy sessions, in bytes.
 const nonceSize = 16
 
 // satisfy fulfils the policy of the key, by the password of the endorsement hierarchy, which is empty.
-func (k ekKind) satisfy(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+func (k ekKind) satisfy(t transport.TPM, session tpm2.Session) error {
 	_, err := tpm2.PolicySecret{
 		AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
-		PolicySession: session, NonceTPM: nonce,
+		PolicySession: session.Handle(), NonceTPM: session.NonceTPM(),
 	}.Execute(t)
 	if alg := k.template.NameAlg; err == nil && !bytes.Equal(k.template.AuthPolicy.Buffer, policyA(alg).Buffer) {
 		either := tpm2.TPMLDigest{Digests: []tpm2.TPM2BDigest{policyA(alg), policyC(alg)}}
-		_, err = tpm2.PolicyOr{PolicySession: session, PHashList: either}.Execute(t)
+		_, err = tpm2.PolicyOr{PolicySession: session.Handle(), PHashList: either}.Execute(t)
 	}
 	return err
 }

@@ -25,9 +25,9 @@ const (
 // Enrolled is what a service, as attestation CA, says of an AIK.
 type Enrolled struct {
 	ID          string
-	Certificate []byte   // DER
-	Chain       [][]byte // DER, those above it
-	NotAfter    time.Time
+	Certificate []byte    // DER
+	Chain       [][]byte  // DER, those above it
+	NotAfter    time.Time // of the certificate
 }
 
 // enrolBody is what asks for a certificate. The public areas are TPMT_PUBLIC, the certificates DER, all in base64url.
@@ -51,10 +51,9 @@ type secretBody struct {
 }
 
 type certificateBody struct {
-	ID          string    `json:"id"`
-	Certificate string    `json:"certificate"`
-	Chain       []string  `json:"chain"`
-	NotAfter    time.Time `json:"notAfter"`
+	ID          string   `json:"id"`
+	Certificate string   `json:"certificate"`
+	Chain       []string `json:"chain"`
 }
 
 // Enroll has the service certify the AIK of m.Scheme, for which it proves that the AIK is in the TPM of the endorsement key (tpm-evidence.md
@@ -83,7 +82,7 @@ func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	if err := post.json(ctx, challengesPath, body, &challenge); err != nil {
 		return nil, err
 	}
-	secret, err := m.TPM.activate(aik, endorsed.key(ek), &challenge)
+	secret, err := m.TPM.activate(aik, ek, endorsed.ekKind, &challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +118,7 @@ func (e endorsement) of(ek *object, body *enrolBody) error {
 }
 
 // activate reads the secret, which the TPM does only for the AIK that it is meant for.
-func (t *TPM) activate(aik *object, ek tpm2.AuthHandle, c *enrolChallenge) ([]byte, error) {
+func (t *TPM) activate(aik, ek *object, kind ekKind, c *enrolChallenge) ([]byte, error) {
 	blob, err := sized(c.CredentialBlob)
 	if err != nil {
 		return nil, &BadAnswer{fmt.Errorf("credentialBlob: %w", err)}
@@ -128,16 +127,24 @@ func (t *TPM) activate(aik *object, ek tpm2.AuthHandle, c *enrolChallenge) ([]by
 	if err != nil {
 		return nil, &BadAnswer{fmt.Errorf("encryptedSecret: %w", err)}
 	}
+	const doing = "reading the secret of the enrolment"
+	session, flush, err := tpm2.PolicySession(t.link, kind.template.NameAlg, nonceSize)
+	if err != nil {
+		return nil, failed(doing, err)
+	}
+	defer flush() //nolint:errcheck // a TPM that fails here has told so before
+	if err := kind.satisfy(t.link, session); err != nil {
+		return nil, failed(doing, err)
+	}
 	answer, err := tpm2.ActivateCredential{
-		ActivateHandle: aik.auth(),
-		KeyHandle:      ek,
+		ActivateHandle: aik.auth(), KeyHandle: tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: session},
 		CredentialBlob: tpm2.TPM2BIDObject{Buffer: blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: encrypted},
 	}.Execute(t.link)
 	if errors.Is(err, tpm2.TPMRCIntegrity) || errors.Is(err, tpm2.TPMRCValue) || errors.Is(err, tpm2.TPMRCSize) {
 		return nil, problem("the TPM refuses the challenge of the enrolment", "it was made for other keys: look whether the endpoint is the right one, and enrol again", err)
 	}
 	if err != nil {
-		return nil, failed("reading the secret of the enrolment", err)
+		return nil, failed(doing, err)
 	}
 	return answer.CertInfo.Buffer, nil
 }
@@ -176,11 +183,16 @@ func (b *certificateBody) read() (*Enrolled, error) {
 	if len(b.Chain) > maxChain {
 		return nil, fmt.Errorf("the chain has %d certificates, more than %d", len(b.Chain), maxChain)
 	}
-	e := &Enrolled{ID: b.ID, NotAfter: b.NotAfter}
+	e := &Enrolled{ID: b.ID}
 	var err error
 	if e.Certificate, err = b64.Decode(b.Certificate); err != nil {
 		return nil, fmt.Errorf("the certificate: %w", err)
 	}
+	cert, err := tpm.ParseCertificate(e.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate: %w", err)
+	}
+	e.NotAfter = cert.NotAfter
 	for _, text := range b.Chain {
 		der, err := b64.Decode(text)
 		if err == nil {

@@ -136,7 +136,11 @@ func TestAMachineEnrolsByTheCertificateOfItsEndorsementKeyAndAttests(t *testing.
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if enrolled.ID != "7" || len(enrolled.Chain) != 1 || enrolled.NotAfter.Year() != 2030 {
+		cert, err := x509.ParseCertificate(enrolled.Certificate)
+		if err != nil || !enrolled.NotAfter.Equal(cert.NotAfter) { // what the answer says beside it counts for nothing
+			t.Errorf("%s: until %s, %v", name, enrolled.NotAfter, err)
+		}
+		if enrolled.ID != "7" || len(enrolled.Chain) != 1 {
 			t.Errorf("%s: enrolled as %+v", name, enrolled)
 		}
 		if _, err := m.Attest(t.Context(), (&judge{t: t, roots: roots(e.ca), required: 0xFF}).post); err != nil {

@@ -80,6 +80,9 @@ func (t *TPM) flush(o *object) {
 // aik makes the attestation key: restricted, so that it signs nothing that begins as if the TPM said it. It is not subject to the lockout after
 // wrong passwords: it has none.
 func (t *TPM) aik(s Scheme) (*object, error) {
+	if err := (&Machine{TPM: t, Scheme: s}).usable(false); err != nil {
+		return nil, err
+	}
 	template := signing(s)
 	template.ObjectAttributes.Restricted = true
 	return t.primary("the attestation key", template)

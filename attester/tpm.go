@@ -18,8 +18,8 @@ const (
 	rawDevice     = "/dev/tpm0"
 )
 
-// TPM is a TPM 2.0 that is open. It is not safe for concurrent use.
-type TPM struct{ link transport.TPMCloser }
+// TPM is a TPM 2.0 that is open. It is not safe for concurrent use. The zero value is one that does not answer.
+type TPM struct{ link link }
 
 // New takes a way to a TPM that is open: an emulator elsewhere, or in the program. Close closes it.
 func New(t transport.TPMCloser) *TPM { return &TPM{link{t}} }
@@ -62,6 +62,9 @@ func OpenSocket(path string) (*TPM, error) {
 
 // Close closes the way to the TPM. Nothing of this package stays in it.
 func (t *TPM) Close() error {
+	if t.link.TPMCloser == nil {
+		return nil
+	}
 	if err := t.link.Close(); err != nil {
 		return fmt.Errorf("closing the TPM: %w", err)
 	}
@@ -72,6 +75,9 @@ func (t *TPM) Close() error {
 type link struct{ transport.TPMCloser }
 
 func (l link) Send(command []byte) ([]byte, error) {
+	if l.TPMCloser == nil {
+		return nil, lost{errors.New("it was not opened")}
+	}
 	answer, err := l.TPMCloser.Send(command)
 	if err != nil {
 		return nil, lost{err}

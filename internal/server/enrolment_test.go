@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -232,4 +233,42 @@ func TestProductionTrustsNoMakerOfTPMsUnasked(t *testing.T) {
 	e.enrols(t, "vendor", "vendor")
 	sc := assaytest.WellKnownTPMVendor().Scenario()
 	e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "no root is trusted")
+}
+
+// TestCertificatesAreListedByPages: each is on one page, whatever the case in which the id before it is written.
+func TestCertificatesAreListedByPages(t *testing.T) {
+	e := enrolling(t)
+	sc := windows(t)
+	want := map[string]bool{e.enrol(t, "vendor", sc).ID: true, e.enrol(t, "vendor", sc).ID: true, e.enrol(t, "vendor", sc).ID: true}
+	after := ""
+	for range 4 {
+		a := e.send(t, sending{at: "vendor", method: http.MethodGet, path: aikCertificates + "?top=1&after=" + strings.ToUpper(after), token: e.token("vendor.reader")})
+		var page struct{ Certificates []aikCertificate }
+		decode(t, a.body, &page)
+		if last := len(want) == 0; last != (len(page.Certificates) == 0) || len(page.Certificates) > 1 || !last && !want[page.Certificates[0].ID] {
+			t.Fatalf("after %s: %s", after, a.body)
+		}
+		for _, c := range page.Certificates {
+			after = c.ID
+			delete(want, after)
+		}
+	}
+	e.send(t, sending{at: "vendor", method: http.MethodGet, path: aikCertificates + "?top=0", token: e.token("vendor.reader")}).
+		refused(t, http.StatusBadRequest, "InvalidParameter", "", "top: expected a positive number")
+}
+
+// TestWhatCountsWhileEnrolmentIsOff: revocations, also of keys that another CA certifies; pins do not.
+func TestWhatCountsWhileEnrolmentIsOff(t *testing.T) {
+	e := enrolling(t)
+	pinned, revoked := windows(t, strange), windows(t)
+	pinned.Enrolled(nil)
+	aik := "/assay/v1/aik/pins/" + spkiHash(t, strangeTPM().Key(assaytest.AIK, assaytest.RSA2048).Public())
+	e.pin(t, "vendor", http.MethodPut, aik, http.StatusCreated)
+	e.attestTPM(t, "vendor", pinned).report(t, false)
+	c := e.enrol(t, "vendor", revoked)
+	e.enrols(t, "vendor", "off")
+	e.attestTPM(t, "vendor", pinned).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate: ", "no certificate")
+	e.revoke(t, c.ID)
+	e.attestTPM(t, "vendor", revoked).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate: ", c.ID, "revoked")
+	e.pin(t, "vendor", http.MethodDelete, aik, http.StatusNoContent)
 }

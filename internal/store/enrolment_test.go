@@ -3,10 +3,12 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/store"
+	"github.com/assay-attestation/assay/internal/store/storetest"
 )
 
 // aikCertificate is one that expires a day after instant.
@@ -115,6 +117,30 @@ func TestAProviderHasABoundedNumberOfKeysOfTPMs(t *testing.T) {
 		write(t, s, func(tx *store.Tx) error { // of the other kind, and of another provider
 			return errors.Join(tx.AddPin(store.Pin{ProviderID: "1", Kind: store.PinnedAIK, Hash: "more"}), tx.AddAIKCertificate(aikCertificate("2", "more"), instant()))
 		})
+	})
+}
+
+// TestEnrolmentsLookAtFewRows asks both engines for their plan: each column that narrows down must be in a condition on an index. Before
+// that, an enrolment at a provider with 100,000 certificates kept all others from writing for half a second.
+func TestEnrolmentsLookAtFewRows(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		s, explain := open(t, dsn), "EXPLAIN QUERY PLAN "
+		if store.IsPostgres(dsn) {
+			explain = "EXPLAIN "
+		}
+		const rows = "INSERT INTO aik_certificates WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) " +
+			"SELECT '2', CAST(i AS TEXT), CAST(i AS TEXT), CAST(i AS TEXT), i, i % 2, '', '{}' FROM n"
+		if err := errors.Join(store.Exec(s, rows), store.Exec(s, "ANALYZE")); err != nil {
+			t.Fatal(err)
+		}
+		for i, column := range []string{"aik", "ek", "not_after"} {
+			q := store.EnrolmentQueries()[i]
+			plan, err := store.Plan(s, explain+q)
+			indexed := regexp.MustCompile(`(?:USING (?:COVERING )?INDEX|Index Cond:).*\b` + column + `\b`)
+			if err != nil || !indexed.MatchString(plan) {
+				t.Errorf("%s\n%s%v", q, plan, err)
+			}
+		}
 	})
 }
 

@@ -150,8 +150,9 @@ func (s *Set) entry(file string, der []byte) *Entry {
 		return e
 	}
 	s.seen[sum] = file
-	root := selfSigned(cert)
-	if e.Reason, e.Detail = fault(cert, root, s.at); e.Reason != "" {
+	weak := tpm.CheckKey(cert.PublicKey)
+	root := weak == nil && selfSigned(cert) // a key of 60000 bits takes seconds
+	if e.Reason, e.Detail = fault(cert, weak, root, s.at); e.Reason != "" {
 		return e
 	}
 	if e.Use = Intermediate; root {
@@ -177,8 +178,7 @@ func selfSigned(c *x509.Certificate) bool {
 }
 
 // fault says why a certificate is left out.
-func fault(c *x509.Certificate, root bool, at time.Time) (Reason, string) {
-	weak := tpm.CheckKey(c.PublicKey)
+func fault(c *x509.Certificate, weak error, root bool, at time.Time) (Reason, string) {
 	switch {
 	case !signsCertificates(c):
 		return NotCA, "it may not sign others: it lacks CA in its basic constraints, or the key usage"
