@@ -54,15 +54,16 @@ func (m *Machine) Attest(ctx context.Context, post Post) (*Report, error) {
 	if err := m.usable(true); err != nil {
 		return nil, err
 	}
-	challenge, err := post.challenge(ctx)
+	challenge, err := post.Challenge(ctx)
 	if err != nil {
 		return nil, err
 	}
-	request, report, err := m.request(challenge)
-	if err != nil {
+	var request string
+	var report *Report
+	if err := m.TPM.within(func() (err error) { request, report, err = m.request(challenge); return err }); err != nil {
 		return nil, err
 	}
-	if report.Text, err = post.report(ctx, request); err != nil {
+	if report.Text, err = post.Report(ctx, request); err != nil {
 		return nil, err
 	}
 	return report, nil
@@ -95,7 +96,6 @@ func (m *Machine) request(c *Challenge) (string, *Report, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	defer m.TPM.flush(aik)
 	if err := certifies(m.AIKCertificate, aik); err != nil {
 		return "", nil, err
 	}
@@ -103,7 +103,6 @@ func (m *Machine) request(c *Challenge) (string, *Report, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	defer m.TPM.flush(key.object)
 	bound, err := key.bind(m.TPM, aik, c.Challenge)
 	if err != nil {
 		return "", nil, err

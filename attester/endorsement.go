@@ -122,7 +122,7 @@ type endorsement struct {
 // endorsement reads the first certificate of an endorsement key that the TPM has. A TPM without any has the first kind of key.
 func (t *TPM) endorsement() (e endorsement, err error) {
 	for _, e.ekKind = range ekKinds() {
-		der, err := t.index(e.certificate)
+		der, err := t.ReadIndex(uint32(e.certificate))
 		if err != nil {
 			return e, err
 		}
@@ -133,7 +133,7 @@ func (t *TPM) endorsement() (e endorsement, err error) {
 			return e, problem(fmt.Sprintf("the certificate of the endorsement key in the TPM (index %08X) cannot be read", uint32(e.certificate)),
 				"ask the maker of the machine for one", err)
 		}
-		e.chain, err = t.issuingChain()
+		e.chain, err = t.EKChain()
 		return e, err
 	}
 	return endorsement{ekKind: ekKinds()[0]}, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -60,29 +61,32 @@ type certificateBody struct {
 // section 3), and sets m.AIKCertificate. The error is a *[Problem] where this machine is at fault, a *[BadAnswer] for an answer that is none;
 // those of post come as they are.
 func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
+	if err := m.usable(false); err != nil {
+		return nil, err
+	}
+	var enrolled *Enrolled
+	if err := m.TPM.within(func() (err error) { enrolled, err = m.enroll(ctx, post); return err }); err != nil {
+		return nil, err
+	}
+	m.AIKCertificate = enrolled.Certificate
+	return enrolled, nil
+}
+
+func (m *Machine) enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	aik, err := m.TPM.aik(m.Scheme)
 	if err != nil {
 		return nil, err
 	}
-	defer m.TPM.flush(aik)
-	endorsed, err := m.TPM.endorsement()
+	body := enrolBody{AIKPublic: b64.URL(aik.public)}
+	ek, kind, err := m.TPM.ek(&body)
 	if err != nil {
-		return nil, err
-	}
-	ek, err := m.TPM.primary("the endorsement key", endorsed.template)
-	if err != nil {
-		return nil, err
-	}
-	defer m.TPM.flush(ek)
-	body := enrolBody{EKPublic: b64.URL(ek.public), AIKPublic: b64.URL(aik.public)}
-	if err := endorsed.of(ek, &body); err != nil {
 		return nil, err
 	}
 	var challenge enrolChallenge
 	if err := post.json(ctx, challengesPath, body, &challenge); err != nil {
 		return nil, err
 	}
-	secret, err := m.TPM.activate(aik, ek, endorsed.ekKind, &challenge)
+	secret, err := m.TPM.activate(aik, ek, kind, &challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -97,24 +101,43 @@ func (m *Machine) Enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	if err := certifies(enrolled.Certificate, aik); err != nil {
 		return nil, &BadAnswer{err}
 	}
-	m.AIKCertificate = enrolled.Certificate
 	return enrolled, nil
 }
 
-// of adds the certificate of the endorsement key and what is above it, if the TPM has them.
-func (e endorsement) of(ek *object, body *enrolBody) error {
+// ek makes the endorsement key, and puts it into the body with its certificate and what is above that, as far as the TPM has them.
+func (t *TPM) ek(body *enrolBody) (*object, ekKind, error) {
+	e, err := t.endorsement()
+	if err != nil {
+		return nil, e.ekKind, err
+	}
+	ek, kind, err := t.endorsementKey(e)
+	if err != nil {
+		return nil, kind, err
+	}
+	body.EKPublic = b64.URL(ek.public)
 	if e.cert == nil {
-		return nil
+		return ek, kind, nil
 	}
 	if same, ok := ek.key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(e.cert.PublicKey) {
-		return problem("the certificate in the TPM is of another endorsement key", fmt.Sprintf(
+		return nil, kind, problem("the certificate in the TPM is of another endorsement key", fmt.Sprintf(
 			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index %08X", uint32(e.certificate)), nil)
 	}
 	body.EKCertificate = b64.URL(e.cert.Raw)
 	for _, c := range e.chain {
 		body.EKChain = append(body.EKChain, b64.URL(c.Raw))
 	}
-	return nil
+	return ek, kind, nil
+}
+
+// endorsementKey makes the endorsement key that is certified. Without a certificate it is RSA, or P-256 in a TPM without RSA.
+func (t *TPM) endorsementKey(e endorsement) (*object, ekKind, error) {
+	const what = "the endorsement key"
+	ek, err := t.primary(what, e.template)
+	if e.cert == nil && (errors.Is(err, tpm2.TPMRCType) || errors.Is(err, tpm2.TPMRCAsymmetric)) {
+		e.template = tpm2.ECCEKTemplate
+		ek, err = t.primary(what, e.template)
+	}
+	return ek, e.ekKind, err
 }
 
 // activate reads the secret, which the TPM does only for the AIK that it is meant for.
@@ -140,7 +163,9 @@ func (t *TPM) activate(aik, ek *object, kind ekKind, c *enrolChallenge) ([]byte,
 		ActivateHandle: aik.auth(), KeyHandle: tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: session},
 		CredentialBlob: tpm2.TPM2BIDObject{Buffer: blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: encrypted},
 	}.Execute(t.link)
-	if errors.Is(err, tpm2.TPMRCIntegrity) || errors.Is(err, tpm2.TPMRCValue) || errors.Is(err, tpm2.TPMRCSize) {
+	// libtpms answers TPM_RC_FAILURE to a secret that was encrypted to another key. A TPM that failed in earnest had not made the two keys just before.
+	refused := []error{tpm2.TPMRCIntegrity, tpm2.TPMRCValue, tpm2.TPMRCSize, tpm2.TPMRCFailure}
+	if slices.ContainsFunc(refused, func(code error) bool { return errors.Is(err, code) }) {
 		return nil, problem("the TPM refuses the challenge of the enrolment", "it was made for other keys: look whether the endpoint is the right one, and enrol again", err)
 	}
 	if err != nil {

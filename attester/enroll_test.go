@@ -171,6 +171,12 @@ func TestAChallengeForAnotherKeyIsNotAnswered(t *testing.T) {
 	e.other = true
 	_, err := m.Enroll(t.Context(), e.post)
 	wantProblem(t, err, "the TPM refuses the challenge", "enrol again")
+	real := s.Open(t)
+	for _, code := range []tpm2.TPMRC{tpm2.TPMRCIntegrity, tpm2.TPMRCValue, tpm2.TPMRCSize, tpm2.TPMRCFailure} { // what TPMs answer
+		m.TPM = attester.New(answering{real, tpm2.TPMCCActivateCredential, code})
+		_, err := m.Enroll(t.Context(), newEnroller(t).post)
+		wantProblem(t, err, "the TPM refuses the challenge", "enrol again")
+	}
 }
 
 func TestAnswersThatAreNoneOfEnrolmentAreNotTaken(t *testing.T) {

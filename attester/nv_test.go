@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/google/go-tpm/tpm2"
+
 	"github.com/assay-attestation/assay/attester"
 	"github.com/assay-attestation/assay/internal/swtpmtest"
 )
@@ -63,4 +65,36 @@ func TestTheCertificateOfAnotherEndorsementKeyIsNotSent(t *testing.T) {
 	swtpmtest.Store(t, s.Open(t), swtpmtest.EKCertificateRSA, swtpmtest.NewCA(t).Certificate.Raw)
 	_, err := m.Enroll(t.Context(), newEnroller(t).post)
 	wantProblem(t, err, "of another endorsement key", "pin the key")
+}
+
+// TestAnIndexIsReadByWhomeverItLets: Azure's are for the owner, whose password is empty; one that was never written has nothing.
+func TestAnIndexIsReadByWhomeverItLets(t *testing.T) {
+	const index = 0x01400001
+	content := bytes.Repeat([]byte("0123456789abcdef"), 100)
+	for name, test := range map[string]struct {
+		attributes tpm2.TPMANV
+		written    bool
+		cause      string
+	}{
+		"anybody":       {tpm2.TPMANV{OwnerWrite: true, AuthRead: true}, true, ""},
+		"the owner":     {tpm2.TPMANV{OwnerWrite: true, OwnerRead: true}, true, ""},
+		"by a policy":   {tpm2.TPMANV{OwnerWrite: true, PolicyRead: true}, true, "reading index 01400001"},
+		"never written": {tpm2.TPMANV{OwnerWrite: true, AuthRead: true}, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := swtpmtest.Start(t)
+			c := s.Open(t)
+			swtpmtest.Define(t, c, index, len(content), test.attributes)
+			if test.written {
+				swtpmtest.Write(t, c, index, content)
+			}
+			got, err := opened(t, s).ReadIndex(index)
+			switch {
+			case test.cause != "":
+				wantProblem(t, err, test.cause, "")
+			case err != nil || test.written != bytes.Equal(got, content) || !test.written && got != nil:
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		})
+	}
 }

@@ -40,7 +40,6 @@ func (m *Machine) requestKey() (*requestKey, error) {
 	}
 	public, ok := o.key.(*rsa.PublicKey)
 	if !ok {
-		m.TPM.flush(o)
 		return nil, failed("making the request key", fmt.Errorf("it is a %T", o.key))
 	}
 	return &requestKey{public: public, object: o, certified: m.Key == CertifiedKey, sign: func(digest []byte) ([]byte, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 
+	"github.com/assay-attestation/assay/attester"
 	"github.com/assay-attestation/assay/internal/swtpmtest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
@@ -32,6 +34,73 @@ func serviceOf(t *testing.T, root, under *x509.Certificate) (flags, issuer []str
 	s := serve(t, "--dev", "--listen", "127.0.0.1:0", "--data", data, "--policy", "Tpm="+tempFile(t, "policy.txt", machinePolicy), "--config", config)
 	token := assay(t, "dev", "token", "--role", "reader", "--data", data)
 	return []string{"--endpoint", s.URL, "--ca", s.CA, "--token-file", tempFile(t, "token", token.stdout)}, []string{"--issuer", s.URL, "--ca", s.CA}
+}
+
+// machineBanks are machines whose logs and TPMs have one bank in common or two.
+func machineBanks() []machineBank {
+	return []machineBank{
+		{"tpm/eventlogs/tpm2tools-moklisttrusted.bin", []string{"sha256", "sha384"}, []string{"SHA256"}},
+		{rigLog, []string{"sha384"}, []string{"SHA384"}},
+		{rigLog, []string{"sha1", "sha256", "sha384"}, []string{"SHA256", "SHA384"}},
+	}
+}
+
+type machineBank struct {
+	log    string   // of the vectors
+	tpm    []string // its banks
+	common []string // those that count, in which is quoted
+}
+
+// TestAFreshMachineEnrolsAndAttestsWithEachSchemeBankAndKey goes all the way: TPM, enrolment, logs, service, token verify. The service knows nothing of the
+// machines but who made their TPMs.
+func TestAFreshMachineEnrolsAndAttestsWithEachSchemeBankAndKey(t *testing.T) {
+	maker := swtpmtest.NewMaker(t)
+	machines := machineBanks()
+	var tpms []*swtpmtest.TPM
+	for _, m := range machines {
+		s := maker.Start(t, m.tpm...)
+		s.Boot(t, vectortest.Read(t, m.log))
+		tpms = append(tpms, s)
+	}
+	r := &tpmRig{}
+	r.service, r.issuer = enrollingService(t, maker)
+	bindings := []struct{ kind, binding string }{{"software", "tpm_quote"}, {"tpm", "tpm_quote"}, {"certified", "tpm_certify"}}
+	for i, m := range machines {
+		r.tpm, r.log = tpms[i], vectortest.Path(t, m.log)
+		for j, scheme := range attester.Schemes() {
+			certificate := filepath.Join(t.TempDir(), "aik.pem")
+			enrol := []string{"--enroll"}
+			for k, b := range bindings {
+				if i < 2 && k != (i+j)%3 {
+					continue // all keys where there are both banks, and each key with each bank
+				}
+				o := r.attest(t, append(enrol, "--aik", scheme, "--aik-cert", certificate, "--key", b.kind, "--nonce", "c0ffee", "--json")...)
+				r.wantReport(t, o, b.binding, m.common)
+				enrol = nil
+			}
+		}
+	}
+}
+
+// wantReport checks the report of a run of attest tpm --nonce c0ffee, and has a relying party take it.
+func (r *tpmRig) wantReport(t *testing.T, o outcome, binding string, banks []string) {
+	t.Helper()
+	var got machineReport
+	o.read(t, &got)
+	if !got.Verified || !slices.Equal(got.Banks, banks) || numbers(got.PCRs) != "0-15,17-22" || got.Unexplained != nil {
+		t.Fatalf("status %d, banks %v, PCRs %s, not explained %v: %s%s", o.status, got.Banks, numbers(got.PCRs), got.Unexplained, o.stdout, o.stderr)
+	}
+	var claims struct {
+		Nonce      string
+		RequestKey struct{ Info map[string]json.RawMessage } `json:"x-ms-tpm-request-key"`
+	}
+	if err := json.Unmarshal(got.Claims, &claims); err != nil {
+		t.Fatal(err)
+	}
+	if claims.Nonce != b64url([]byte{0xc0, 0xff, 0xee}) || claims.RequestKey.Info[binding] == nil {
+		t.Errorf("nonce %q, request key %v, want it bound by %s", claims.Nonce, claims.RequestKey, binding)
+	}
+	assay(t, slices.Concat([]string{"token", "verify", got.Token}, r.issuer)...).want(t, exitOK, "VERIFIED", "")
 }
 
 // TestAMachineEnrolsAndAttests: the service knows nothing of the machine but who made its TPM.

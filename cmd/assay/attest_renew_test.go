@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -189,5 +191,28 @@ func TestARealMachineRenews(t *testing.T) {
 	}
 	if len(reports) != 2 || reports[0] == reports[1] {
 		t.Errorf("%d reports", len(reports))
+	}
+}
+
+// TestRenewKeepsAReportInTheFileUntilTheCommandIsEnded runs the command itself, which says on each line until when the report is good.
+func TestRenewKeepsAReportInTheFileUntilTheCommandIsEnded(t *testing.T) {
+	r := newRig(t)
+	file := filepath.Join(t.TempDir(), "report.jwt")
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	lines, stdout := io.Pipe()
+	status := make(chan int, 1)
+	args := slices.Concat([]string{"attest", "tpm", "--swtpm", r.tpm.Socket, "--event-log", r.log, "--aik-cert", r.certificate(t, "rsassa"), "--renew", file, "--json"}, r.service)
+	go func() {
+		status <- run(ctx, &env{args: args, stdin: strings.NewReader(""), stdout: stdout, stderr: io.Discard, getenv: func(string) string { return "" }, now: time.Now})
+		stdout.Close()
+	}()
+	line, err := bufio.NewReader(lines).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, `{"file":"`+file+`","expires":"`) {
+		t.Fatalf("%q, %v", line, err)
+	}
+	assay(t, slices.Concat([]string{"token", "verify", file}, r.issuer)...).want(t, exitOK, "VERIFIED", "")
+	if end(); <-status != exitOK {
+		t.Error("ended by its user, the command says that something is wrong")
 	}
 }

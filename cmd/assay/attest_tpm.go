@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -25,6 +26,7 @@ import (
 
 // tpmAttestation is one run of attest tpm.
 type tpmAttestation struct {
+	root           string // of the machine's files
 	device, socket string
 	enroll         bool
 	certificate    string // file of the AIK's certificate
@@ -52,7 +54,7 @@ type enrolledReport struct {
 }
 
 func (a *tpmAttestation) declare(c *call) {
-	a.machine.Logs.Root = os.DirFS("/")
+	c.rootVar(&a.root, "find the device and the logs of the machine whose files are below `DIR`")
 	c.StringVar(&a.device, "device", "", "`PATH` of the TPM's device file (default /dev/tpmrm0, or else /dev/tpm0)")
 	c.StringVar(&a.socket, "swtpm", "", "unix `SOCKET` of a TPM in software instead")
 	c.BoolVar(&a.enroll, "enroll", false, "have the service certify the attestation key first")
@@ -156,11 +158,8 @@ func (a *tpmAttestation) round(ctx context.Context, c *call) (*machineReport, er
 }
 
 func (a *tpmAttestation) consistent(c *call) error {
-	if err := c.exclusive("device", "swtpm"); err != nil {
-		return err
-	}
-	for _, other := range []string{"nonce", "raw"} {
-		if err := c.exclusive("renew", other); err != nil {
+	for _, pair := range [][]string{{"device", "swtpm"}, {"root", "event-log"}, {"root", "ima-log"}, {"renew", "nonce"}, {"renew", "raw"}} {
+		if err := c.exclusive(pair...); err != nil {
 			return err
 		}
 	}
@@ -203,10 +202,11 @@ func (a *tpmAttestation) apart(c *call) error {
 }
 
 func (a *tpmAttestation) open() (err error) {
+	a.machine.Logs.Root = os.DirFS(a.root)
 	if a.socket != "" {
 		a.machine.TPM, err = attester.OpenSocket(a.socket)
 	} else {
-		a.machine.TPM, err = attester.OpenDevice(a.device)
+		a.machine.TPM, err = attester.OpenDevice(cmp.Or(a.device, attester.DefaultDevice(a.root)))
 	}
 	return err
 }

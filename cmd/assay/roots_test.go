@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/pem"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -110,6 +111,20 @@ func TestRootsImportRefusesAFolderWithoutCAs(t *testing.T) {
 	assay(t, "roots", "import", dir, "--out", out).want(t, exitRefused, "no certificate of a CA that is of use", "")
 	if _, err := os.Stat(out); err == nil {
 		t.Error("something was written")
+	}
+}
+
+func TestRootsImportJudgesAtTheTimeGiven(t *testing.T) {
+	root := vectortest.Read(t, "tpm/certs/ek-vendor-cas/INTEL_RT.pem")
+	block, _ := pem.Decode(root)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{"root.pem": string(root)})
+	for at, status := range map[time.Time]int{cert.NotAfter: exitOK, cert.NotAfter.Add(time.Second): exitRefused} {
+		assay(t, "roots", "import", dir, "--at", at.Format(time.RFC3339)).want(t, status, "", "")
 	}
 }
 

@@ -31,7 +31,13 @@ func ekRoot(t testing.TB, v *assaytest.TPMVendor) []config.AIKRoot {
 // enrolling is a service in production that knows one maker of TPMs, with providers that enrol as their names say.
 func enrolling(t *testing.T) *estate {
 	t.Helper()
-	e := startEstate(t, config.Config{EKRoots: ekRoot(t, tpmVendor())}, store.Provider{Name: "vendor"}, store.Provider{Name: "pinned"}, store.Provider{Name: "off"})
+	return enrollingWith(t, config.Config{EKRoots: ekRoot(t, tpmVendor())})
+}
+
+// enrollingWith is the same with makers of another configuration.
+func enrollingWith(t *testing.T, cfg config.Config) *estate {
+	t.Helper()
+	e := startEstate(t, cfg, store.Provider{Name: "vendor"}, store.Provider{Name: "pinned"}, store.Provider{Name: "off"})
 	for _, name := range []string{"vendor", "pinned", "off"} {
 		e.enrols(t, name, name)
 		a := e.send(t, sending{

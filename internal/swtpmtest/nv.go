@@ -18,24 +18,36 @@ const (
 	EKChain              = 0x01C00100
 )
 
-// Store defines an NV index as makers of TPMs do, but by the owner, and fills it.
+func owner() tpm2.AuthHandle {
+	return tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
+}
+
+// Store fills an NV index that anybody may read, as makers of TPMs do, but by the owner.
 func Store(t testing.TB, c transport.TPM, index tpm2.TPMHandle, content []byte) {
 	t.Helper()
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
-	public := tpm2.New2B(tpm2.TPMSNVPublic{
-		NVIndex: index, NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(len(content)),
-		Attributes: tpm2.TPMANV{OwnerWrite: true, OwnerRead: true, AuthRead: true, NoDA: true},
-	})
-	if _, err := (tpm2.NVDefineSpace{AuthHandle: owner, PublicInfo: public}).Execute(c); err != nil {
+	Define(t, c, index, len(content), tpm2.TPMANV{OwnerWrite: true, OwnerRead: true, AuthRead: true, NoDA: true})
+	Write(t, c, index, content)
+}
+
+// Define makes an NV index of so many bytes.
+func Define(t testing.TB, c transport.TPM, index tpm2.TPMHandle, size int, attributes tpm2.TPMANV) {
+	t.Helper()
+	public := tpm2.New2B(tpm2.TPMSNVPublic{NVIndex: index, NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(size), Attributes: attributes})
+	if _, err := (tpm2.NVDefineSpace{AuthHandle: owner(), PublicInfo: public}).Execute(c); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Write fills an NV index that the owner may write.
+func Write(t testing.TB, c transport.TPM, index tpm2.TPMHandle, content []byte) {
+	t.Helper()
 	for offset := 0; offset < len(content); offset += 256 {
 		read, err := tpm2.NVReadPublic{NVIndex: index}.Execute(c) // the Name changes with the first byte written
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = tpm2.NVWrite{
-			AuthHandle: owner, NVIndex: tpm2.NamedHandle{Handle: index, Name: read.NVName},
+			AuthHandle: owner(), NVIndex: tpm2.NamedHandle{Handle: index, Name: read.NVName},
 			Data: tpm2.TPM2BMaxNVBuffer{Buffer: content[offset:min(offset+256, len(content))]}, Offset: uint16(offset),
 		}.Execute(c)
 		if err != nil {

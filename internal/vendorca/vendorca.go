@@ -143,7 +143,7 @@ func (s *Set) entry(file string, der []byte) *Entry {
 		return e
 	}
 	sum := sha256.Sum256(cert.Raw)
-	e.cert, e.Subject, e.Issuer, e.Key = cert, cert.Subject.String(), cert.Issuer.String(), keyName(cert)
+	e.cert, e.Subject, e.Issuer, e.Key = cert, cert.Subject.String(), cert.Issuer.String(), KeyName(cert)
 	e.NotBefore, e.NotAfter, e.SHA256 = cert.NotBefore.UTC(), cert.NotAfter.UTC(), hex.EncodeToString(sum[:])
 	if first, again := s.seen[sum]; again {
 		e.Reason, e.Detail = Duplicate, "of "+first
@@ -161,8 +161,8 @@ func (s *Set) entry(file string, der []byte) *Entry {
 	return e
 }
 
-// keyName is the kind and size of a key.
-func keyName(c *x509.Certificate) string {
+// KeyName names the kind of a certificate's key and its size, such as RSA 2048 or P-256.
+func KeyName(c *x509.Certificate) string {
 	switch k := c.PublicKey.(type) {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("RSA %d", k.N.BitLen())

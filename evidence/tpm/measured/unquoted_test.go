@@ -29,7 +29,7 @@ func TestUnquotedLogsAreJudgedAsIfTheyWereQuoted(t *testing.T) {
 				}
 			}
 			want, wantErr := measured.Verify([]measured.Log{{TCG: l}}, quote(t, banks...), strict())
-			got, err := measured.ReadUnquoted(l, strict())
+			got, err := measured.ReadUnquoted(l, nil, strict())
 			if wantErr != nil || err != nil {
 				if err == nil || wantErr == nil || err.Error() != wantErr.Error() {
 					t.Fatalf("got %v, want %v", err, wantErr)
@@ -75,7 +75,7 @@ func TestUnquotedLogWithManipulatedEventsIsRefusedAndJournaled(t *testing.T) {
 		}
 		opt, j := strict(), evidence.Journal{}
 		opt.Journal = &j
-		_, err = measured.ReadUnquoted(l, opt)
+		_, err = measured.ReadUnquoted(l, nil, opt)
 		var r *evidence.Refusal
 		if !errors.As(err, &r) || !slices.Contains(checksOf(c.Code), r.Check) {
 			t.Errorf("%s: got %v, want a refusal of %v", c.ID, err, checksOf(c.Code))
