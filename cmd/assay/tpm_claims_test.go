@@ -177,6 +177,7 @@ func TestEventlogReadsAnIMAListThatGrewAfterTheQuote(t *testing.T) {
 	}
 	quote := append([]string{"tpm", "quote", "verify", "--event-log", file, "--pcrs-file", values}, a.flags...)
 	assay(t, append(quote, "--ima-log", grown)...).want(t, exitOK, "VERIFIED", "")
+	assay(t, append([]string{"tpm", "eventlog", file, "--ima-log", grown}, a.flags...)...).want(t, exitRefused, "an IMA list may have grown since", "")
 	assay(t, quote...).want(t, exitRefused, "give the IMA list of the machine with --ima-log", "")
 	assay(t, append(quote, "--ima-log", tempFile(t, "ima", string(list[1:].Bytes())))...).want(t, exitRefused, "ima-replay", "")
 	assay(t, append(quote, "--ima-log", tempFile(t, "ima", "no list"))...).want(t, exitRefused, "ima-format", "")

@@ -194,7 +194,7 @@ func (r *logReport) judge(logs *machineLogs, q *quoteFiles) (judged, error) {
 	}
 	quoted, err := q.verify(logs, &r.journal)
 	if err != nil {
-		return nil, err
+		return nil, q.withRemedy(err, nil)
 	}
 	r.weak = sha1Only(quoted.Banks())
 	if r.Differences, err = logs.unexplained(quoted.Banks()); err != nil {
@@ -207,7 +207,7 @@ func (r *logReport) judge(logs *machineLogs, q *quoteFiles) (judged, error) {
 		}
 	}
 	j, err := logs.judge(quoted, &r.journal)
-	return j, withRemedy(err, r.Differences, logs.list != nil)
+	return j, q.withRemedy(err, r.Differences)
 }
 
 // coverage notes which PCRs a quote covers. Nothing vouches for what was measured into the others.

@@ -168,14 +168,19 @@ func comparable(log *eventlog.Log, values []tpm.Bank) error {
 	return nil
 }
 
-// withRemedy gives a refusal of the replay a remedy that these commands have.
-func withRemedy(err error, all []difference, list bool) error {
+// withRemedy gives a refusal of values a remedy that these commands have. all are the PCRs that the logs do not lead to.
+func (q *quoteFiles) withRemedy(err error, all []difference) error {
 	var r *evidence.Refusal
-	if !errors.As(err, &r) || r.Check != evidence.EventLogReplay || len(all) == 0 {
+	if !errors.As(err, &r) {
 		return err
 	}
 	told := *r
-	told.Remedy = remedyOf(all[0].PCR, list)
+	switch {
+	case r.Check == evidence.PCRDigest && q.pcrs == nil:
+		told.Remedy = "give the values that were quoted with --pcrs-file: then it shows which PCRs the logs do not lead to, and an IMA list may have grown since"
+	case r.Check == evidence.EventLogReplay && len(all) > 0:
+		told.Remedy = remedyOf(all[0].PCR, q.list != nil)
+	}
 	return &told
 }
 

@@ -157,7 +157,7 @@ func (r *quoteReport) verify(q *quoteFiles, file []byte) (err error) {
 	}
 	quoted, err := q.verify(logs, &r.journal)
 	if err != nil {
-		return err
+		return q.withRemedy(err, nil)
 	}
 	k := quoted.Clock()
 	r.weak = sha1Only(quoted.Banks())
@@ -169,7 +169,7 @@ func (r *quoteReport) verify(q *quoteFiles, file []byte) (err error) {
 		return err
 	}
 	_, err = logs.judge(quoted, &r.journal)
-	return withRemedy(err, r.Differences, q.list != nil)
+	return q.withRemedy(err, r.Differences)
 }
 
 func (r *quoteReport) print(s sheet, err error) {

@@ -25,6 +25,11 @@ func on(cert []byte, more ...entry) []entry {
 	}, more...)
 }
 
+// empty is the policy of a machine without Secure Boot that has an empty list.
+func empty(vendor eventlog.GUID, list string) []entry {
+	return append([]entry{{7, eventlog.VariableDriverConfig, variable(vendor, list, nil), nil}}, off()...)
+}
+
 // driver is one that firmware started from a place.
 func driver(path ...[]byte) entry {
 	return entry{2, 0x80000004, image(append(path, node(0x7F, 0xFF, nil))...), []byte("PE")}
@@ -52,9 +57,13 @@ func TestSummaryTellsOfTheMachineAndItsBoot(t *testing.T) {
 		{"owner", on(cert), "owner of the keys (PK)", "1 certificate (Contoso CA)", explain.Measured},
 		{"changers", on(cert), "may change the lists (KEK)", "1 certificate (Contoso CA)", explain.Measured},
 		{"allowed", on(cert), "allowed to start (db)", "1 certificate (Contoso CA)", explain.Measured},
-		{"no owner", off(), "owner of the keys (PK)", "nobody: PK is empty or was not measured", explain.Measured},
+		{"no list", off(), "owner of the keys (PK)", "the log does not have the list", explain.Silent},
+		{"a list in another PCR", off(entry{1, eventlog.VariableDriverConfig, variable(eventlog.GlobalVariable(), "PK", nil), nil}), "owner of the keys (PK)", "the log does not have the list", explain.Silent},
+		{"no owner", empty(eventlog.GlobalVariable(), "PK"), "owner of the keys (PK)", "nobody: PK is empty, so that anybody may set the keys", explain.Measured},
+		{"no changers", empty(eventlog.GlobalVariable(), "KEK"), "may change the lists (KEK)", "nobody but the owner: KEK is empty", explain.Measured},
+		{"nothing allowed", empty(eventlog.ImageSecurity(), "db"), "allowed to start (db)", "nothing: db is empty", explain.Measured},
 		{"forbidden", on(cert), "forbidden (dbx)", "3 hashes", explain.Measured},
-		{"empty dbx", append([]entry{{7, eventlog.VariableDriverConfig, variable(eventlog.ImageSecurity(), "dbx", nil), nil}}, off()...), "forbidden (dbx)", "empty: no known bad boot loader is forbidden", explain.Measured},
+		{"empty dbx", empty(eventlog.ImageSecurity(), "dbx"), "forbidden (dbx)", "empty: no known bad boot loader is forbidden", explain.Measured},
 		{"signer", on(cert), "signed by", "Contoso CA (an entry of db)", explain.Measured},
 		{"signer as shim logs it", off(byShim), "signed by", "Contoso CA (built into shim)", explain.Hint},
 		{"no signer", off(), "signed by", "no event says who signed what was started, as is usual while Secure Boot is off", explain.Silent},

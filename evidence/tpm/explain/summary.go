@@ -200,27 +200,22 @@ func (s *summary) keys() {
 		return
 	}
 	b := s.boot.SecureBoot()
-	for _, list := range []struct {
-		about, name string
-		entries     []eventlog.Signature
-	}{{aboutOwner, "PK", b.PK}, {aboutChangers, "KEK", b.KEK}, {aboutAllowed, "db", b.DB}} {
-		if len(list.entries) == 0 {
-			s.add(list.about, Measured, "nobody: %s is empty or was not measured", list.name)
-			continue
-		}
-		s.add(list.about, Measured, "%s", signatureWords(list.entries))
-	}
+	s.list(aboutOwner, ownerWords, b.PK, "nobody: PK is empty, so that anybody may set the keys")
+	s.list(aboutChangers, changersWords, b.KEK, "nobody but the owner: KEK is empty")
+	s.list(aboutAllowed, allowedWords, b.DB, "nothing: db is empty")
+	s.list(aboutForbidden, forbiddenWords, b.DBX, "empty: no known bad boot loader is forbidden")
+}
+
+// list tells what is in one of the lists of Secure Boot. words begin what is said about the event that has it.
+func (s *summary) list(about, words string, entries []eventlog.Signature, empty string) {
 	switch {
-	case !slices.ContainsFunc(s.events, func(e Event) bool {
-		return e.inPCR(secureBootPCR) && strings.HasPrefix(e.Says, "what is forbidden to start (dbx)")
-	}):
-		s.add(aboutForbidden, Silent, "the log has no dbx")
-		return
-	case len(b.DBX) == 0:
-		s.add(aboutForbidden, Measured, "empty: no known bad boot loader is forbidden")
-		return
+	case len(entries) > 0:
+		s.add(about, Measured, "%s", signatureWords(entries))
+	case slices.ContainsFunc(s.events, func(e Event) bool { return e.inPCR(secureBootPCR) && strings.HasPrefix(e.Says, words) }):
+		s.add(about, Measured, "%s", empty)
+	default:
+		s.add(about, Silent, "the log does not have the list")
 	}
-	s.add(aboutForbidden, Measured, "%s", signatureWords(b.DBX))
 }
 
 // signer names who signed something.

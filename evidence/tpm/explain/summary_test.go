@@ -50,7 +50,7 @@ func TestSummaryTellsWhatEventsSay(t *testing.T) {
 		{"off", off(), "secure boot", "off: the variable SecureBoot is 00 (event 1)", explain.Measured},
 		{"nothing measured", []entry{{0, eventlog.SCRTMVersion, []byte("1.0"), nil}}, "secure boot", "not told: nothing was measured", explain.Silent},
 		{"no variable", []entry{zeroSeparator(7)}, "secure boot", "not told: PCR 7 has no variable", explain.Silent},
-		{"no dbx", off(), "forbidden (dbx)", "the log has no dbx", explain.Silent},
+		{"no dbx", off(), "forbidden (dbx)", "the log does not have the list", explain.Silent},
 		{"DMA", off(entry{7, eventlog.EFIAction, []byte("DMA Protection Disabled"), nil}), "DMA protection", "OFF", explain.Measured},
 		{"DMA edited", off(entry{7, eventlog.EFIAction, []byte("DMA Protection Disabled"), []byte("x")}), "DMA protection", "no event says", explain.Silent},
 		{"debug", []entry{{7, eventlog.EFIAction, []byte("UEFI Debug Mode"), nil}, zeroSeparator(7)}, "firmware debug mode", "ON", explain.Hint}, // refused

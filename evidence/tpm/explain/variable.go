@@ -40,19 +40,27 @@ func (r *reader) variable(e *Event) string {
 	return bootVariable(v)
 }
 
+// What begins the sentences about the lists of Secure Boot.
+const (
+	ownerWords     = "the owner of the machine's Secure Boot keys (PK): "
+	changersWords  = "who may change what is allowed to start (KEK): "
+	allowedWords   = "what is allowed to start (db): "
+	forbiddenWords = "what is forbidden to start (dbx): "
+)
+
 // policyVariable says what a variable of PCR 7 means.
 func policyVariable(v eventlog.Variable) string {
 	switch {
 	case v.Name == varSecureBoot && v.GUID == eventlog.GlobalVariable():
 		return secureBootWords(v.Data)
 	case v.Name == varPK:
-		return "the owner of the machine's Secure Boot keys (PK): " + listWords(v.Data)
+		return ownerWords + listWords(v.Data)
 	case v.Name == varKEK:
-		return "who may change what is allowed to start (KEK): " + listWords(v.Data)
+		return changersWords + listWords(v.Data)
 	case v.Name == varDB:
-		return "what is allowed to start (db): " + listWords(v.Data)
+		return allowedWords + listWords(v.Data)
 	case v.Name == varDBX:
-		return "what is forbidden to start (dbx): " + listWords(v.Data)
+		return forbiddenWords + listWords(v.Data)
 	}
 	return settingOf(v)
 }
