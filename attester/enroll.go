@@ -151,11 +151,10 @@ func (t *TPM) activate(aik, ek *object, kind ekKind, c *enrolChallenge) ([]byte,
 		return nil, &BadAnswer{fmt.Errorf("encryptedSecret: %w", err)}
 	}
 	const doing = "reading the secret of the enrolment"
-	session, flush, err := tpm2.PolicySession(t.link, kind.template.NameAlg, nonceSize)
+	session, _, err := tpm2.PolicySession(t.link, kind.template.NameAlg, nonceSize) // within takes it out
 	if err != nil {
 		return nil, failed(doing, err)
 	}
-	defer flush() //nolint:errcheck // a TPM that fails here has told so before
 	if err := kind.satisfy(t.link, session); err != nil {
 		return nil, failed(doing, err)
 	}
