@@ -11,8 +11,9 @@ import (
 	"github.com/assay-attestation/assay/internal/server"
 )
 
-// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, the
-// authorities of AMD with its key service, and the root of the maker of TPMs.
+// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network; the
+// authorities of AMD, with its key service; and the roots of the maker of TPMs, for attestation keys and for endorsement keys
+// (aik_enrolment vendor).
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -28,19 +29,20 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	if err != nil {
 		return nil, err
 	}
-	aikRoot, err := assaytest.WellKnownTPMVendor().CertificatePEM(assaytest.AIKRoot)
-	if err != nil {
+	simulated := &server.Simulated{Root: root, Source: source}
+	maker := assaytest.WellKnownTPMVendor()
+	if simulated.AIKRoot, err = maker.CertificatePEM(assaytest.AIKRoot); err != nil {
 		return nil, err
 	}
-	amd, err := assaytest.WellKnownAMD().Authorities()
-	if err != nil {
+	if simulated.EKRoot, err = maker.CertificatePEM(assaytest.EKRoot); err != nil {
+		return nil, err
+	}
+	if simulated.AMDRoots, err = assaytest.WellKnownAMD().Authorities(); err != nil {
 		return nil, err
 	}
 	service := inProcess{assaytest.NewKDS(assaytest.WellKnownAMD(), now)}
-	return &server.Simulated{
-		Root: root, Source: source, AIKRoot: aikRoot,
-		AMDRoots: amd, KeyService: &http.Client{Transport: inProcessFirst{service, http.DefaultTransport}},
-	}, nil
+	simulated.KeyService = &http.Client{Transport: inProcessFirst{service, http.DefaultTransport}}
+	return simulated, nil
 }
 
 // inProcessFirst is a transport that asks a handler, and the network for what that does not have. It is for requests without a body.
