@@ -44,7 +44,9 @@ func enclave(t *testing.T) *guesttest.Machine {
 	return &guesttest.Machine{Report: with(vectortest.Read(t, "dcap/synthetic/sgx-01/quote.bin"), 48+320), Gramine: "dcap"}
 }
 
-func guest(m *guesttest.Machine) *attester.Guest { return &attester.Guest{Files: m, Control: m.Control} }
+func guest(m *guesttest.Machine) *attester.Guest {
+	return &attester.Guest{Files: m, Control: m.Control}
+}
 
 func TestReportDataIsTheHashOfTheRuntimeDataAndZeros(t *testing.T) {
 	sum := sha256.Sum256([]byte("key"))

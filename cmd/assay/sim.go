@@ -33,14 +33,14 @@ func runSim(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	switch t, err := evidenceType(pos[0]); {
-	case err == nil && t == evidence.Tpm:
+	switch t, _ := evidence.ParseType(pos[0]); {
+	case t == evidence.Tpm:
 		if err := c.onlyFor("sgx", "runtime-data", "debug", "at"); err != nil {
 			return err
 		}
 		machine.Dir = sim.Dir
 		return machine.run(ctx, c)
-	case err != nil || t != evidence.SgxEnclave:
+	case t != evidence.SgxEnclave:
 		return usage("TYPE %q: only sgx and tpm are simulated; sgx writes an Open Enclave report, too", pos[0])
 	}
 	return sim.run(c)
