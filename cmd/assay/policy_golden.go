@@ -67,6 +67,7 @@ func (c *call) appraisalOf(e policytest.Evidence) (*appraisal, error) {
 		set         func(string) error
 	}{
 		{"trust-root", e.TrustRoot, func(file string) (err error) { in.root, err = c.read(file); return err }},
+		{"chain", e.Chain, func(file string) (err error) { in.guest.chain, err = c.read(file); return err }},
 		{"collateral-expiry", e.Expiry, in.setExpiry},
 		{"accept-status", e.Accept, in.setAccept},
 		{"runtime-data", e.RuntimeData, func(file string) (err error) { in.runtime.bytes, err = c.read(file); return err }},
