@@ -8,7 +8,6 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/internal/b64"
 )
 
 // dcap simulates Intel's platform: an enclave or a TD, and the collateral for it.
@@ -81,13 +80,8 @@ func (sim *simulation) snp() ([]file, *assaytest.Collateral, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := json.Marshal(snpBody(doc, sim.runtime))
+	body, err := json.Marshal(attestBodyFor(evidence.SevSnpVM, doc, &runtimeData{sim.runtime, true}))
 	return append(files, file{"request.json", body}), nil, err
-}
-
-// snpBody is the body of a request to /attest/SevSnpVm, with runtime data in JSON.
-func snpBody(doc, runtime []byte) *attestBody {
-	return &attestBody{Report: b64.URL(doc), RuntimeData: &dataBody{b64.URL(runtime), "JSON"}}
 }
 
 func (sim *simulation) print(s sheet, _ error) {

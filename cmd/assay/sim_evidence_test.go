@@ -154,7 +154,7 @@ func TestAServiceInDevelopmentAsksTheSimulatedKeyService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(snpBody(doc, []byte(simulatedGuestData)))
+	body, err := json.Marshal(attestBodyFor(evidence.SevSnpVM, doc, &runtimeData{[]byte(simulatedGuestData), true}))
 	if err != nil {
 		t.Fatal(err)
 	}
