@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -94,7 +95,7 @@ func TestFactsOfRealQuotes(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			q, err := dcap.ParseQuote(r.bytes)
 			if r.facts.CertDataType != 5 {
-				expect(t, r.name, err, evidence.CertDataType)
+				dcaptest.Expect(t, r.name, err, evidence.CertDataType)
 				return
 			}
 			if err != nil {
@@ -103,7 +104,7 @@ func TestFactsOfRealQuotes(t *testing.T) {
 			equalFacts(t, q, r.facts)
 			o, err := v.Trace(q, r.at, nil)
 			if !r.facts.ChainOK || r.facts.Root != hex.EncodeToString(intelAnchor(t)) {
-				expect(t, r.name, err, evidence.UntrustedRoot, evidence.PCKChain)
+				dcaptest.Expect(t, r.name, err, evidence.UntrustedRoot, evidence.PCKChain)
 				return
 			}
 			if err != nil {

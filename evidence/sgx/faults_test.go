@@ -1,11 +1,13 @@
 package sgx_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 // Each fault breaks one thing. The refusal must name its check and blame the right side, and the journal must end
@@ -15,8 +17,8 @@ func TestEachFaultIsRefusedForItsReasonOnly(t *testing.T) {
 	for _, f := range assaytest.Faults() {
 		t.Run(f.Name, func(t *testing.T) {
 			_, err := l.judge(l.scenario(f.Apply))
-			expect(t, f.What, err, f.Checks...)
-			r, ok := refusal(err)
+			dcaptest.Expect(t, f.What, err, f.Checks...)
+			r, ok := errors.AsType[*evidence.Refusal](err)
 			if !ok {
 				return
 			}
@@ -92,7 +94,7 @@ func TestFirstFailingCheckGivesTheReason(t *testing.T) {
 			withEdits(s, faults[later])
 		}
 		_, err := l.judge(s)
-		expect(t, name+" and all that follow", err, faults[name].Checks...)
+		dcaptest.Expect(t, name+" and all that follow", err, faults[name].Checks...)
 	}
 }
 
