@@ -156,8 +156,12 @@ func TestTrailingBytesBehindAQuoteOfATD(t *testing.T) {
 func TestDescriptorOfAQuoteOfATD(t *testing.T) {
 	l := newLab(t)
 	le := binary.LittleEndian
-	put16 := func(at int, v uint16) func([]byte) []byte { return func(b []byte) []byte { le.PutUint16(b[at:], v); return b } }
-	put32 := func(at int, v uint32) func([]byte) []byte { return func(b []byte) []byte { le.PutUint32(b[at:], v); return b } }
+	put16 := func(at int, v uint16) func([]byte) []byte {
+		return func(b []byte) []byte { le.PutUint16(b[at:], v); return b }
+	}
+	put32 := func(at int, v uint32) func([]byte) []byte {
+		return func(b []byte) []byte { le.PutUint32(b[at:], v); return b }
+	}
 	for _, tt := range []struct {
 		what   string
 		change func([]byte) []byte

@@ -1,10 +1,12 @@
 package dcaptest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -94,7 +96,8 @@ func (d *TD) set(offset int, components []byte) {
 	copy(d.Report[offset:], components)
 }
 
-// Apply makes a scenario one of the TD: quote, quoting enclave and collateral. Edits that the scenario has are made after it.
+// Apply makes a scenario one of the TD: quote, quoting enclave and collateral. Edits of bytes that are made later, by [Edit] or
+// [Then], meet those of TDX.
 func (d *TD) Apply(t testing.TB) func(*assaytest.Scenario) {
 	return func(s *assaytest.Scenario) {
 		if s.QuoteVersion == 3 {
@@ -103,27 +106,37 @@ func (d *TD) Apply(t testing.TB) func(*assaytest.Scenario) {
 		if d.Type != dcap.TDReport10 {
 			s.QuoteVersion = 5
 		}
-		s.QE.ProdID = 2
 		signer, err := hex.DecodeString(TDQESigner)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.QE.MRSIGNER = [32]byte(signer)
-		after := s.Edit.Bytes
+		s.QE.MRSIGNER, s.QE.ProdID = [32]byte(signer), 2
+		Edit(assaytest.QuoteBody, d.body)(s)
+		Edit(assaytest.TCBInfoBody, func(b []byte) []byte { return d.tcbInfo(t, b) })(s)
+		Edit(assaytest.QEIdentityBody, qeIdentity)(s)
+	}
+}
+
+// Then makes a change that sets its own edit of bytes, such as a fault of assaytest, keep the edits made before.
+func Then(change func(*assaytest.Scenario)) func(*assaytest.Scenario) {
+	return func(s *assaytest.Scenario) {
+		before := s.Edit.Bytes
 		s.Edit.Bytes = nil
-		for part, change := range map[assaytest.Part]func(testing.TB, []byte) []byte{
-			assaytest.QuoteBody: d.body, assaytest.TCBInfoBody: d.tcbInfo, assaytest.QEIdentityBody: qeIdentity,
-		} {
-			Edit(part, func(b []byte) []byte { return change(t, b) })(s)
-		}
-		if before := s.Edit.Bytes; after != nil {
-			s.Edit.Bytes = func(p assaytest.Part, b []byte) []byte { return after(p, before(p, b)) }
+		change(s)
+		after := s.Edit.Bytes
+		s.Edit.Bytes = func(p assaytest.Part, b []byte) []byte {
+			for _, edit := range []func(assaytest.Part, []byte) []byte{before, after} {
+				if edit != nil {
+					b = edit(p, b)
+				}
+			}
+			return b
 		}
 	}
 }
 
 // body makes the header one of TDX and puts the TD report behind it.
-func (d *TD) body(_ testing.TB, b []byte) []byte {
+func (d *TD) body(b []byte) []byte {
 	le := binary.LittleEndian
 	b = slices.Clone(b[:48])
 	le.PutUint32(b[4:], uint32(dcap.TDX))
@@ -134,45 +147,41 @@ func (d *TD) body(_ testing.TB, b []byte) []byte {
 	return append(b, d.Report...)
 }
 
-// tcbInfo makes TCB info for SGX such for TDX.
+// tcbInfo makes TCB info for SGX such for TDX. Everything else stays byte for byte.
 func (d *TD) tcbInfo(t testing.TB, b []byte) []byte {
 	t.Helper()
-	return rewrite(t, b, func(info map[string]any) {
-		info["id"] = "TDX"
-		if d.Module != nil {
-			info["tdxModule"] = d.Module
-		}
-		if d.Identities != nil {
-			info["tdxModuleIdentities"] = d.Identities
-		}
-		for i, level := range info["tcbLevels"].([]any) {
-			var list []map[string]int
-			for _, svn := range d.Components[min(i, len(d.Components)-1)] {
-				list = append(list, map[string]int{"svn": svn})
-			}
-			level.(map[string]any)["tcb"].(map[string]any)["tdxtcbcomponents"] = list
-		}
-	})
-}
-
-// qeIdentity makes the identity that of the quoting enclave for TDX.
-func qeIdentity(t testing.TB, b []byte) []byte {
-	t.Helper()
-	return rewrite(t, b, func(identity map[string]any) {
-		identity["id"], identity["mrsigner"], identity["isvprodid"] = "TD_QE", TDQESigner, 2
-	})
-}
-
-func rewrite(t testing.TB, b []byte, change func(map[string]any)) []byte {
-	t.Helper()
-	var object map[string]any
-	if err := json.Unmarshal(b, &object); err != nil {
-		t.Fatal(err)
+	var modules []byte
+	if d.Module != nil {
+		modules = fmt.Appendf(modules, `"tdxModule":%s,`, encode(t, d.Module))
 	}
-	change(object)
-	b, err := json.Marshal(object)
+	if d.Identities != nil {
+		modules = fmt.Appendf(modules, `"tdxModuleIdentities":%s,`, encode(t, d.Identities))
+	}
+	b = bytes.Replace(b, []byte(`"id":"SGX"`), []byte(`"id":"TDX"`), 1)
+	b = bytes.Replace(b, []byte(`"tcbLevels":`), append(modules, `"tcbLevels":`...), 1)
+	level := -1
+	return regexp.MustCompile(`"pcesvn":\d+`).ReplaceAllFunc(b, func(pcesvn []byte) []byte {
+		level++
+		var list []map[string]int
+		for _, svn := range d.Components[min(level, len(d.Components)-1)] {
+			list = append(list, map[string]int{"svn": svn})
+		}
+		return fmt.Appendf(nil, `%s,"tdxtcbcomponents":%s`, pcesvn, encode(t, list))
+	})
+}
+
+func encode(t testing.TB, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// qeIdentity makes the identity that of the quoting enclave for TDX.
+func qeIdentity(b []byte) []byte {
+	b = bytes.Replace(b, []byte(`"id":"QE"`), []byte(`"id":"TD_QE"`), 1)
+	b = bytes.Replace(b, []byte(`"isvprodid":1`), []byte(`"isvprodid":2`), 1)
+	return regexp.MustCompile(`"mrsigner":"[^"]*"`).ReplaceAll(b, []byte(`"mrsigner":"`+TDQESigner+`"`))
 }
