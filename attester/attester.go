@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
+	"slices"
 
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/b64"
@@ -26,21 +27,21 @@ const (
 	CertifiedKey                // a key in the TPM that the AIK certifies
 )
 
-// Machine is what attests: a TPM, and what there is to say about it.
+// Machine is what attests: a TPM, and what there is to say about it. It is not safe for concurrent use.
 type Machine struct {
-	TPM            *TPM
+	TPM            *TPM   // must be given
 	Scheme         Scheme // of the AIK; the zero value is RSASSA
 	AIKCertificate []byte // DER; nil: none, which most policies refuse
 	Key            KeyKind
 	Logs           Logs
-	PCRs           []int  // to be quoted, from 0 to 23; nil: those that the logs explain
+	PCRs           []int  // to be quoted, from 0 to 23, at least one; nil: those that the logs explain
 	Nonce          []byte // what the report has to repeat as base64url in the claims rp_data and nonce; nil: nothing
 }
 
 // Report is what a service answered.
 type Report struct {
-	Text    string // a JWT. Nothing says that it is true
-	Key     *rsa.PublicKey
+	Text    string          // a JWT. Nothing says that it is true, nor that it is for Key: that says its claim cnf, once it is verified
+	Key     *rsa.PublicKey  // that signed the request
 	Private *rsa.PrivateKey // of a software key, nil for one in the TPM
 	Quoted  []int           // the PCRs, in rising order
 	Banks   []tpm.Alg
@@ -50,18 +51,43 @@ type Report struct {
 
 // Attest makes both rounds with a service. The error is a *[Problem] where this machine is at fault; those of post come as they are.
 func (m *Machine) Attest(ctx context.Context, post Post) (*Report, error) {
-	challenge, err := post.challenge(ctx)
+	if err := m.usable(true); err != nil {
+		return nil, err
+	}
+	challenge, err := post.Challenge(ctx)
 	if err != nil {
 		return nil, err
 	}
-	request, report, err := m.request(challenge)
-	if err != nil {
+	var request string
+	var report *Report
+	if err := m.TPM.within(func() (err error) { request, report, err = m.request(challenge); return err }); err != nil {
 		return nil, err
 	}
-	if report.Text, err = post.report(ctx, request); err != nil {
+	if report.Text, err = post.Report(ctx, request); err != nil {
 		return nil, err
 	}
 	return report, nil
+}
+
+// usable refuses a machine with values that mean nothing, before anybody is asked. To enrol takes less than to attest.
+func (m *Machine) usable(attests bool) error {
+	const remedy = "this is a mistake of the program that attests"
+	outside := func(pcr int) bool { return pcr < 0 || pcr >= tpm.PCRCount }
+	switch {
+	case m.TPM == nil:
+		return problem("no TPM is given", remedy, nil)
+	case m.Scheme < 0 || int(m.Scheme) >= len(Schemes()):
+		return problem(fmt.Sprintf("there is no scheme of number %d", m.Scheme), remedy, nil)
+	case !attests:
+		return nil
+	case m.Key < SoftwareKey || m.Key > CertifiedKey:
+		return problem(fmt.Sprintf("there is no kind of key of number %d", m.Key), remedy, nil)
+	case m.Logs.Root == nil:
+		return problem("no file system with the logs is given", remedy, nil)
+	case m.PCRs != nil && len(m.PCRs) == 0, slices.ContainsFunc(m.PCRs, outside):
+		return problem(fmt.Sprintf("expected PCRs from 0 to %d, found %v", tpm.PCRCount-1, m.PCRs), remedy, nil)
+	}
+	return nil
 }
 
 // request makes the JWS that answers a challenge, and the report as far as it is known.
@@ -70,7 +96,6 @@ func (m *Machine) request(c *Challenge) (string, *Report, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	defer m.TPM.flush(aik)
 	if err := certifies(m.AIKCertificate, aik); err != nil {
 		return "", nil, err
 	}
@@ -78,7 +103,6 @@ func (m *Machine) request(c *Challenge) (string, *Report, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	defer m.TPM.flush(key.object)
 	bound, err := key.bind(m.TPM, aik, c.Challenge)
 	if err != nil {
 		return "", nil, err

@@ -49,7 +49,7 @@ func (o *object) auth() tpm2.AuthHandle {
 	return tpm2.AuthHandle{Handle: o.handle, Name: o.name, Auth: tpm2.PasswordAuth(nil)}
 }
 
-// primary makes a key in the endorsement hierarchy. The same template gives the same key until the TPM is cleared. The hierarchy is one in
+// primary makes a key in the endorsement hierarchy, for the time of [TPM.within]. The same template gives the same key until the TPM is cleared. The hierarchy is one in
 // which a TPM tells its counters as they are (tpm-evidence.md section 2 item 9).
 func (t *TPM) primary(what string, template tpm2.TPMTPublic) (*object, error) {
 	doing := "making " + what
@@ -63,23 +63,18 @@ func (t *TPM) primary(what string, template tpm2.TPMTPublic) (*object, error) {
 	o := &object{handle: answer.ObjectHandle, name: answer.Name, public: answer.OutPublic.Bytes()}
 	public, err := tpm.ParsePublic(o.public)
 	if err != nil {
-		t.flush(o)
 		return nil, failed(doing, err)
 	}
 	o.key = public.Key
 	return o, nil
 }
 
-// flush takes an object out of the TPM; nil is none. A TPM that fails here has told so before, or will.
-func (t *TPM) flush(o *object) {
-	if o != nil {
-		_, _ = tpm2.FlushContext{FlushHandle: o.handle}.Execute(t.link)
-	}
-}
-
 // aik makes the attestation key: restricted, so that it signs nothing that begins as if the TPM said it. It is not subject to the lockout after
 // wrong passwords: it has none.
 func (t *TPM) aik(s Scheme) (*object, error) {
+	if err := (&Machine{TPM: t, Scheme: s}).usable(false); err != nil {
+		return nil, err
+	}
 	template := signing(s)
 	template.ObjectAttributes.Restricted = true
 	return t.primary("the attestation key", template)
@@ -148,11 +143,16 @@ func (t *TPM) signPSS(o *object, digest []byte) ([]byte, error) {
 
 // AIK makes the attestation key of a scheme and gives its public part, RSA or ECDSA, for those who certify keys in another way than
 // [Machine.Enroll]. The error is a *[Problem].
-func (t *TPM) AIK(s Scheme) (crypto.PublicKey, error) {
-	aik, err := t.aik(s)
+func (t *TPM) AIK(s Scheme) (key crypto.PublicKey, err error) {
+	err = t.within(func() error {
+		aik, err := t.aik(s)
+		if err == nil {
+			key = aik.key
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	t.flush(aik)
-	return aik.key, nil
+	return key, nil
 }

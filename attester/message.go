@@ -113,9 +113,18 @@ type answer struct {
 	Report    string `json:"report"`
 }
 
-// challenge asks for a challenge.
-func (p Post) challenge(ctx context.Context) (*Challenge, error) {
-	a, err := p.exchange(ctx, `{"payload":{"type":"aikcert"}}`)
+// Challenge asks the service for a challenge. The error is a *[BadAnswer] for an answer that is none; that of post comes as it is.
+func (p Post) Challenge(ctx context.Context) (*Challenge, error) {
+	body, err := p.exchange(ctx, `{"payload":{"type":"aikcert"}}`)
+	if err != nil {
+		return nil, err
+	}
+	return ReadChallenge(body)
+}
+
+// ReadChallenge reads a challenge from the body of the answer. The error is a *[BadAnswer].
+func ReadChallenge(body []byte) (*Challenge, error) {
+	a, err := readAnswer(body)
 	if err != nil {
 		return nil, err
 	}
@@ -126,25 +135,27 @@ func (p Post) challenge(ctx context.Context) (*Challenge, error) {
 	return &Challenge{challenge, a.Context}, nil
 }
 
-// report sends the request and gives the report.
-func (p Post) report(ctx context.Context, request string) (string, error) {
-	a, err := p.exchange(ctx, `{"payload":{"request":"`+request+`"}}`) // a JWS has no letter that JSON would write otherwise
+// Report sends the request that answers a challenge, a JWS (tpm.md section 3), and gives the report, which nobody has verified. Errors are as those of
+// [Post.Challenge].
+func (p Post) Report(ctx context.Context, request string) (string, error) {
+	body, err := p.exchange(ctx, `{"payload":{"request":"`+request+`"}}`) // a JWS has no letter that JSON would write otherwise
+	if err != nil {
+		return "", err
+	}
+	a, err := readAnswer(body)
 	if err == nil && a.Report == "" {
 		err = &BadAnswer{errors.New("it has no report")}
 	}
 	return a.Report, err
 }
 
-// exchange sends a message and reads the answer to it.
-func (p Post) exchange(ctx context.Context, inner string) (answer, error) {
+// exchange sends a message and gives the body of the answer to it.
+func (p Post) exchange(ctx context.Context, inner string) ([]byte, error) {
 	body, err := json.Marshal(dataBody{b64.URL([]byte(inner))})
 	if err != nil {
-		return answer{}, fmt.Errorf("writing a message: %w", err)
+		return nil, fmt.Errorf("writing a message: %w", err)
 	}
-	if body, err = p(ctx, attestPath, body); err != nil {
-		return answer{}, err
-	}
-	return readAnswer(body)
+	return p(ctx, attestPath, body)
 }
 
 // BadAnswer is the error of an answer that is none of the protocol.

@@ -64,11 +64,18 @@ func TestTheErrorsOfTheServiceComeAsTheyAre(t *testing.T) {
 	}
 }
 
-// TestAChallengeThatIsTooLongForTheTPMIsNamed: only a certified key has the challenge in the quote as it is.
-func TestAChallengeThatIsTooLongForTheTPMIsNamed(t *testing.T) {
+// TestAChallengeThatATPMCannotCertifyIsTheServicesFault: only a certified key has the challenge in the quote as it is, and the size of one of 64 KB
+// does not fit into the command.
+func TestAChallengeThatATPMCannotCertifyIsTheServicesFault(t *testing.T) {
 	m := machine(t, swtpmtest.Start(t))
-	long := base64.RawURLEncoding.EncodeToString(make([]byte, 1000))
-	m.Key = attester.CertifiedKey
-	_, err := m.Attest(t.Context(), answers(`{"payload":{"challenge":"`+long+`","service_context":"c"}}`))
-	wantProblem(t, err, "certifying the request key", "")
+	for size, want := range map[int][2]bool{64: {true, true}, 65: {true, false}, 1<<16 + 16: {true, false}} { // software, certified
+		for i, kind := range []attester.KeyKind{attester.SoftwareKey, attester.CertifiedKey} {
+			m.Key = kind
+			challenge := base64.RawURLEncoding.EncodeToString(make([]byte, size))
+			_, err := m.Attest(t.Context(), answers(`{"challenge":"`+challenge+`","service_context":"c"}`, `{"report":"r"}`))
+			if bad := new(attester.BadAnswer); (err == nil) != want[i] || err != nil && !errors.As(err, &bad) {
+				t.Errorf("%d bytes, key %d: %v", size, kind, err)
+			}
+		}
+	}
 }

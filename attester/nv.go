@@ -9,15 +9,12 @@ import (
 	"github.com/google/go-tpm/tpm2"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
-
-	"github.com/assay-attestation/assay/evidence/tpm"
 )
 
-// The NV indices of endorsement certificates (tpm-evidence.md section 3).
+// The NV indices of the issuing chain, DER certificates one after the other (tpm-evidence.md section 3).
 const (
-	ekCertificateRSA tpm2.TPMHandle = 0x01C00002 // of the RSA-2048 key
-	ekChainFirst     tpm2.TPMHandle = 0x01C00100 // issuing chain, DER certificates one after the other
-	ekChainLast      tpm2.TPMHandle = 0x01C001FF
+	ekChainFirst tpm2.TPMHandle = 0x01C00100
+	ekChainLast  tpm2.TPMHandle = 0x01C001FF
 )
 
 const (
@@ -25,32 +22,29 @@ const (
 	nvChunk  = 512      // bytes that each TPM gives in one answer
 )
 
-// EKCertificate reads the certificate of the RSA endorsement key and the certificates above it that the TPM has. There may be none: then it is nil.
-// Nobody has verified them. The error is a *[Problem].
-func (t *TPM) EKCertificate() (cert *x509.Certificate, chain []*x509.Certificate, err error) {
-	der, err := t.index(ekCertificateRSA)
-	if err != nil || der == nil {
-		return nil, nil, err
-	}
-	if cert, err = tpm.ParseCertificate(der); err != nil {
-		return nil, nil, problem("the certificate of the endorsement key in the TPM cannot be read", "ask the maker of the machine for one", err)
-	}
-	indices, err := t.chainIndices()
+// EKChain reads the certificates of CAs that the maker has put beside those of the endorsement keys, in their order; nil: none. Nobody has verified
+// them. The error is a *[Problem].
+func (t *TPM) EKChain() ([]*x509.Certificate, error) {
+	indices, err := t.handles("listing its certificates", ekChainFirst, maxChain)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var all []byte
 	for _, index := range indices {
-		b, err := t.index(index)
+		if index < ekChainFirst || index > ekChainLast {
+			continue
+		}
+		b, err := t.ReadIndex(uint32(index))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		all = append(all, b...)
 	}
-	if chain, err = certificates(all); err != nil {
-		return nil, nil, problem("the issuing chain of the endorsement key in the TPM cannot be read", "ask the maker of the machine for a new one", err)
+	chain, err := certificates(all)
+	if err != nil {
+		return nil, problem("the issuing chain of the endorsement key in the TPM cannot be read", "ask the maker of the machine for a new one", err)
 	}
-	return cert, chain, nil
+	return chain, nil
 }
 
 // certificates reads certificates one after the other, up to a rest of zeros.
@@ -71,29 +65,10 @@ func certificates(b []byte) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// chainIndices lists the indices of the issuing chain that are there.
-func (t *TPM) chainIndices() ([]tpm2.TPMHandle, error) {
-	const doing = "listing its certificates"
-	answer, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: uint32(ekChainFirst), PropertyCount: maxChain}.Execute(t.link)
-	if err != nil {
-		return nil, failed(doing, err)
-	}
-	handles, err := answer.CapabilityData.Data.Handles()
-	if err != nil {
-		return nil, failed(doing, err)
-	}
-	var indices []tpm2.TPMHandle
-	for _, h := range handles.Handle {
-		if h >= ekChainFirst && h <= ekChainLast {
-			indices = append(indices, h)
-		}
-	}
-	return indices, nil
-}
-
-// index reads an NV index that needs no password, nil if there is none.
-func (t *TPM) index(index tpm2.TPMHandle) ([]byte, error) {
-	const doing = "reading a certificate"
+// ReadIndex reads an NV index that needs no password, from 01000000 on (tpm-evidence.md section 3); nil: there is none, or nothing was written into it. The
+// error is a *[Problem].
+func (t *TPM) ReadIndex(number uint32) ([]byte, error) {
+	index, doing := tpm2.TPMHandle(number), fmt.Sprintf("reading index %08X", number)
 	public, err := tpm2.NVReadPublic{NVIndex: index}.Execute(t.link)
 	if errors.Is(err, tpm2.TPMRCHandle) {
 		return nil, nil
@@ -106,15 +81,22 @@ func (t *TPM) index(index tpm2.TPMHandle) ([]byte, error) {
 		return nil, failed(doing, err)
 	}
 	if area.DataSize > maxIndex {
-		return nil, failed(doing, fmt.Errorf("index %08X has %d bytes, more than %d", uint32(index), area.DataSize, maxIndex))
+		return nil, failed(doing, fmt.Errorf("it has %d bytes, more than %d", area.DataSize, maxIndex))
 	}
-	var b []byte
+	reader := tpm2.AuthHandle{Handle: index, Name: public.NVName, Auth: tpm2.PasswordAuth(nil)}
+	if !area.Attributes.AuthRead { // as on Azure: the owner's, whose password is empty, too
+		reader = tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
+	}
+	b := []byte{} // not nil: an index without bytes is one
 	for len(b) < int(area.DataSize) {
 		answer, err := tpm2.NVRead{
-			AuthHandle: tpm2.AuthHandle{Handle: index, Name: public.NVName, Auth: tpm2.PasswordAuth(nil)},
+			AuthHandle: reader,
 			NVIndex:    tpm2.NamedHandle{Handle: index, Name: public.NVName},
 			Size:       uint16(min(nvChunk, int(area.DataSize)-len(b))), Offset: uint16(len(b)),
 		}.Execute(t.link)
+		if errors.Is(err, tpm2.TPMRCNVUninitialized) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, failed(doing, err)
 		}

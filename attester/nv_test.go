@@ -5,42 +5,10 @@ import (
 	"testing"
 
 	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/assay-attestation/assay/attester"
 	"github.com/assay-attestation/assay/internal/swtpmtest"
 )
-
-const (
-	ekIndex    = 0x01C00002
-	chainIndex = 0x01C00100
-)
-
-// store defines an NV index as makers of TPMs do, but by the owner, and fills it.
-func store(t *testing.T, c transport.TPM, index tpm2.TPMHandle, content []byte) {
-	t.Helper()
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
-	public := tpm2.New2B(tpm2.TPMSNVPublic{
-		NVIndex: index, NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(len(content)),
-		Attributes: tpm2.TPMANV{OwnerWrite: true, OwnerRead: true, AuthRead: true, NoDA: true},
-	})
-	if _, err := (tpm2.NVDefineSpace{AuthHandle: owner, PublicInfo: public}).Execute(c); err != nil {
-		t.Fatal(err)
-	}
-	for offset := 0; offset < len(content); offset += 256 {
-		read, err := tpm2.NVReadPublic{NVIndex: index}.Execute(c) // the Name changes with the first byte written
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = tpm2.NVWrite{
-			AuthHandle: owner, NVIndex: tpm2.NamedHandle{Handle: index, Name: read.NVName},
-			Data: tpm2.TPM2BMaxNVBuffer{Buffer: content[offset:min(offset+256, len(content))]}, Offset: uint16(offset),
-		}.Execute(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 func opened(t *testing.T, s *swtpmtest.TPM) *attester.TPM {
 	t.Helper()
@@ -59,9 +27,9 @@ func TestTheCertificatesInATPMAreReadAndTheirPaddingIsNot(t *testing.T) {
 	}
 	one, two, three := swtpmtest.NewCA(t).Certificate, swtpmtest.NewCA(t).Certificate, swtpmtest.NewCA(t).Certificate
 	c := s.Open(t)
-	store(t, c, ekIndex, append(bytes.Clone(one.Raw), make([]byte, 700)...))
-	store(t, c, chainIndex, append(bytes.Clone(two.Raw), three.Raw[:100]...)) // a certificate may go on in the next index
-	store(t, c, chainIndex+1, append(bytes.Clone(three.Raw[100:]), make([]byte, 50)...))
+	swtpmtest.Store(t, c, swtpmtest.EKCertificateRSA, append(bytes.Clone(one.Raw), make([]byte, 700)...))
+	swtpmtest.Store(t, c, swtpmtest.EKChain, append(bytes.Clone(two.Raw), three.Raw[:100]...)) // a certificate may go on in the next index
+	swtpmtest.Store(t, c, swtpmtest.EKChain+1, append(bytes.Clone(three.Raw[100:]), make([]byte, 50)...))
 	cert, chain, err := opened(t, s).EKCertificate()
 	if err != nil || !cert.Equal(one) || len(chain) != 2 || !chain[0].Equal(two) || !chain[1].Equal(three) {
 		t.Errorf("%v, %d above it, %v", cert, len(chain), err)
@@ -81,9 +49,9 @@ func TestCertificatesInATPMThatCannotBeReadAreNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := swtpmtest.Start(t)
 			c := s.Open(t)
-			store(t, c, ekIndex, test.ek)
+			swtpmtest.Store(t, c, swtpmtest.EKCertificateRSA, test.ek)
 			if test.chain != nil {
-				store(t, c, chainIndex, test.chain)
+				swtpmtest.Store(t, c, swtpmtest.EKChain, test.chain)
 			}
 			_, _, err := opened(t, s).EKCertificate()
 			wantProblem(t, err, "cannot be read", "maker")
@@ -94,7 +62,39 @@ func TestCertificatesInATPMThatCannotBeReadAreNamed(t *testing.T) {
 func TestTheCertificateOfAnotherEndorsementKeyIsNotSent(t *testing.T) {
 	s := swtpmtest.Start(t)
 	m := machine(t, s)
-	store(t, s.Open(t), ekIndex, swtpmtest.NewCA(t).Certificate.Raw)
+	swtpmtest.Store(t, s.Open(t), swtpmtest.EKCertificateRSA, swtpmtest.NewCA(t).Certificate.Raw)
 	_, err := m.Enroll(t.Context(), newEnroller(t).post)
 	wantProblem(t, err, "of another endorsement key", "pin the key")
+}
+
+// TestAnIndexIsReadByWhomeverItLets: Azure's are for the owner, whose password is empty; one that was never written has nothing.
+func TestAnIndexIsReadByWhomeverItLets(t *testing.T) {
+	const index = 0x01400001
+	content := bytes.Repeat([]byte("0123456789abcdef"), 100)
+	for name, test := range map[string]struct {
+		attributes tpm2.TPMANV
+		written    bool
+		cause      string
+	}{
+		"anybody":       {tpm2.TPMANV{OwnerWrite: true, AuthRead: true}, true, ""},
+		"the owner":     {tpm2.TPMANV{OwnerWrite: true, OwnerRead: true}, true, ""},
+		"by a policy":   {tpm2.TPMANV{OwnerWrite: true, PolicyRead: true}, true, "reading index 01400001"},
+		"never written": {tpm2.TPMANV{OwnerWrite: true, AuthRead: true}, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := swtpmtest.Start(t)
+			c := s.Open(t)
+			swtpmtest.Define(t, c, index, len(content), test.attributes)
+			if test.written {
+				swtpmtest.Write(t, c, index, content)
+			}
+			got, err := opened(t, s).ReadIndex(index)
+			switch {
+			case test.cause != "":
+				wantProblem(t, err, test.cause, "")
+			case err != nil || test.written != bytes.Equal(got, content) || !test.written && got != nil:
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		})
+	}
 }

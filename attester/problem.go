@@ -79,6 +79,7 @@ func remedies() []remedy {
 		{tpm2.TPMRCTesting, busy},
 		{tpm2.TPMRCValue, "this TPM does not have that algorithm: choose another --aik"},
 		{tpm2.TPMRCScheme, "this TPM does not have that algorithm: choose another --aik"},
+		{tpm2.TPMRCType, "this TPM does not have that kind of key: choose another --aik"},
 		{tpm2.TPMRCCurve, "this TPM does not have that curve: choose another --aik"},
 	}
 }

@@ -69,6 +69,37 @@ func TestWhatATPMRefusesIsExplained(t *testing.T) {
 	}
 }
 
+// repeating is a TPM that wants to have each command so many times more.
+type repeating struct {
+	transport.TPMCloser
+	more, left int
+}
+
+func (b *repeating) Send(command []byte) ([]byte, error) {
+	if b.left > 0 {
+		b.left--
+		return answering{code: tpm2.TPMRCRetry, command: tpm2.TPMCC(binary.BigEndian.Uint32(command[6:]))}.Send(command)
+	}
+	b.left = b.more
+	return b.TPMCloser.Send(command)
+}
+
+func TestATPMThatWantsACommandAgainGetsItThreeTimesMore(t *testing.T) {
+	s := swtpmtest.Start(t)
+	m := machine(t, s)
+	real := s.Open(t)
+	for more, wants := range map[int]string{3: "", 4: "TPM_RC_RETRY"} {
+		m.TPM = attester.New(&repeating{real, more, more})
+		_, err := m.Attest(t.Context(), (&judge{t: t, required: 0xFF, roots: noRoots(), uncertified: true}).post)
+		switch {
+		case wants != "":
+			wantProblem(t, err, wants, "try again")
+		case err != nil:
+			t.Error(err)
+		}
+	}
+}
+
 func TestATPMThatGoesAwayMidwayIsNamed(t *testing.T) {
 	s := swtpmtest.Start(t)
 	m := machine(t, s)
@@ -77,7 +108,7 @@ func TestATPMThatGoesAwayMidwayIsNamed(t *testing.T) {
 		s.Stop()
 		return j.post(ctx, path, body)
 	})
-	wantProblem(t, err, "the TPM went away while making the attestation key", "dmesg")
+	wantProblem(t, err, "the TPM went away while listing what is in it", "dmesg")
 	_, err = attester.OpenSocket(s.Socket)
 	wantProblem(t, err, s.Socket, "start it")
 }

@@ -40,7 +40,6 @@ func (m *Machine) requestKey() (*requestKey, error) {
 	}
 	public, ok := o.key.(*rsa.PublicKey)
 	if !ok {
-		m.TPM.flush(o)
 		return nil, failed("making the request key", fmt.Errorf("it is a %T", o.key))
 	}
 	return &requestKey{public: public, object: o, certified: m.Key == CertifiedKey, sign: func(digest []byte) ([]byte, error) {
@@ -93,6 +92,9 @@ type certifyInfo struct {
 	Signature     string `json:"signature"`     // TPMT_SIGNATURE
 }
 
+// maxQualifying is how many bytes of a caller a TPM puts into what it signs (TPM2B_DATA): a SHA-512 hash.
+const maxQualifying = 64
+
 // bind binds the key to the challenge: by the quote, or by a certification.
 func (k *requestKey) bind(t *TPM, aik *object, challenge []byte) (*binding, error) {
 	jwk, err := k.jwk()
@@ -100,6 +102,9 @@ func (k *requestKey) bind(t *TPM, aik *object, challenge []byte) (*binding, erro
 		return nil, err
 	}
 	if k.certified {
+		if len(challenge) > maxQualifying {
+			return nil, &BadAnswer{fmt.Errorf("the challenge has %d bytes: a TPM certifies keys over at most %d", len(challenge), maxQualifying)}
+		}
 		info, err := t.certify(aik, k.object, challenge)
 		return &binding{keyObject{jwk, keyInfo{Certify: info}}, challenge}, err
 	}

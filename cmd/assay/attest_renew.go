@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"time"
 
@@ -14,6 +16,7 @@ const (
 	firstRetry  = 2 * time.Second // after a failure; twice as long after each further one
 	longestWait = 5 * time.Minute // between two tries after failures
 	enrolBefore = 7 * 24 * time.Hour
+	clockEvery  = time.Minute // how often a wait looks at the clock
 )
 
 // renewal keeps a fresh report in a file.
@@ -32,7 +35,11 @@ type renewed struct {
 }
 
 func (a *tpmAttestation) renewal(c *call) *renewal {
-	return &renewal{c, a.renew, func(ctx context.Context) (*machineReport, error) { return a.round(ctx, c) }, sleep, rand.Float64}
+	return &renewal{
+		call: c, file: a.renew, random: rand.Float64,
+		attest: func(ctx context.Context) (*machineReport, error) { return a.round(ctx, c) },
+		wait:   func(ctx context.Context, d time.Duration) error { return c.wait(ctx, d, sleep) },
+	}
 }
 
 // run renews until the context ends. If the first round fails it ends at once: something is set up wrong.
@@ -64,7 +71,7 @@ func (r *renewal) half(report *machineReport) time.Duration {
 		return firstRetry // cannot be: the report was verified
 	}
 	life := max(expires.Sub(r.now()), firstRetry)
-	return between(r.random(), life/2, life*3/4)
+	return between(r.random(), life/2, life/4*3)
 }
 
 func between(random float64, low, high time.Duration) time.Duration {
@@ -77,14 +84,36 @@ func (r *renewal) round(ctx context.Context) (*machineReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := wholefile.Write(r.file, []byte(report.Token+"\n"), 0o644); err != nil {
+	if err := keep(r.file, []byte(report.Token+"\n")); err != nil {
 		return nil, badFile(err)
 	}
 	return report, r.tell(&renewed{r.file, report.Expires}, nil)
 }
 
+// keep puts the content in place of that of a file, which keeps its permissions. A new one is for its owner alone: whoever has a report may show it.
+func keep(file string, content []byte) error {
+	err := wholefile.Replace(file, content)
+	if errors.Is(err, fs.ErrNotExist) {
+		return wholefile.Write(file, content, 0o600)
+	}
+	return err
+}
+
 func (r *renewed) print(s sheet, _ error) {
 	fmt.Fprintf(s.w, "%s  until %s\n", r.File, r.Expires)
+}
+
+// wait waits until the clock of the machine has gone on, or ends with the context. Timers stand still while the machine sleeps, and do not know
+// when its clock is set; so it looks at the clock in between.
+func (c *call) wait(ctx context.Context, d time.Duration, pause func(context.Context, time.Duration) error) error {
+	for end := c.now().Round(0).Add(d); d > 0; { // Round: the clock's time, not that of timers
+		step := min(d, clockEvery)
+		if err := pause(ctx, step); err != nil {
+			return err
+		}
+		d = min(d-step, end.Sub(c.now().Round(0)))
+	}
+	return nil
 }
 
 // sleep waits, or ends with the context.

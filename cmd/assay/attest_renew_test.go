@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,6 +94,68 @@ func TestARenewalWhoseFileCannotBeWrittenIsAUsageError(t *testing.T) {
 	}
 }
 
+// TestAWaitEndsByTheClockOfTheMachine: a report does not live on while the machine sleeps.
+func TestAWaitEndsByTheClockOfTheMachine(t *testing.T) {
+	for name, test := range map[string]struct {
+		jump time.Duration // of the clock, in the third minute
+		want time.Duration // on the timers
+	}{
+		"the clock runs":  {0, 10*time.Minute + 30*time.Second},
+		"sleeps 4 hours":  {4 * time.Hour, 3 * time.Minute},
+		"sleeps 6 mins":   {6 * time.Minute, 4*time.Minute + 30*time.Second},
+		"is set back":     {-time.Hour, 10*time.Minute + 30*time.Second},
+		"is set far back": {-100 * 365 * 24 * time.Hour, 10*time.Minute + 30*time.Second},
+	} {
+		now, waited := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), time.Duration(0)
+		c := newCall(&env{now: func() time.Time { return now }}, nil, nil)
+		err := c.wait(t.Context(), 10*time.Minute+30*time.Second, func(_ context.Context, d time.Duration) error {
+			if waited += d; waited == 3*time.Minute {
+				now = now.Add(test.jump)
+			}
+			now = now.Add(d)
+			return nil
+		})
+		if err != nil || waited != test.want {
+			t.Errorf("%s: waited %s, want %s: %v", name, waited, test.want, err)
+		}
+	}
+	c := newCall(&env{now: time.Now}, nil, nil)
+	if err := c.wait(t.Context(), time.Hour, func(context.Context, time.Duration) error { return context.Canceled }); !errors.Is(err, context.Canceled) {
+		t.Errorf("a wait that ended: %v", err)
+	}
+}
+
+// TestAReportThatLivesForALifetimeIsNotAskedForAgainAndAgain: 117 years times three are more than a duration holds.
+func TestAReportThatLivesForALifetimeIsNotAskedForAgainAndAgain(t *testing.T) {
+	for _, random := range []float64{0, 0.999} {
+		r, _ := renewalOf(t, random, nil, nil)
+		for _, years := range []int{117, 200, 290, 400, 5000} {
+			report := &machineReport{tokenReport: tokenReport{Expires: stamp(r.now().AddDate(years, 0, 0))}}
+			if wait := r.half(report); wait < 50*365*24*time.Hour {
+				t.Errorf("%d years: renewed after %s", years, wait)
+			}
+		}
+	}
+}
+
+func TestAReportIsForItsOwnerUnlessTheFileIsForMore(t *testing.T) {
+	for name, mode := range map[string]os.FileMode{"new": 0o600, "shared": 0o640} {
+		var waits []time.Duration
+		r, _ := renewalOf(t, 0, []error{nil, nil}, &waits)
+		if name == "shared" {
+			if err := errors.Join(os.WriteFile(r.file, nil, mode), os.Chmod(r.file, mode)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(r.file); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, mode)
+		}
+	}
+}
+
 // TestARealMachineRenews: two rounds with swtpm and a service, the TPM being reset between them.
 func TestARealMachineRenews(t *testing.T) {
 	r := newRig(t)
@@ -127,5 +191,28 @@ func TestARealMachineRenews(t *testing.T) {
 	}
 	if len(reports) != 2 || reports[0] == reports[1] {
 		t.Errorf("%d reports", len(reports))
+	}
+}
+
+// TestRenewKeepsAReportInTheFileUntilTheCommandIsEnded runs the command itself, which says on each line until when the report is good.
+func TestRenewKeepsAReportInTheFileUntilTheCommandIsEnded(t *testing.T) {
+	r := newRig(t)
+	file := filepath.Join(t.TempDir(), "report.jwt")
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	lines, stdout := io.Pipe()
+	status := make(chan int, 1)
+	args := slices.Concat([]string{"attest", "tpm", "--swtpm", r.tpm.Socket, "--event-log", r.log, "--aik-cert", r.certificate(t, "rsassa"), "--renew", file, "--json"}, r.service)
+	go func() {
+		status <- run(ctx, &env{args: args, stdin: strings.NewReader(""), stdout: stdout, stderr: io.Discard, getenv: func(string) string { return "" }, now: time.Now})
+		stdout.Close()
+	}()
+	line, err := bufio.NewReader(lines).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, `{"file":"`+file+`","expires":"`) {
+		t.Fatalf("%q, %v", line, err)
+	}
+	assay(t, slices.Concat([]string{"token", "verify", file}, r.issuer)...).want(t, exitOK, "VERIFIED", "")
+	if end(); <-status != exitOK {
+		t.Error("ended by its user, the command says that something is wrong")
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -25,6 +26,7 @@ import (
 
 // tpmAttestation is one run of attest tpm.
 type tpmAttestation struct {
+	root           string // of the machine's files
 	device, socket string
 	enroll         bool
 	certificate    string // file of the AIK's certificate
@@ -52,7 +54,7 @@ type enrolledReport struct {
 }
 
 func (a *tpmAttestation) declare(c *call) {
-	a.machine.Logs.Root = os.DirFS("/")
+	c.rootVar(&a.root, "find the device and the logs of the machine whose files are below `DIR`")
 	c.StringVar(&a.device, "device", "", "`PATH` of the TPM's device file (default /dev/tpmrm0, or else /dev/tpm0)")
 	c.StringVar(&a.socket, "swtpm", "", "unix `SOCKET` of a TPM in software instead")
 	c.BoolVar(&a.enroll, "enroll", false, "have the service certify the attestation key first")
@@ -71,7 +73,9 @@ func (a *tpmAttestation) declare(c *call) {
 	c.rootedVar(&a.machine.Logs.EventLog, "event-log", "the boot's event log, in `FILE` (default: where Linux keeps it)")
 	c.rootedVar(&a.machine.Logs.IMALog, "ima-log", "the list of IMA in binary form, in `FILE` (default: where Linux keeps it)")
 	c.Func("nonce", "`HEX` that the report must repeat", func(s string) (err error) {
-		a.machine.Nonce, err = hex.DecodeString(s)
+		if a.machine.Nonce, err = hex.DecodeString(s); err == nil && s == "" {
+			return errors.New("expected bytes in hexadecimal: an empty nonce would not be sent")
+		}
 		return err
 	})
 	c.BoolVar(&a.raw, "raw", false, "print the report alone, as it came")
@@ -154,21 +158,13 @@ func (a *tpmAttestation) round(ctx context.Context, c *call) (*machineReport, er
 }
 
 func (a *tpmAttestation) consistent(c *call) error {
-	if err := c.exclusive("device", "swtpm"); err != nil {
-		return err
-	}
-	for _, other := range []string{"nonce", "raw"} {
-		if err := c.exclusive("renew", other); err != nil {
+	for _, pair := range [][]string{{"device", "swtpm"}, {"root", "event-log"}, {"root", "ima-log"}, {"renew", "nonce"}, {"renew", "raw"}} {
+		if err := c.exclusive(pair...); err != nil {
 			return err
 		}
 	}
 	if a.keyFile != "" && a.machine.Key != attester.SoftwareKey {
 		return usage("--key-out is for --key software: the others cannot leave the TPM")
-	}
-	if a.enroll && a.certificate != "" {
-		if err := c.spare(a.certificate); err != nil {
-			return err
-		}
 	}
 	if !a.enroll && a.certificate != "" {
 		certs, err := inPEM(c, a.certificate, pemCertificates)
@@ -177,14 +173,40 @@ func (a *tpmAttestation) consistent(c *call) error {
 		}
 		a.machine.AIKCertificate = certs[0].Raw
 	}
+	if err := a.apart(c); err != nil {
+		return err
+	}
 	return a.service.ready(c)
 }
 
+// apart refuses a file to write that is read too, or written twice: a slip would cost a key.
+func (a *tpmAttestation) apart(c *call) error {
+	files := map[string]string{} // to its flag
+	for _, out := range []struct{ flag, file string }{{"key-out", a.keyFile}, {"renew", a.renew}, {"aik-cert", a.certificate}} {
+		if out.file == "" || out.flag == "aik-cert" && !a.enroll {
+			continue
+		}
+		if err := c.spare(out.file); err != nil {
+			return err
+		}
+		path, err := filepath.Abs(out.file)
+		if err != nil {
+			return badFile(err)
+		}
+		if other, twice := files[path]; twice {
+			return usage("--%s and --%s name the same file: one would overwrite the other", other, out.flag)
+		}
+		files[path] = out.flag
+	}
+	return nil
+}
+
 func (a *tpmAttestation) open() (err error) {
+	a.machine.Logs.Root = os.DirFS(a.root)
 	if a.socket != "" {
 		a.machine.TPM, err = attester.OpenSocket(a.socket)
 	} else {
-		a.machine.TPM, err = attester.OpenDevice(a.device)
+		a.machine.TPM, err = attester.OpenDevice(cmp.Or(a.device, attester.DefaultDevice(a.root)))
 	}
 	return err
 }
@@ -204,7 +226,7 @@ func (a *tpmAttestation) attest(ctx context.Context, c *call, report *machineRep
 	for _, bank := range r.Banks {
 		report.Banks = append(report.Banks, bank.String())
 	}
-	var requirements []relyingparty.Requirement
+	requirements := []relyingparty.Requirement{holder{r.Key}}
 	if a.machine.Nonce != nil {
 		requirements = append(requirements, relyingparty.Claim{Name: "nonce", Value: b64.URL(a.machine.Nonce)})
 	}
@@ -212,7 +234,9 @@ func (a *tpmAttestation) attest(ctx context.Context, c *call, report *machineRep
 	report.tokenReport = *token
 	report.Token = r.Text
 	if err == nil && a.keyFile != "" {
-		err = writeKey(a.keyFile, r.Private)
+		if err = writeKey(a.keyFile, r.Private); err != nil {
+			*report = machineReport{} // without its key it is for nobody
+		}
 	}
 	return err
 }

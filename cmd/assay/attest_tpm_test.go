@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -73,30 +72,6 @@ func (r *tpmRig) attest(t *testing.T, flags ...string) outcome {
 	return assay(t, slices.Concat([]string{"attest", "tpm", "--swtpm", r.tpm.Socket, "--event-log", r.log}, r.service, flags)...)
 }
 
-// TestAMachineAttestsByItsTPMAndRelyingPartiesAcceptTheReport goes all the way: TPM, logs, service, token verify.
-func TestAMachineAttestsByItsTPMAndRelyingPartiesAcceptTheReport(t *testing.T) {
-	r := newRig(t)
-	for _, scheme := range attester.Schemes() {
-		certificate := r.certificate(t, scheme)
-		for kind, binding := range map[string]string{"software": "tpm_quote", "tpm": "tpm_quote", "certified": "tpm_certify"} {
-			o := r.attest(t, "--aik", scheme, "--key", kind, "--aik-cert", certificate, "--nonce", "c0ffee", "--json")
-			var got machineReport
-			o.read(t, &got)
-			if !got.Verified || !strings.Contains(string(got.Claims), binding) || !slices.Equal(got.Banks, []string{"SHA256", "SHA384"}) {
-				t.Fatalf("%s, %s: status %d: %s%s", scheme, kind, o.status, o.stdout, o.stderr)
-			}
-			if numbers(got.PCRs) != "0-15,17-22" || got.Unexplained != nil {
-				t.Errorf("PCRs %s, not explained %v", numbers(got.PCRs), got.Unexplained)
-			}
-			var claims struct{ Nonce string }
-			if err := json.Unmarshal(got.Claims, &claims); err != nil || claims.Nonce != base64.RawURLEncoding.EncodeToString([]byte{0xc0, 0xff, 0xee}) {
-				t.Errorf("nonce %q, %v", claims.Nonce, err)
-			}
-			assay(t, slices.Concat([]string{"token", "verify", got.Token}, r.issuer)...).want(t, exitOK, "VERIFIED", "")
-		}
-	}
-}
-
 func TestAReportIsPrintedForPeople(t *testing.T) {
 	r := newRig(t)
 	certificate := r.certificate(t, "rsassa")
@@ -135,6 +110,26 @@ func TestAMachineThatIsRefusedIsToldWhy(t *testing.T) {
 	r.attest(t, "--enroll").want(t, exitRefused, "REFUSED", "")
 }
 
+func TestTheCallerIsNamedInEachWay(t *testing.T) {
+	r := newRig(t)
+	endpoint, ca, file := r.service[:2], r.service[2:4], r.service[5]
+	token := strings.TrimSpace(readFile(t, file))
+	for _, test := range []struct {
+		flags  []string
+		status int
+		stdout string
+	}{
+		{slices.Concat(ca, []string{"--token", token}), exitOK, "VERIFIED"},
+		{slices.Concat(ca, []string{"--token-command", "cat " + file}), exitOK, "VERIFIED"},
+		{slices.Concat(ca, []string{"--token-file", file}), exitOK, "VERIFIED"},
+		{ca, exitRefused, "401"},
+		{[]string{"--token", token}, exitService, ""},
+	} {
+		args := slices.Concat([]string{"attest", "tpm", "--swtpm", r.tpm.Socket, "--event-log", r.log, "--aik-cert", r.certificate(t, "rsassa")}, endpoint, test.flags)
+		assay(t, args...).want(t, test.status, test.stdout, "")
+	}
+}
+
 func TestAttestTPMNamesWhatIsMissing(t *testing.T) {
 	here := []string{"attest", "tpm", "--endpoint", "https://localhost:1"}
 	socket := filepath.Join(t.TempDir(), "none")
@@ -152,10 +147,14 @@ func TestAttestTPMNamesWhatIsMissing(t *testing.T) {
 		"--key tpm --key-out key.pem":          "--key-out is for --key software",
 		"--renew f --nonce aa":                 "exclude each other",
 		"--renew f --raw":                      "exclude each other",
+		"--root . --event-log f":               "exclude each other",
+		"--root . --ima-log f":                 "exclude each other",
+		"--root " + socket:                     "no such file",
 		"--nonce xyz":                          "--nonce",
 		"--aik-cert " + filepath.Join(t.TempDir(), "none"):  "no such file",
 		"--aik-cert " + tempFile(t, "empty.pem", "nothing"): "",
 	} {
 		assay(t, append(slices.Clone(here), strings.Fields(flags)...)...).want(t, exitUsage, "", want)
 	}
+	assay(t, append(slices.Clone(here), "--nonce", "")...).want(t, exitUsage, "", "empty nonce")
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -54,7 +55,14 @@ func (c *call) bearerVar(bearer *func(context.Context) (string, error)) {
 	})
 	c.Func("token-file", "bearer token to send, in `FILE`", func(file string) error {
 		b, err := c.read(file)
-		*bearer = func(context.Context) (string, error) { return strings.TrimSpace(string(b)), nil }
+		info, statErr := os.Stat(file)
+		again := file != "-" && statErr == nil && info.Mode().IsRegular() // as a pipe and standard input cannot be
+		*bearer = func(context.Context) (string, error) {
+			if again { // its writer replaces it when it ends
+				b, err = c.read(file)
+			}
+			return strings.TrimSpace(string(b)), err
+		}
 		return err
 	})
 	c.Func("token-command", "bearer token to send, printed by the shell `COMMAND`", func(line string) error {

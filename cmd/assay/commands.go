@@ -71,7 +71,7 @@ func commands() []command {
 		}, runSim},
 		{"doctor", "", "tell what this machine has to attest with, and what to do where it cannot", []string{
 			"assay doctor",
-			"assay doctor --json",
+			"assay doctor --swtpm tpm.sock --json",
 		}, runDoctor},
 		{"dev token", "", "make a bearer token that a service in development mode accepts", []string{
 			"assay dev token --role contributor",
@@ -226,6 +226,7 @@ func tpmCommands() []command {
 		{"tpm eventlog", "FILE", "explain a TCG event log: what was measured, what it means, what it rests on", []string{
 			"assay tpm eventlog /sys/kernel/security/tpm0/binary_bios_measurements",
 			"assay tpm eventlog boot.log --pcrs 0,7,11-14",
+			"assay tpm eventlog boot.log --ima-log ima.list --pcrs 10",
 			"assay tpm eventlog boot.log --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee",
 		}, runTPMEventlog},
 		{"tpm quote verify", "", "verify a quote of PCRs, and say which check failed", []string{
@@ -247,6 +248,9 @@ func aikCommands() []command {
 		{"aik revoke", "ID", "revoke one of them", []string{
 			"assay aik revoke 2f1c --reason \"machine sold\" --endpoint https://attest.example --token-file token",
 		}, runAIKRevoke},
+		{"aik pins", "", "list the keys that are pinned", []string{
+			"assay aik pins --endpoint https://attest.example --token-file token",
+		}, runAIKPins},
 		{"aik pin", "[FILE]", "believe an endorsement or attestation key that no certificate vouches for", []string{
 			"assay aik pin ek.pem --kind ek --endpoint https://attest.example --token-file token",
 			"assay aik pin aik.pub --kind aik --endpoint https://attest.example --token-file token",

@@ -38,7 +38,7 @@ func (d *demo) tellTPM(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := d.remote().attestTPM(ctx, sound)
+	report, err := d.remote().attestSimulated(ctx, sound)
 	if err != nil {
 		return fmt.Errorf("the machine with secure boot was refused: %w", err)
 	}
@@ -57,7 +57,7 @@ func (d *demo) tellUnsoundBoots(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.remote().attestTPM(ctx, off)
+	_, err = d.remote().attestSimulated(ctx, off)
 	d.say("\n8  The same machine is started with Secure Boot off. Its evidence is as good as before; what it says is not what the policy wants:\n")
 	if err := d.refused(&d.outcome.SecureBootOff, "the machine without secure boot", err); err != nil {
 		return err
@@ -65,7 +65,7 @@ func (d *demo) tellUnsoundBoots(ctx context.Context) error {
 	if err := hideSecureBoot(off); err != nil {
 		return err
 	}
-	_, err = d.remote().attestTPM(ctx, off)
+	_, err = d.remote().attestSimulated(ctx, off)
 	d.say("\n9  Somebody edits the log: the event about Secure Boot is given the type of one whose data nobody reads. Its digest, and so the PCR, is\n" +
 		"   the same as before. The service knows what may stand in that PCR:\n")
 	return d.refused(&d.outcome.RetypedEvent, "the log with a retyped event", err)

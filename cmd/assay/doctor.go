@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -39,20 +40,31 @@ func (r doctorReport) print(s sheet, _ error) {
 
 // runDoctor tells what this machine has to attest with. It holds (exit status 0) if there is one way at least.
 func runDoctor(_ context.Context, c *call) error {
-	root := c.String("root", "/", "look at the machine whose files are below `DIR`")
+	var root string
+	c.rootVar(&root, "look at the machine whose files are below `DIR`")
+	socket := c.String("swtpm", "", "unix `SOCKET` of a TPM in software, in the place of the device")
 	if _, err := c.parse(); err != nil {
 		return err
 	}
-	info, err := os.Stat(*root)
-	if err == nil && !info.IsDir() {
-		err = errors.New("--root " + *root + ": not a folder")
-	}
-	if err != nil {
-		return badFile(err)
-	}
-	r := doctor.Examine(*root)
+	r := doctor.Examine(doctor.Place{Root: root, Socket: *socket, At: c.now()})
 	if !r.CanAttest() {
 		return c.tell(doctorReport{r}, errors.New("the machine can attest in no way"))
 	}
 	return c.tell(doctorReport{r}, nil)
+}
+
+// rootVar declares the flag for a machine other than this one, and sets root to this one's.
+func (c *call) rootVar(root *string, help string) {
+	*root = "/"
+	c.Func("root", help, func(dir string) error {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a folder", dir)
+		}
+		if err != nil {
+			return badFile(err)
+		}
+		*root = dir
+		return nil
+	})
 }

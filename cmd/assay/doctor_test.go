@@ -7,15 +7,11 @@ import (
 	"testing"
 )
 
-// fakeMachine is a folder that looks like the files of a Linux machine with a TPM and a log.
-func fakeMachine(t *testing.T) string {
+// fakeRoot is a folder with files, by their paths below it.
+func fakeRoot(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
-	for path, content := range map[string]string{
-		"dev/tpmrm0":                                        "",
-		"sys/class/tpm/tpm0/tpm_version_major":              "2\n",
-		"sys/kernel/security/tpm0/binary_bios_measurements": "a log",
-	} {
+	for path, content := range files {
 		dir := filepath.Join(root, filepath.Dir(path))
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -23,6 +19,16 @@ func fakeMachine(t *testing.T) string {
 		writeFiles(t, dir, map[string]string{filepath.Base(path): content})
 	}
 	return root
+}
+
+// fakeMachine is a folder that looks like the files of a Linux machine with a TPM and a log.
+func fakeMachine(t *testing.T) string {
+	t.Helper()
+	return fakeRoot(t, map[string]string{
+		"dev/tpmrm0":                           "",
+		"sys/class/tpm/tpm0/tpm_version_major": "2\n",
+		bootLogPath:                            "a log",
+	})
 }
 
 func TestDoctorSaysWhatAMachineCanAttest(t *testing.T) {
@@ -50,7 +56,7 @@ func TestDoctorTellsScriptsWhatItFound(t *testing.T) {
 	}
 	root := fakeMachine(t)
 	assay(t, "doctor", "--json", "--root", root).read(t, &got)
-	if got.Root != root || len(got.Findings) != 14 || len(got.Verdicts) != 5 {
+	if got.Root != root || len(got.Findings) != 15 || len(got.Verdicts) != 5 {
 		t.Fatalf("%+v", got)
 	}
 	if f := got.Findings[2]; f.Name != "boot-log" || f.State != "ready" || f.Value != "5" || !strings.HasPrefix(f.Path, "/sys/") {

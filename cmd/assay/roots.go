@@ -133,6 +133,9 @@ func (c *call) readFolder(dir string, set *vendorca.Set) error {
 			}
 			return nil
 		}
+		if path == "-" { // a file of that name, not standard input
+			path = "." + string(filepath.Separator) + path
+		}
 		return c.addFile(path, name, set)
 	})
 	if err == nil && seen == 1 {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/pem"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -113,6 +114,20 @@ func TestRootsImportRefusesAFolderWithoutCAs(t *testing.T) {
 	}
 }
 
+func TestRootsImportJudgesAtTheTimeGiven(t *testing.T) {
+	root := vectortest.Read(t, "tpm/certs/ek-vendor-cas/INTEL_RT.pem")
+	block, _ := pem.Decode(root)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{"root.pem": string(root)})
+	for at, status := range map[time.Time]int{cert.NotAfter: exitOK, cert.NotAfter.Add(time.Second): exitRefused} {
+		assay(t, "roots", "import", dir, "--at", at.Format(time.RFC3339)).want(t, status, "", "")
+	}
+}
+
 func TestRootsImportDoesNotReadWithoutEnd(t *testing.T) {
 	root := string(vectortest.Read(t, "tpm/certs/ek-vendor-cas/INTEL_RT.pem"))
 	for depth, status := range map[int]int{maxRootDepth: exitOK, maxRootDepth + 1: exitUsage} {
@@ -161,4 +176,16 @@ func TestRootsImportPrintsNoNamesThatDoSomething(t *testing.T) {
 	if lines := strings.Count(got.Configuration, "\n"); lines != 2 || strings.Contains(got.Configuration, "\x1b") {
 		t.Errorf("%q", got.Configuration)
 	}
+}
+
+// TestAFileWhoseNameMeansStandardInputIsReadAsAFile: in the folder of the process it has no other name.
+func TestAFileWhoseNameMeansStandardInputIsReadAsAFile(t *testing.T) {
+	root := vectortest.Read(t, "tpm/certs/ek-vendor-cas/GS_TPM_RT.pem")
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile("-", root, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := world{stdin: "from standard input"}.assay(t, "roots", "import", ".", "--at", at2026)
+	o.want(t, exitOK, "1 roots, 0 intermediates, 0 left out", "")
 }

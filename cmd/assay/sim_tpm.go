@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/assay-attestation/assay/assaytest"
-	"github.com/assay-attestation/assay/internal/strictjson"
+	"github.com/assay-attestation/assay/attester"
 )
 
 // tpmSimulation is one run of sim tpm: how the machine booted, and what to do with it.
@@ -148,19 +148,18 @@ func (sim *tpmSimulation) write() error {
 // next makes the message that is due: the first one, or the one that answers the challenge.
 func (sim *tpmSimulation) next() error {
 	sim.Data = sim.scenario.Init()
-	if sim.answer != nil {
-		var body tpmBody
-		if err := strictjson.Folded(sim.answer, &body); err != nil {
-			return badFile(fmt.Errorf("--answer: expected the body of the service's answer: %w", err))
-		}
-		a, err := readTPM(body.Data)
-		if err != nil {
-			return badFile(fmt.Errorf("--answer: %w", err))
-		}
-		if sim.Data, err = answerChallenge(sim.scenario, a); err != nil {
-			return err
-		}
+	if sim.answer == nil {
+		return nil
 	}
+	challenge, err := attester.ReadChallenge(sim.answer)
+	if err != nil {
+		return badFile(fmt.Errorf("--answer: expected the body of the service's answer: %w", err))
+	}
+	request, err := sim.scenario.Request(challenge.Challenge, challenge.Context)
+	if err != nil {
+		return fmt.Errorf("making the request: %w", err)
+	}
+	sim.Data = sim.scenario.Data(request)
 	return nil
 }
 
@@ -169,13 +168,33 @@ func (sim *tpmSimulation) attest(ctx context.Context, c *call) error {
 	if err := sim.service.ready(c); err != nil {
 		return err
 	}
-	text, err := sim.service.attestTPM(ctx, sim.scenario)
+	text, err := sim.service.attestSimulated(ctx, sim.scenario)
 	if err != nil {
 		return c.tellService(err)
 	}
 	report, err := verified(ctx, sim.service.verifier, text, nil)
 	report.Token = text
 	return c.tellToken(report, err)
+}
+
+// attestSimulated makes both rounds for a simulated machine and gives the report, unverified.
+func (r *remote) attestSimulated(ctx context.Context, s *assaytest.TPMScenario) (string, error) {
+	post := attester.Post(r.post)
+	challenge, err := post.Challenge(ctx)
+	if err != nil {
+		return "", byAttester(err)
+	}
+	request, err := s.Request(challenge.Challenge, challenge.Context)
+	if err != nil {
+		return "", fmt.Errorf("making the request: %w", err)
+	}
+	report, err := post.Report(ctx, request)
+	return report, byAttester(err)
+}
+
+// tpmBody is the body of a message: JSON in base64url (tpm.md section 2).
+type tpmBody struct {
+	Data string `json:"data"`
 }
 
 // print prints the body of the message alone, to be sent.

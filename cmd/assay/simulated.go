@@ -11,8 +11,8 @@ import (
 	"github.com/assay-attestation/assay/internal/server"
 )
 
-// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, and that
-// of the maker of TPMs.
+// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, and those
+// of the maker of TPMs, for attestation keys and for endorsement keys (aik_enrolment vendor).
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -28,11 +28,15 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	if err != nil {
 		return nil, err
 	}
-	aikRoot, err := assaytest.WellKnownTPMVendor().CertificatePEM(assaytest.AIKRoot)
-	if err != nil {
+	simulated := &server.Simulated{Root: root, Source: source}
+	maker := assaytest.WellKnownTPMVendor()
+	if simulated.AIKRoot, err = maker.CertificatePEM(assaytest.AIKRoot); err != nil {
 		return nil, err
 	}
-	return &server.Simulated{Root: root, Source: source, AIKRoot: aikRoot}, nil
+	if simulated.EKRoot, err = maker.CertificatePEM(assaytest.EKRoot); err != nil {
+		return nil, err
+	}
+	return simulated, nil
 }
 
 // inProcess is a transport that asks a handler instead of the network.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,21 +17,30 @@ import (
 
 // logDiff is the result of tpm eventlog diff.
 type logDiff struct {
-	Same    bool            `json:"same"` // no PCR has another value
-	Bank    string          `json:"bank"` // in which the logs were compared
+	Same    bool            `json:"same"` // no PCR has another value, in no bank that both logs have
+	Bank    string          `json:"bank"` // the strongest in which they differ, or that they have
+	Refused []refusedLog    `json:"refused,omitzero"`
 	PCRs    []pcrChange     `json:"pcrs,omitzero"`
 	Summary []findingChange `json:"summary,omitzero"`
 	Events  []eventChange   `json:"events,omitzero"`
 }
 
-// pcrChange is a PCR that the logs lead to different values of.
-type pcrChange struct {
-	PCR int    `json:"pcr"`
-	Was string `json:"was"`
-	Now string `json:"now"`
+// refusedLog is a log that the rules for policies refuse.
+type refusedLog struct {
+	Log   string   `json:"log"` // first or second
+	Error *problem `json:"error"`
+	err   error
 }
 
-// findingChange is a line of the summary that differs.
+// pcrChange is a PCR that the logs lead to different values of.
+type pcrChange struct {
+	PCR  int    `json:"pcr"`
+	Was  string `json:"was"`
+	Now  string `json:"now"`
+	Bank string `json:"bank,omitzero"` // if another one
+}
+
+// findingChange is a line of the summary that differs. What rests on labels has "~ " before it.
 type findingChange struct {
 	About string `json:"about"`
 	Was   string `json:"was,omitzero"`
@@ -52,6 +63,7 @@ type bootLog struct {
 	log      *eventlog.Log
 	events   []explain.Event
 	findings []explain.Finding
+	refusal  error // of the rules for policies
 }
 
 // runTPMEventlogDiff shows in what two logs differ.
@@ -84,8 +96,8 @@ func (c *call) bootLog(name string) (bootLog, error) {
 		return bootLog{}, err
 	}
 	l := bootLog{log: log, events: explain.Events(log, eventlog.DefaultLimits(), sipa.DefaultDepth)}
-	j, _ := boot(log, nil, nil) //nolint:errcheck // nil then, and the summary says so
-	l.findings = explain.Summarize(l.events, j)
+	j, err := (&machineLogs{log: log}).judge(nil, nil)
+	l.findings, l.refusal = explain.Summarize(l.events, j), err // j is nil with an error, and the summary says so
 	return l, nil
 }
 
@@ -99,31 +111,53 @@ func compareLogs(a, b *bootLog) (*logDiff, error) {
 	if len(common) == 0 {
 		return nil, badFile(fmt.Errorf("the logs have no bank in common: %v and %v", a.log.Algs(), b.log.Algs()))
 	}
-	bank := slices.Max(common) // the numbers rise with the strength
-	d := &logDiff{Bank: strings.ToLower(bank.String()), Summary: compareFindings(a.findings, b.findings)}
-	was, err := eventlog.Replay(bank, false, a.log)
-	if err != nil {
-		return nil, err
+	slices.Sort(common)
+	slices.Reverse(common) // the numbers rise with the strength
+	d := &logDiff{Bank: nameOf(common[0]), Summary: compareFindings(a.findings, b.findings)}
+	for i, l := range []*bootLog{a, b} {
+		if l.refusal != nil {
+			d.Refused = append(d.Refused, refusedLog{[]string{"first", "second"}[i], problemOf(l.refusal), l.refusal})
+		}
 	}
-	now, err := eventlog.Replay(bank, false, b.log)
-	if err != nil {
-		return nil, err
-	}
-	values := [2]map[string]string{}
-	for i, v := range []*tpm.Bank{was, now} {
-		values[i] = valuesOf([]tpm.Bank{*v}, pcrSet{})[d.Bank]
-	}
-	for i := range tpm.PCRCount {
-		if k := strconv.Itoa(i); values[0][k] != values[1][k] {
-			d.PCRs = append(d.PCRs, pcrChange{i, values[0][k], values[1][k]})
+	for _, bank := range common {
+		if err := d.compareValues(a.log, b.log, bank); err != nil {
+			return nil, err
 		}
 	}
 	d.Same = len(d.PCRs) == 0
 	for pcr := range uint32(tpm.PCRCount) {
-		d.Events = append(d.Events, compareEvents(only(a.events, pcr), only(b.events, pcr), bank)...)
+		d.Events = append(d.Events, compareEvents(only(a.events, pcr), only(b.events, pcr), common)...)
 	}
-	d.Events = append(d.Events, compareEvents(only(a.events, eventlog.Outside), only(b.events, eventlog.Outside), bank)...)
+	d.Events = append(d.Events, compareEvents(only(a.events, eventlog.Outside), only(b.events, eventlog.Outside), common)...)
 	return d, nil
+}
+
+func nameOf(bank tpm.Alg) string { return strings.ToLower(bank.String()) }
+
+// compareValues notes the PCRs that the logs lead to different values of in a bank, unless a stronger one shows it.
+func (d *logDiff) compareValues(a, b *eventlog.Log, bank tpm.Alg) error {
+	was, err := eventlog.Replay(bank, false, a)
+	if err != nil {
+		return err
+	}
+	now, err := eventlog.Replay(bank, false, b)
+	if err != nil {
+		return err
+	}
+	for i, v := range was.Values {
+		if bytes.Equal(v, now.Values[i]) || slices.ContainsFunc(d.PCRs, func(p pcrChange) bool { return p.PCR == i }) {
+			continue
+		}
+		if len(d.PCRs) == 0 {
+			d.Bank = nameOf(bank)
+		}
+		c := pcrChange{PCR: i, Was: hex.EncodeToString(v), Now: hex.EncodeToString(now.Values[i])}
+		if nameOf(bank) != d.Bank {
+			c.Bank = nameOf(bank)
+		}
+		d.PCRs = append(d.PCRs, c)
+	}
+	return nil
 }
 
 // only gives the events of one PCR.
@@ -138,10 +172,10 @@ func only(events []explain.Event, pcr uint32) []*explain.Event {
 }
 
 // compareEvents finds what differs in one PCR. Events that took the place of others are told once.
-func compareEvents(a, b []*explain.Event, bank tpm.Alg) []eventChange {
+func compareEvents(a, b []*explain.Event, common []tpm.Alg) []eventChange {
 	var removed, added []*explain.Event
 	i, j := 0, 0
-	for _, e := range compare(keys(a, bank), keys(b, bank)) {
+	for _, e := range compare(keys(a, common), keys(b, common)) {
 		if e.kind != '+' {
 			if e.kind == '-' {
 				removed = append(removed, a[i])
@@ -155,13 +189,13 @@ func compareEvents(a, b []*explain.Event, bank tpm.Alg) []eventChange {
 			j++
 		}
 	}
-	return pairUp(removed, added)
+	return pairUp(removed, added, common)
 }
 
-func keys(events []*explain.Event, bank tpm.Alg) []string {
+func keys(events []*explain.Event, common []tpm.Alg) []string {
 	var list []string
 	for _, e := range events {
-		list = append(list, e.Key(bank))
+		list = append(list, e.Key(common))
 	}
 	return list
 }
@@ -169,21 +203,34 @@ func keys(events []*explain.Event, bank tpm.Alg) []string {
 // maxPairs bounds the work of finding which events took the place of which.
 const maxPairs = 256
 
-// pairUp tells what was removed and what was added, and as changed what belongs together.
-func pairUp(removed, added []*explain.Event) []eventChange {
+// pairUp tells what was removed and what was added, and as changed what belongs together: what measured the same first.
+func pairUp(removed, added []*explain.Event, common []tpm.Alg) []eventChange {
 	var all []eventChange
-	for _, was := range removed {
-		i := -1
-		if len(removed) <= maxPairs && len(added) <= maxPairs {
-			i = slices.IndexFunc(added, func(now *explain.Event) bool { return explain.Pairs(was, now, eventlog.DefaultLimits()) })
+	pair := func(belong func(was, now *explain.Event) bool, change func(was, now *explain.Event) string) {
+		if len(removed) > maxPairs || len(added) > maxPairs {
+			return
 		}
-		if i < 0 {
-			all = append(all, changeOf("removed", was, was.Says, was.Seq, 0))
-			continue
+		var rest []*explain.Event
+		for _, was := range removed {
+			i := slices.IndexFunc(added, func(now *explain.Event) bool { return belong(was, now) })
+			if i < 0 {
+				rest = append(rest, was)
+				continue
+			}
+			all = append(all, changeOf("changed", was, change(was, added[i]), was.Seq, added[i].Seq))
+			all[len(all)-1].hint = was.Hint() || added[i].Hint()
+			added = slices.Delete(added, i, i+1)
 		}
-		all = append(all, changeOf("changed", was, explain.Change(was, added[i], eventlog.DefaultLimits()), was.Seq, added[i].Seq))
-		added = slices.Delete(slices.Clone(added), i, i+1)
+		removed = rest
 	}
+	limits := eventlog.DefaultLimits()
+	pair(func(was, now *explain.Event) bool { return explain.SameMeasured(was, now, common) }, explain.Relabel)
+	pair(func(was, now *explain.Event) bool { return explain.Pairs(was, now, limits) },
+		func(was, now *explain.Event) string { return explain.Change(was, now, limits) })
+	for _, was := range removed {
+		all = append(all, changeOf("removed", was, was.Says, was.Seq, 0))
+	}
+	slices.SortStableFunc(all, func(a, b eventChange) int { return a.Was - b.Was })
 	for _, now := range added {
 		all = append(all, changeOf("added", now, now.Says, 0, now.Seq))
 	}
@@ -216,6 +263,9 @@ func saysOf(findings []explain.Finding, order []string) (map[string]string, []st
 	says := map[string]string{}
 	for _, f := range findings {
 		text := f.Says
+		if f.Basis == explain.Hint {
+			text = basisMark(f.Basis) + text
+		}
 		if says[f.About] != "" {
 			text = says[f.About] + "; " + text
 		}
@@ -229,13 +279,16 @@ func saysOf(findings []explain.Finding, order []string) (map[string]string, []st
 
 func (d *logDiff) print(s sheet, _ error) {
 	switch {
-	case d.Same && len(d.Events) == 0:
+	case d.Same && len(d.Events)+len(d.Summary) == 0:
 		s.heading(green, "SAME", "the logs lead to the same PCRs, bank "+d.Bank)
-		return
 	case d.Same:
-		s.heading(green, "SAME", "the logs lead to the same PCRs, bank "+d.Bank+", but differ in what is not measured")
+		s.heading(yellow, "SAME", "the logs lead to the same PCRs, bank "+d.Bank+", but differ in what is not measured")
 	default:
 		s.heading(yellow, "DIFFERENT", "bank "+d.Bank+": PCR "+d.numbers())
+	}
+	for _, r := range d.Refused {
+		s.heading(red, "REFUSED", "the "+r.Log+" log: nothing of it counts as measured")
+		s.refusal(r.err)
 	}
 	if len(d.Summary) > 0 {
 		s.section("Summary")

@@ -15,6 +15,7 @@ import (
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 	"github.com/assay-attestation/assay/evidence/tpm/explain"
+	"github.com/assay-attestation/assay/evidence/tpm/ima"
 	"github.com/assay-attestation/assay/evidence/tpm/measured"
 	"github.com/assay-attestation/assay/evidence/tpm/sipa"
 )
@@ -35,12 +36,16 @@ type logReport struct {
 	Unknowable  []string          `json:"unknowable,omitzero"`
 	Events      jsontext.Value    `json:"events,omitzero"` // as policies see them
 	Words       []eventWords      `json:"words,omitzero"`
+	Claim       jsontext.Value    `json:"pcrsClaim,omitzero"` // the claim pcrs as policies see it
 	PCRs        pcrValues         `json:"pcrs,omitzero"`
 	Quoted      []int             `json:"quoted,omitzero"` // the PCRs that the quote covers
 	Differences []difference      `json:"differences,omitzero"`
 	Checks      []evidence.Entry  `json:"checks,omitzero"` // of the quote
 	Error       *problem          `json:"error,omitzero"`
 	quoted      bool
+	weak        bool        // sha1Only
+	proved      *tpm.Quoted // nil without a quote that verified
+	covered     *int        // how many entries of the IMA list are quoted
 	journal     evidence.Journal
 }
 
@@ -97,67 +102,112 @@ func (q *quoteFiles) complete() error {
 	return nil
 }
 
-// read explains the log as far as it can be read. The error is why it is not to be believed.
+// read explains the logs as far as they can be read. The error is why they are not to be believed.
 func (r *logReport) read(b []byte, q *quoteFiles, wanted pcrSet) error {
-	log, err := eventlog.Parse(b, eventlog.DefaultLimits())
+	logs, err := readLogs(b, q.list)
 	if err != nil {
 		return err
 	}
-	if err := r.show(log, q.pcrs, wanted); err != nil {
+	values, err := r.show(logs, q.pcrs, wanted)
+	if err != nil {
 		return err
 	}
-	events := explain.Events(log, eventlog.DefaultLimits(), sipa.DefaultDepth)
-	j, err := r.judge(log, q)
-	r.Words = wordsOf(events, log.Algs(), wanted)
-	r.coverage(j)
+	events := explain.Events(logs.log, eventlog.DefaultLimits(), sipa.DefaultDepth)
+	j, err := r.judge(logs, q)
+	r.Words = wordsOf(events, logs.log.Algs(), wanted)
 	r.Summary, r.Unknowable = explain.Summarize(events, j), explain.Unknowable()
+	if logs.list != nil {
+		r.measurements(logs, values, j, wanted)
+	}
+	r.coverage(j)
 	if err != nil {
 		return err
 	}
 	if r.Events, err = j.Events(measured.EventsOptions{}); err != nil {
 		return err
 	}
-	if len(r.Differences) > 0 {
-		d := r.Differences[0]
-		return evidence.Refuse(evidence.EventLogReplay, "the log does not lead to the value given of PCR %d in the bank %s", d.PCR, d.Bank).
-			Want(d.Value, d.Replayed).Do("give the log and the values of one boot; leave out PCRs that the running system extends, such as PCR 10 (IMA)")
+	if u, ok := j.(*measured.Unquoted); ok {
+		r.Claim = u.PCRs()
+	} else {
+		r.Claim = measured.PCRs(r.proved, false)
 	}
-	return nil
+	if err := r.unexplained(logs, q.pcrs); err != nil || r.quoted {
+		return err
+	}
+	return comparable(logs.log, q.pcrs)
+}
+
+// unexplained refuses logs that do not lead to the values given.
+func (r *logReport) unexplained(logs *machineLogs, given []tpm.Bank) error {
+	if len(r.Differences) == 0 {
+		return nil
+	}
+	d := r.Differences[0]
+	if logs.list != nil && d.PCR == ima.PCR {
+		_, err := logs.covered(given)
+		return err
+	}
+	return evidence.Refuse(evidence.EventLogReplay, "the log does not lead to the value given of PCR %d in the bank %s", d.PCR, d.Bank).
+		Want(d.Value, d.Replayed).Do(remedyOf(d.PCR, logs.list != nil))
+}
+
+// measurements tells of the IMA list. values are those that the logs lead to.
+func (r *logReport) measurements(logs *machineLogs, values []tpm.Bank, j judged, wanted pcrSet) {
+	covered := len(logs.list.Entries())
+	if r.covered != nil {
+		covered = *r.covered
+	}
+	list := explain.Measurements(logs.list, len(logs.log.Records())+1, covered)
+	for _, m := range list {
+		if wanted.has(m.PCR) {
+			r.Words = append(r.Words, eventWords{Seq: m.Seq, PCR: &m.PCR, Type: "IMA_MEASUREMENT_EVENT", Covers: m.Covers, Says: m.Says,
+				hint: m.Covers == explain.CoversNothing})
+		}
+	}
+	r.Summary = append(r.Summary, explain.SummarizeIMA(list, values, j)...)
 }
 
 // show takes in form, banks and values.
-func (r *logReport) show(log *eventlog.Log, values []tpm.Bank, wanted pcrSet) error {
+func (r *logReport) show(logs *machineLogs, given []tpm.Bank, wanted pcrSet) ([]tpm.Bank, error) {
 	r.Format = "crypto-agile"
-	if log.Legacy() {
+	if logs.log.Legacy() {
 		r.Format = "sha1"
 	}
-	banks, err := replayAll(log)
+	banks, err := logs.replay()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, b := range banks {
 		r.Banks = append(r.Banks, strings.ToLower(b.Alg.String()))
 	}
-	r.PCRs = valuesOf(banks, wanted)
-	if values != nil {
-		r.Differences, err = unexplained(log, values)
+	r.PCRs, r.weak = valuesOf(banks, wanted), sha1Only(banks)
+	if given != nil {
+		r.Differences, err = logs.unexplained(given)
 	}
-	return err
+	return banks, err
 }
 
 // judge applies the rules for policies. It gives nil, and no typed one, with an error.
-func (r *logReport) judge(log *eventlog.Log, q *quoteFiles) (judged, error) {
+func (r *logReport) judge(logs *machineLogs, q *quoteFiles) (judged, error) {
 	if !r.quoted {
-		return boot(log, nil, nil)
+		return logs.judge(nil, nil)
 	}
-	quoted, err := q.verify(log, &r.journal)
+	quoted, err := q.verify(logs, &r.journal)
 	if err != nil {
+		return nil, q.withRemedy(err, nil)
+	}
+	r.weak = sha1Only(quoted.Banks())
+	if r.Differences, err = logs.unexplained(quoted.Banks()); err != nil {
 		return nil, err
 	}
-	if r.Differences, err = unexplained(log, quoted.Banks()); err != nil {
-		return nil, err
+	r.proved = quoted
+	if logs.list != nil {
+		if n, err := logs.covered(quoted.Banks()); err == nil {
+			r.covered = &n
+		}
 	}
-	return boot(log, quoted, &r.journal)
+	j, err := logs.judge(quoted, &r.journal)
+	return j, q.withRemedy(err, r.Differences)
 }
 
 // coverage notes which PCRs a quote covers. Nothing vouches for what was measured into the others.
@@ -222,19 +272,40 @@ func (r *logReport) print(s sheet, err error) {
 	if r.Summary == nil {
 		return
 	}
-	if slices.Equal(r.Banks, []string{"sha1"}) {
-		s.heading(yellow, "SHA-1 ONLY", "who can make collisions can make such a log say two things; a service takes it with tpm_allow_sha1 on only")
-	}
+	s.weakness(r.weak)
 	s.section("Summary (~ rests on labels that nothing vouches for; - the log is silent)")
 	s.rows(findingRows(r.Summary)...)
+	r.printLimits(s)
+	printDifferences(s, r.Differences)
+	r.printValues(s)
+	s.section("Events in order (~ a label: the digest is of something else, such as the program itself, or the PCR is not quoted)")
+	s.rows(eventRows(r.Words)...)
+}
+
+// printLimits says what the log cannot tell, and what a quote would add.
+func (r *logReport) printLimits(s sheet) {
 	s.section("What no log can tell")
 	for _, text := range r.Unknowable {
 		fmt.Fprintf(s.w, "  %s\n", plain(text))
 	}
-	printDifferences(s, r.Differences)
-	printValues(s, "PCRs that the log leads to (others have their start value)", r.PCRs)
-	s.section("Events (~ the digest is not of this text, or the PCR is not quoted)")
-	s.rows(eventRows(r.Words)...)
+	if !r.quoted {
+		s.section("What a quote would add (--quote, --signature, --public, --nonce): that the TPM of the key has these PCR values now. " +
+			"Then the lines without a mark are facts.")
+	}
+}
+
+// printValues shows the values in the bank that most people quote, or else in the strongest; --json has all.
+func (r *logReport) printValues(s sheet) {
+	const usual = "sha256"
+	bank := ""
+	for name := range r.PCRs { // the names rise with the strength
+		bank = max(bank, name)
+	}
+	if _, ok := r.PCRs[usual]; ok {
+		bank = usual
+	}
+	s.section("PCRs, the registers of a TPM, as the log leads to them (others have their start value), " + bank)
+	s.rows(valueRows(r.PCRs[bank])...)
 }
 
 func (r *logReport) quotedPCRs() string {
@@ -253,24 +324,52 @@ func basisMark(basis explain.Basis) string {
 func findingRows(findings []explain.Finding) []row {
 	var rows []row
 	for _, f := range findings {
-		rows = append(rows, row{f.About, basisMark(f.Basis) + f.Says})
+		rows = append(rows, row{f.About, basisMark(f.Basis) + cut(f.Says)})
 	}
 	return rows
 }
 
+// eventRows shows events, those that say the same one behind the other as one.
 func eventRows(words []eventWords) []row {
 	var rows []row
-	for _, w := range words {
-		name, hint := fmt.Sprintf("%4d         ", w.Seq), "  "
-		if w.PCR != nil {
-			name = fmt.Sprintf("%4d  PCR %-2d ", w.Seq, *w.PCR)
+	for len(words) > 0 {
+		n := 1
+		for n < len(words) && words[n-1].repeats(&words[n]) {
+			n++
 		}
-		if w.hint {
-			hint = "~ "
-		}
-		rows = append(rows, row{name, hint + cut(w.Says)})
+		rows = append(rows, foldedRow(words[:n]))
+		words = words[n:]
 	}
 	return rows
+}
+
+// repeats reports whether an event says what the one before it says, of the same PCR or of the next.
+func (w *eventWords) repeats(next *eventWords) bool {
+	return w.PCR != nil && next.PCR != nil && *next.PCR-*w.PCR <= 1 && next.Seq == w.Seq+1 &&
+		w.Says == next.Says && w.Type == next.Type && w.hint == next.hint
+}
+
+// foldedRow shows events that say the same.
+func foldedRow(words []eventWords) row {
+	first, last := &words[0], &words[len(words)-1]
+	name, hint := fmt.Sprintf("%4d", first.Seq), "  "
+	if len(words) > 1 {
+		name = fmt.Sprintf("%4d-%d", first.Seq, last.Seq)
+	}
+	if first.PCR != nil {
+		name = fmt.Sprintf("%-8s  PCR %d", name, *first.PCR)
+		if *last.PCR != *first.PCR {
+			name += fmt.Sprintf("-%d", *last.PCR)
+		}
+	}
+	if first.hint {
+		hint = "~ "
+	}
+	says := cut(first.Says)
+	if len(words) > 1 {
+		says += fmt.Sprintf(" (%d events)", len(words))
+	}
+	return row{name, hint + says}
 }
 
 // longestEvent is how much of an event a person is shown; --json shows all.
@@ -297,12 +396,17 @@ func printDifferences(s sheet, all []difference) {
 func printValues(s sheet, title string, values pcrValues) {
 	for _, bank := range slices.Sorted(maps.Keys(values)) {
 		s.section(title + ", " + bank)
-		var rows []row
-		for i := range tpm.PCRCount {
-			if v := values[bank][strconv.Itoa(i)]; strings.Trim(v, "0") != "" && strings.Trim(v, "f") != "" {
-				rows = append(rows, row{fmt.Sprintf("PCR %d", i), v})
-			}
-		}
-		s.rows(rows...)
+		s.rows(valueRows(values[bank])...)
 	}
+}
+
+// valueRows shows what PCRs are for, and their values but those that are the start value.
+func valueRows(values map[string]string) []row {
+	var rows []row
+	for i := range tpm.PCRCount {
+		if v := values[strconv.Itoa(i)]; strings.Trim(v, "0") != "" && strings.Trim(v, "f") != "" {
+			rows = append(rows, row{fmt.Sprintf("PCR %-2d  %s", i, explain.Purpose(i)), v})
+		}
+	}
+	return rows
 }

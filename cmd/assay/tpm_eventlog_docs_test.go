@@ -22,7 +22,7 @@ func TestTheEventLogPageShowsWhatIsPrinted(t *testing.T) {
 		}
 		runs++
 	}
-	if runs != 4 {
-		t.Errorf("%d commands with an output found, want 4", runs)
+	if runs != 5 {
+		t.Errorf("%d commands with an output found, want 5", runs)
 	}
 }

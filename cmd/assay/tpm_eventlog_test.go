@@ -91,6 +91,25 @@ func TestEventlogHeldAgainstAQuote(t *testing.T) {
 	assay(t, append(args[:len(args):len(args)][:4], realLog(t, "ubuntu-2104-no-dbx.bin"))...).want(t, exitUsage, "", "")
 }
 
+// TestEventlogTakesNoQuoteThatIsAnothers: each file of the quote is looked at.
+func TestEventlogTakesNoQuoteThatIsAnothers(t *testing.T) {
+	log := realLog(t, "ubuntu-2104-no-dbx.bin")
+	c := findQuote(t, "swtpm-rsassa-sha256")
+	files, others := c.files(t), findQuote(t, "swtpm-rsassa-sha384").files(t)
+	for i, want := range map[int]string{1: "attest-signature", 3: "attest-signature", 5: "attest-signature"} {
+		args := slices.Clone(files)
+		args[i] = others[i]
+		assay(t, append([]string{"tpm", "eventlog", "--json", log}, args...)...).want(t, exitRefused, `"check":"`+want+`"`, "")
+	}
+	assay(t, append([]string{"tpm", "eventlog", "--json", "--nonce", "00", log}, files...)...).want(t, exitRefused, `"check":"attest-nonce"`, "")
+	weak := findQuote(t, "gce-cos85-nononce-sha1")
+	args := append([]string{"tpm", "eventlog", "--json", realLog(t, "gce-cos85-nononce.bin")}, weak.files(t)...)
+	assay(t, args...).want(t, exitRefused, `"check":"sha1"`, "")
+	if o := assay(t, append(args, "--allow-sha1")...); strings.Contains(o.stdout, `"check":"sha1"`) {
+		t.Errorf("status %d: %.300s", o.status, o.stdout)
+	}
+}
+
 func TestEventlogHeldAgainstValuesOnly(t *testing.T) {
 	c := findQuote(t, "swtpm-rsassa-sha256")
 	values := c.files(t)[6:]

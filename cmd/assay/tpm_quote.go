@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/rsa"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm"
-	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
-	"github.com/assay-attestation/assay/evidence/tpm/measured"
-	"github.com/assay-attestation/assay/evidence/tpm/sipa"
 )
 
 // quoteFiles are a quote and what it is held against.
@@ -24,6 +20,7 @@ type quoteFiles struct {
 	fresh            bool // nonce was given
 	pcrs             []tpm.Bank
 	sha1             bool
+	list             []byte // the IMA list; nil without one
 }
 
 // quoteVar declares the flags of a quote.
@@ -38,11 +35,14 @@ func (c *call) quoteVar(q *quoteFiles) {
 		return err
 	})
 	c.Func("nonce", "the qualifying data that the quote must have, in `HEX`; not checked without", func(text string) (err error) {
-		q.nonce, err = hex.DecodeString(text)
+		if q.nonce, err = hex.DecodeString(text); err == nil && len(q.nonce) == 0 {
+			err = errors.New("it is empty, and every quote without a nonce has that one: give a nonce that was chosen for this quote, or leave the flag away")
+		}
 		q.fresh = err == nil
 		return err
 	})
 	c.pcrsVar(&q.pcrs)
+	c.fileVar(&q.list, "ima-log", "the IMA list of the same boot in `FILE`, binary or ascii form, which explains PCR 10")
 	c.BoolVar(&q.sha1, "allow-sha1", false, "let the SHA-1 bank count, as the setting tpm_allow_sha1 does")
 }
 
@@ -63,8 +63,8 @@ func (q *quoteFiles) parse() (*tpm.Attest, error) {
 	return tpm.ParseAttest(q.quote, q.signature)
 }
 
-// verify checks the quote. Without PCR values of their own, those count that the log leads to.
-func (q *quoteFiles) verify(log *eventlog.Log, j *evidence.Journal) (*tpm.Quoted, error) {
+// verify checks the quote. Without PCR values of their own, those count that the logs lead to.
+func (q *quoteFiles) verify(logs *machineLogs, j *evidence.Journal) (*tpm.Quoted, error) {
 	a, err := q.parse()
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (q *quoteFiles) verify(log *eventlog.Log, j *evidence.Journal) (*tpm.Quoted
 	j.Pass(evidence.AttestFormat, "")
 	offered := q.pcrs
 	if offered == nil {
-		if offered, err = replayAll(log); err != nil {
+		if offered, err = logs.replay(); err != nil {
 			return nil, err
 		}
 	}
@@ -81,63 +81,26 @@ func (q *quoteFiles) verify(log *eventlog.Log, j *evidence.Journal) (*tpm.Quoted
 	})
 }
 
-// replayAll gives the values that a log leads to, in all its banks.
-func replayAll(log *eventlog.Log) ([]tpm.Bank, error) {
-	var banks []tpm.Bank
-	for _, a := range log.Algs() {
-		b, err := eventlog.Replay(a, false, log)
-		if err != nil {
-			return nil, err
+// sha1Only reports whether some PCR has a value in the SHA-1 bank only.
+func sha1Only(banks []tpm.Bank) bool {
+	for pcr := range tpm.PCRCount {
+		weak, strong := false, false
+		for _, b := range banks {
+			has := b.Values[pcr] != nil
+			weak, strong = weak || has && b.Alg == tpm.SHA1, strong || has && b.Alg != tpm.SHA1
 		}
-		banks = append(banks, *b)
-	}
-	return banks, nil
-}
-
-// boot judges a log by the rules for policies: against the quote, or without one against itself.
-func boot(log *eventlog.Log, q *tpm.Quoted, j *evidence.Journal) (judged, error) {
-	opt := measured.Options{Depth: sipa.DefaultDepth, Limits: eventlog.DefaultLimits(), Journal: j}
-	if q == nil {
-		u, err := measured.ReadUnquoted(log, opt)
-		if err != nil {
-			return nil, err
-		}
-		return u, nil
-	}
-	b, err := measured.Verify([]measured.Log{{TCG: log}}, q, opt)
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
-}
-
-// difference is a PCR that does not have the value that the log leads to.
-type difference struct {
-	Bank     string `json:"bank"`
-	PCR      int    `json:"pcr"`
-	Value    string `json:"value"`
-	Replayed string `json:"replayed"`
-}
-
-// unexplained holds values against those that the log leads to, in the banks that both have. PCR 16 and 23 say nothing.
-func unexplained(log *eventlog.Log, values []tpm.Bank) ([]difference, error) {
-	replayed, err := replayAll(log)
-	if err != nil {
-		return nil, err
-	}
-	const debugPCR, applicationPCR = 16, 23
-	all := []difference{}
-	for _, want := range values {
-		for _, got := range replayed {
-			for i, v := range want.Values {
-				if v == nil || got.Alg != want.Alg || i == debugPCR || i == applicationPCR || bytes.Equal(v, got.Values[i]) {
-					continue
-				}
-				all = append(all, difference{strings.ToLower(got.Alg.String()), i, hex.EncodeToString(v), hex.EncodeToString(got.Values[i])})
-			}
+		if weak && !strong {
+			return true
 		}
 	}
-	return all, nil
+	return false
+}
+
+// weakness says that what is shown rests on SHA-1.
+func (s sheet) weakness(weak bool) {
+	if weak {
+		s.heading(yellow, "SHA-1 ONLY", "who can make collisions can make such a log say two things; a service takes it with tpm_allow_sha1 on only")
+	}
 }
 
 // quoteReport is the result of tpm quote verify.
@@ -149,6 +112,7 @@ type quoteReport struct {
 	Differences []difference     `json:"differences,omitzero"`
 	Checks      []evidence.Entry `json:"checks"`
 	Error       *problem         `json:"error,omitzero"`
+	weak        bool             // sha1Only
 	journal     evidence.Journal
 }
 
@@ -172,6 +136,9 @@ func runTPMQuoteVerify(_ context.Context, c *call) error {
 	if q.pcrs == nil && file == nil {
 		return usage("--pcrs-file or --event-log is missing: a quote holds only a hash of the values")
 	}
+	if q.list != nil && file == nil {
+		return usage("--event-log is missing: the IMA list goes on from it")
+	}
 	r := &quoteReport{Fresh: q.fresh}
 	err := r.verify(&q, file)
 	r.Checks = append([]evidence.Entry{}, r.journal.Entries...)
@@ -182,26 +149,27 @@ func runTPMQuoteVerify(_ context.Context, c *call) error {
 }
 
 func (r *quoteReport) verify(q *quoteFiles, file []byte) (err error) {
-	var log *eventlog.Log
+	var logs *machineLogs
 	if file != nil {
-		if log, err = eventlog.Parse(file, eventlog.DefaultLimits()); err != nil {
+		if logs, err = readLogs(file, q.list); err != nil {
 			return err
 		}
 	}
-	quoted, err := q.verify(log, &r.journal)
+	quoted, err := q.verify(logs, &r.journal)
 	if err != nil {
-		return err
+		return q.withRemedy(err, nil)
 	}
 	k := quoted.Clock()
+	r.weak = sha1Only(quoted.Banks())
 	r.PCRs, r.Clock = valuesOf(quoted.Banks(), pcrSet{}), &clock{k.Clock, k.ResetCount, k.RestartCount, k.Safe}
-	if log == nil {
+	if logs == nil {
 		return nil
 	}
-	if r.Differences, err = unexplained(log, quoted.Banks()); err != nil {
+	if r.Differences, err = logs.unexplained(quoted.Banks()); err != nil {
 		return err
 	}
-	_, err = boot(log, quoted, &r.journal)
-	return err
+	_, err = logs.judge(quoted, &r.journal)
+	return q.withRemedy(err, r.Differences)
 }
 
 func (r *quoteReport) print(s sheet, err error) {
@@ -212,6 +180,7 @@ func (r *quoteReport) print(s sheet, err error) {
 	default:
 		s.heading(green, "VERIFIED", "TPM quote, signed by the key given"+map[bool]string{true: ", with the nonce given"}[r.Fresh])
 		s.staleness(r.Fresh)
+		s.weakness(r.weak)
 	}
 	printDifferences(s, r.Differences)
 	s.section("Checks")

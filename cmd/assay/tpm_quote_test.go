@@ -64,7 +64,10 @@ func findQuote(t *testing.T, id string) *realQuote {
 func TestQuoteVerifyGivesTheOutcomeOfEveryRealQuote(t *testing.T) {
 	for _, c := range realQuotes(t) {
 		t.Run(c.ID, func(t *testing.T) {
-			args := append([]string{"tpm", "quote", "verify", "--json", "--nonce", c.Nonce}, c.files(t)...)
+			args := append([]string{"tpm", "quote", "verify", "--json"}, c.files(t)...)
+			if c.Nonce != "" {
+				args = append(args, "--nonce", c.Nonce)
+			}
 			status, check := exitOK, ""
 			switch {
 			case len(c.Weak) > 0 && bytes.HasPrefix(c.Signature[2:], []byte{0, 4}): // signed with SHA-1, which no setting allows

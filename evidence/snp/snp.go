@@ -11,6 +11,7 @@
 package snp
 
 import (
+	"encoding/hex"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -18,11 +19,12 @@ import (
 
 // Options steer a verification. The zero value but for At is the strict one.
 type Options struct {
-	At                time.Time // the time to judge at
-	AllowMaskedChipID bool      // accept a report whose chip id is zero beside a VCEK (switch snp_allow_masked_chip_id)
-	Revocations       []*CRL    // AMD's revocation lists to apply (switch snp_crls); none: revocation is not checked
-	MinVersion        uint32    // limit snp_report_versions; zero: 2
-	MaxVersion        uint32    // likewise; zero: 5
+	At                time.Time     // the time to judge at
+	AllowMaskedChipID bool          // accept a report whose chip id is zero beside a VCEK (switch snp_allow_masked_chip_id)
+	Revocations       []*CRL        // AMD's revocation lists to apply (switch snp_crls); none: revocation is not checked
+	Grace             time.Duration // how long past nextUpdate a revocation list still counts (limit collateral_grace)
+	MinVersion        uint32        // limit snp_report_versions; zero: 2
+	MaxVersion        uint32        // likewise; zero: 5
 	Journal           *evidence.Journal
 }
 
@@ -31,4 +33,32 @@ type Options struct {
 type Verified struct {
 	Report *Report
 	Signer *Signer
+}
+
+// Claims states the service's claims about the guest, in the names and formats of the token (tokens.md section 7). Security versions are those of the
+// reported TCB, for which the key was derived.
+func (v *Verified) Claims() []evidence.Claim {
+	r, tcb := v.Report, v.Signer.Product.Components(v.Report.ReportedTCB)
+	claims := []evidence.Claim{{Name: "x-ms-attestation-type", Value: "sevsnpvm"}}
+	add := func(name string, value any) {
+		claims = append(claims, evidence.Claim{Name: "x-ms-sevsnpvm-" + name, Value: value})
+	}
+	add("authorkeydigest", hex.EncodeToString(r.AuthorKeyDigest[:]))
+	add("bootloader-svn", int64(tcb.BootLoader))
+	add("familyId", hex.EncodeToString(r.FamilyID[:]))
+	add("guestsvn", int64(r.GuestSVN))
+	add("hostdata", hex.EncodeToString(r.HostData[:]))
+	add("idkeydigest", hex.EncodeToString(r.IDKeyDigest[:]))
+	add("imageId", hex.EncodeToString(r.ImageID[:]))
+	add("is-debuggable", r.Debug())
+	add("launchmeasurement", hex.EncodeToString(r.Measurement[:]))
+	add("microcode-svn", int64(tcb.Microcode))
+	add("migration-allowed", r.Migratable())
+	add("reportdata", hex.EncodeToString(r.ReportData[:]))
+	add("reportid", hex.EncodeToString(r.ReportID[:]))
+	add("smt-allowed", r.SMT())
+	add("snpfw-svn", int64(tcb.SNP))
+	add("tee-svn", int64(tcb.TEE))
+	add("vmpl", int64(r.VMPL))
+	return claims
 }

@@ -66,3 +66,35 @@ func directoryName(names *cryptobyte.String) (pkix.RDNSequence, error) {
 	}
 	return name, nil
 }
+
+// Maker is what the certificate of an endorsement key says of its TPM in the subjectAltName (tpm-evidence.md section 3).
+type Maker struct{ Manufacturer, Model, Version string }
+
+// MakerOf reads it; what the certificate does not say is empty. Nothing of it is believed before the certificate is verified.
+func MakerOf(c *x509.Certificate) Maker {
+	names, err := directoryNames(c)
+	if err != nil {
+		return Maker{}
+	}
+	var m Maker
+	members := []*string{1: &m.Manufacturer, 2: &m.Model, 3: &m.Version} // 2.23.133.2.1 to 3
+	for _, name := range names {
+		for _, set := range name {
+			for _, attribute := range set {
+				text, ok := attribute.Value.(string)
+				if i, known := makerAttribute(attribute.Type); ok && known {
+					*members[i] = text
+				}
+			}
+		}
+	}
+	return m
+}
+
+// makerAttribute gives the last number of the TCG's attributes of a TPM.
+func makerAttribute(id asn1.ObjectIdentifier) (int, bool) {
+	if len(id) != 5 || !id[:4].Equal(asn1.ObjectIdentifier{2, 23, 133, 2}) || id[4] < 1 || id[4] > 3 {
+		return 0, false
+	}
+	return id[4], true
+}

@@ -56,6 +56,7 @@ type purpose struct {
 	usages x509.KeyUsage // one of them, if the certificate has key usages
 	also   asn1.ObjectIdentifier
 	which  string // of a certificate that was enrolled here, its id
+	trust  string // what to do about one that leads to no root
 }
 
 // The TCG's key purposes (tpm-evidence.md section 3).
@@ -63,6 +64,7 @@ func forAIK() purpose {
 	return purpose{
 		evidence.AIKCertificate, "attestation key", asn1.ObjectIdentifier{2, 23, 133, 8, 3},
 		x509.KeyUsageDigitalSignature, asn1.ObjectIdentifier{2, 23, 133, 8, 1}, "",
+		"configure the root of its CA, with the intermediate certificates",
 	}
 }
 
@@ -70,6 +72,7 @@ func forEK() purpose {
 	return purpose{
 		evidence.EKCertificate, "endorsement key", asn1.ObjectIdentifier{2, 23, 133, 8, 1},
 		x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement, nil, "",
+		"send the intermediate certificates along (ekChain), have the operator configure the root of its maker (ek_roots), or have the provider's owner pin the key",
 	}
 }
 
@@ -148,7 +151,7 @@ func (p purpose) usable(c *x509.Certificate, at time.Time) *evidence.Refusal {
 // chains leads the certificate to the roots. Key usages are checked by [Roots.says].
 func (r *Roots) chains(c *x509.Certificate, at time.Time, p purpose) ([][]*x509.Certificate, *evidence.Refusal) {
 	if r == nil || len(r.roots) == 0 {
-		return nil, p.refuse("leads nowhere: no root is trusted").Do("configure the roots of the TPM's maker or of the attestation CA")
+		return nil, p.refuse("leads nowhere: no root is trusted").Do(p.trust)
 	}
 	leaf, err := withSubjectAltName(c)
 	if err != nil {
@@ -159,8 +162,7 @@ func (r *Roots) chains(c *x509.Certificate, at time.Time, p purpose) ([][]*x509.
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
-		return nil, p.refuse("does not lead to a trusted root").Because(err).
-			Do("configure the root of its CA, with the intermediate certificates")
+		return nil, p.refuse("does not lead to a trusted root").Because(err).Do(p.trust)
 	}
 	return chains, nil
 }

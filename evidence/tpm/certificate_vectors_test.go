@@ -179,6 +179,12 @@ func (c *certCase) compareNames(t *testing.T, cert *x509.Certificate, f certFact
 	if f.SAN == nil {
 		return
 	}
+	if len(f.SAN) == 1 {
+		san := f.SAN[0]
+		if got, want := MakerOf(cert), (Maker{san["2.23.133.2.1"], san["2.23.133.2.2"], san["2.23.133.2.3"]}); got != want {
+			t.Errorf("maker %q, want %q", got, want)
+		}
+	}
 	names, err := directoryNames(cert)
 	if err != nil || len(names) != len(f.SAN) {
 		t.Fatalf("names %v (%v), want %v", names, err, f.SAN)

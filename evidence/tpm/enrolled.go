@@ -51,7 +51,7 @@ func (r *Roots) With(e Enrolled) *Roots {
 }
 
 // WithIntermediates gives roots that can also be reached over certificates that somebody sent along, in DER, at most
-// MaxSentCertificates of them. The error is an [evidence.Refusal] of EKCertificate.
+// MaxSentCertificates of them, with keys that [CheckKey] accepts. The error is an [evidence.Refusal] of EKCertificate.
 func (r *Roots) WithIntermediates(ders [][]byte) (*Roots, error) {
 	if len(ders) > MaxSentCertificates {
 		return nil, forEK().refuse("comes with too long a chain").Want(fmt.Sprintf("at most %d certificates", MaxSentCertificates), len(ders))
@@ -61,6 +61,9 @@ func (r *Roots) WithIntermediates(ders [][]byte) (*Roots, error) {
 		c, err := ParseCertificate(der)
 		if err != nil {
 			return nil, forEK().refuse("comes with a certificate that cannot be read").Because(err)
+		}
+		if err := CheckKey(c.PublicKey); err != nil { // before it is used: the time of a verification grows with the square of the key's length
+			return nil, forEK().refuse("comes with a certificate whose key is not accepted").Because(err)
 		}
 		with.intermediates.AddCert(c)
 	}

@@ -3,9 +3,11 @@ package tpm
 import (
 	"cmp"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,4 +136,23 @@ func TestChainsThatAreSentAreBounded(t *testing.T) {
 	expect(t, err, evidence.EKCertificate)
 	_, err = r.WithIntermediates([][]byte{{1}})
 	expect(t, err, evidence.EKCertificate)
+}
+
+// TestChainsThatAreSentHaveKeysThatAreChecked: eight certificates with RSA keys of 120,000 bits kept a core busy for 8 seconds.
+func TestChainsThatAreSentHaveKeysThatAreChecked(t *testing.T) {
+	ca := labRoot(t, "maker")
+	for bits, holds := range map[uint]bool{maxRSABits: true, maxRSABits + 8: false, 120_000: false} {
+		modulus := new(big.Int).SetBit(big.NewInt(1), int(bits)-1, 1)
+		der, err := x509.CreateCertificate(rand.Reader, ca, ca, &rsa.PublicKey{N: modulus, E: 65537}, rsaKey(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = NewRoots(nil, nil).WithIntermediates([][]byte{der}); holds {
+			if err != nil {
+				t.Errorf("%d bits: %v", bits, err)
+			}
+			continue
+		}
+		expect(t, err, evidence.EKCertificate)
+	}
 }

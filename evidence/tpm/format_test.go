@@ -155,6 +155,8 @@ func TestKeysThatAreNoGoodAreRefused(t *testing.T) {
 		"negative modulus": {&rsa.PublicKey{N: new(big.Int).Neg(modulus(2048)), E: 65537}, false},
 		"even modulus":     {&rsa.PublicKey{N: new(big.Int).SetBit(modulus(2048), 0, 0), E: 65537}, false},
 		"exponent 1":       {&rsa.PublicKey{N: modulus(2048), E: 1}, false},
+		"long exponent":    {&rsa.PublicKey{N: modulus(2048), E: 1<<31 - 1}, true},
+		"longer exponent":  {&rsa.PublicKey{N: modulus(2048), E: 1<<31 + 1}, false},
 		"even exponent":    {&rsa.PublicKey{N: modulus(2048), E: 4}, false},
 		"no modulus":       {&rsa.PublicKey{}, false},
 		"RSA nil":          {(*rsa.PublicKey)(nil), false},

@@ -15,10 +15,11 @@ const (
 	minRSABits  = 2048
 	maxRSABits  = 8192
 	minExponent = 3
+	maxExponent = 1<<31 - 1 // crypto/rsa does nothing with greater ones
 )
 
 // CheckKey says why a public key cannot be an AIK's or one certified by it: RSA under 2048 or over 8192 bits or with an even
-// exponent or one under 3, or of another kind than RSA and ECDSA on P-256, P-384 and P-521, or not a point of its curve. The
+// exponent or one under 3 or over 2³¹ − 1, or of another kind than RSA and ECDSA on P-256, P-384 and P-521, or not a point of its curve. The
 // error is an [evidence.Refusal] of AIKKey.
 func CheckKey(key crypto.PublicKey) error {
 	var r *evidence.Refusal
@@ -56,9 +57,9 @@ func checkRSA(k *rsa.PublicKey) *evidence.Refusal {
 		return weak("the RSA key is too short or too long").
 			Want(fmt.Sprintf("%d to %d bits", minRSABits, maxRSABits), fmt.Sprintf("%d bits", n))
 	}
-	if k.E < minExponent || k.E%2 == 0 || k.N.Bit(0) == 0 {
+	if k.E < minExponent || k.E > maxExponent || k.E%2 == 0 || k.N.Bit(0) == 0 {
 		return weak("the RSA key's modulus or exponent is no good").
-			Want("an odd modulus and an odd exponent of at least 3", fmt.Sprintf("exponent %d", k.E))
+			Want("an odd modulus and an odd exponent from 3 to 2147483647", fmt.Sprintf("exponent %d", k.E))
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 // Package doctor looks at a Linux machine: what it has of the hardware that attests, whether this user may use it, and what is
-// to be done where something is missing. It opens devices and reads files; it changes nothing, sends no command to a TPM, and
-// asks no service. Where the kernel keeps what: tpm-evidence.md section 8.
+// to be done where something is missing. It opens devices, reads files, and reads what a TPM that it can open has in its NV indices; it changes
+// nothing and asks no service. Where the kernel keeps what: tpm-evidence.md section 8.
 package doctor
+
+import "time"
 
 // State is what was found of one thing.
 type State string
@@ -19,17 +21,19 @@ const (
 // Finding is one thing that was looked for. Names, states and values are stable; the rest is for people.
 type Finding struct {
 	Name   Name   `json:"name"`
-	Path   string `json:"path,omitzero"` // on the machine; what was examined lies below the root of the report
+	Path   string `json:"path,omitzero"` // on the machine, where it lies below the root of the report, or the NV index in the TPM
 	State  State  `json:"state"`
 	Value  string `json:"value,omitzero"`  // what it says: on or off, a version, a vendor, bytes of a log
 	Detail string `json:"detail,omitzero"` // in words
 	Remedy string `json:"remedy,omitzero"` // what to do, if something is wrong
+	// Issuer is, of an ek-certificate, whose certificate a service needs above those that the TPM has.
+	Issuer *Issuer `json:"issuer,omitzero"`
 }
 
 // Name says what a finding is of.
 type Name string
 
-// The names of findings, in the order of a report.
+// The names of findings. A report has one of each, in another order, and of EKCertificate one for each certificate that the TPM has.
 const (
 	TPMVersion    Name = "tpm-version"
 	TPMDevice     Name = "tpm-device"
@@ -45,6 +49,7 @@ const (
 	TSMReport     Name = "tsm-report"
 	Vendor        Name = "vendor"
 	Azure         Name = "azure"
+	AzureReport   Name = "azure-report"
 )
 
 // Answer says whether the machine can attest in one way.
@@ -72,11 +77,20 @@ type Report struct {
 	Verdicts []Verdict `json:"verdicts"`
 }
 
-// Examine looks at the machine whose file system is at root: "/" for this one. It never fails: what cannot be read is a finding.
-func Examine(root string) *Report {
-	m := machine{root}
-	r := &Report{Root: root}
-	r.Findings = append(r.Findings, m.tpmVersion(), m.tpmDevice(), m.bootLog(), m.imaLog(), ekCertificate(), m.secureBoot())
+// Place is where to look.
+type Place struct {
+	Root   string    // of the machine's file system: "/" for this one
+	Socket string    // of an swtpm that is the TPM, in the place of the device; empty: the device
+	At     time.Time // now, by which certificates are judged
+}
+
+// Examine looks at a machine. It never fails: what cannot be read is a finding.
+func Examine(p Place) *Report {
+	m := machine{p}
+	r := &Report{Root: p.Root}
+	r.Findings = append(r.Findings, m.tpmVersion(), m.tpmDevice(), m.bootLog(), m.imaLog())
+	r.Findings = append(r.Findings, m.inside(r.get(TPMDevice))...)
+	r.Findings = append(r.Findings, m.secureBoot())
 	r.Findings = append(r.Findings, m.sgx()...)
 	r.Findings = append(r.Findings, m.sevGuest(), m.tdxGuest(), m.tsmReport(), m.vendor(), m.azure())
 	r.Verdicts = []Verdict{r.tpm(), r.sgx(), r.snp(), r.tdx(), r.azureGuest()}

@@ -55,8 +55,11 @@ func (m machine) tpmVersion() Finding {
 	return f
 }
 
-// tpmDevice finds the device to use: that of the resource manager, if there is one.
+// tpmDevice finds the device to use: the swtpm, or that of the resource manager, if there is one.
 func (m machine) tpmDevice() Finding {
+	if m.Socket != "" {
+		return m.socket()
+	}
 	managed := m.device(TPMDevice, pathTPMManaged)
 	if managed.State != Absent {
 		return managed
@@ -113,14 +116,6 @@ func (m machine) absentLog(f *Finding, why, remedy string) {
 		return
 	}
 	f.Detail, f.Remedy = why, remedy
-}
-
-// ekCertificate is not looked at: reading it takes commands to the TPM.
-func ekCertificate() Finding {
-	return Finding{
-		Name: EKCertificate, State: Skipped,
-		Detail: "whether the TPM's maker has certified it stands in the TPM (NV indices 01c00002, 01c0000a, 01c00012 and on), to which nothing is sent here",
-	}
 }
 
 // secureBoot reads the variable of the firmware: four bytes of attributes, then 1 or 0.

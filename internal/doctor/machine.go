@@ -17,10 +17,10 @@ const (
 	maxLog       = 16 << 20 // bytes of a log that are counted
 )
 
-// machine is a file system to look at.
-type machine struct{ root string }
+// machine is what is looked at.
+type machine struct{ Place }
 
-func (m machine) at(path string) string { return filepath.Join(m.root, path) }
+func (m machine) at(path string) string { return filepath.Join(m.Root, path) }
 
 func (m machine) exists(path string) bool {
 	_, err := os.Stat(m.at(path))
@@ -38,7 +38,7 @@ func (m machine) attribute(path string) string {
 
 // read reads a regular file of at most limit bytes.
 func (m machine) read(path string, limit int64) ([]byte, error) {
-	f, err := m.open(path)
+	f, err := m.file(path)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +50,8 @@ func (m machine) read(path string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// open opens a regular file. Anything else might keep the reader waiting.
-func (m machine) open(path string) (*os.File, error) {
+// file opens a regular file. Anything else might keep the reader waiting.
+func (m machine) file(path string) (*os.File, error) {
 	info, err := os.Stat(m.at(path))
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func (m machine) groupOf(info fs.FileInfo) (string, bool) {
 // log looks at a log of the kernel by reading it: its files say that they have no bytes, whatever they have.
 func (m machine) log(name Name, path string) Finding {
 	f := Finding{Name: name, Path: path}
-	in, err := m.open(path)
+	in, err := m.file(path)
 	if m.outcome(&f, err); err != nil {
 		return f
 	}

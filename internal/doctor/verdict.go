@@ -1,36 +1,7 @@
 package doctor
 
-// tpm judges attestation by a TPM: the device is needed and the log that explains its PCRs; the list of IMA is not.
-func (r *Report) tpm() Verdict {
-	v := Verdict{Kind: "tpm", Answer: Cannot}
-	version, device, log := r.get(TPMVersion), r.get(TPMDevice), r.get(BootLog)
-	switch {
-	case version.State == Fault:
-		v.need("it is "+version.Detail, version)
-	case device.State == Absent && version.State == Absent:
-		v.need("there is no TPM", version)
-	case device.State != Ready:
-		v.need("the TPM cannot be opened", device)
-	case log.State != Ready:
-		v.need("the TPM is there, but no log that explains its PCRs to the service", log)
-		v.Do = append(v.Do, "or quote only PCRs that nothing was measured into, which proves the TPM and not what booted")
-	default:
-		v.Answer, v.Why = Can, "the TPM can be opened and the log of the boot can be read"
-		v.cautions(r)
-	}
-	return v
-}
-
-// cautions tells what to mind on a machine whose TPM can attest.
-func (v *Verdict) cautions(r *Report) {
-	if ima := r.get(IMALog); ima.State == Denied || ima.State == Fault {
-		v.Do = append(v.Do, "do not quote PCR 10: the list of IMA cannot be read ("+string(ima.State)+")")
-	}
-	if boot := r.get(SecureBoot); boot.Value != "on" {
-		v.Do = append(v.Do, "mind that a policy that wants Secure Boot will refuse: it is not known to be on")
-	}
-	v.Do = append(v.Do, "have the attestation key certified: assay attest tpm --enroll, or a CA that the service trusts")
-}
+// judged begins a verdict: it cannot, until it is said otherwise.
+func judged(kind string) Verdict { return Verdict{Kind: kind, Answer: Cannot} }
 
 // need says what is missing, and what the finding says of it.
 func (v *Verdict) need(why string, f Finding) {
@@ -44,20 +15,97 @@ func (v *Verdict) need(why string, f Finding) {
 	}
 }
 
+// lacks reports whether something cannot be used, and says why: it is absent, for which there is something to do, or closed.
+func (v *Verdict) lacks(f Finding, absent, closed string, do ...string) bool {
+	switch f.State {
+	case Ready:
+		return false
+	case Absent:
+		v.need(absent, f)
+		v.Do = append(v.Do, do...)
+	default:
+		v.need(closed, f)
+	}
+	return true
+}
+
+// can is the good answer, with what to mind.
+func (v *Verdict) can(why string, mind ...string) {
+	v.Answer, v.Why, v.Do = Can, why, mind
+}
+
+// tpm judges attestation by a TPM: the device is needed and the log that explains its PCRs; the list of IMA is not.
+func (r *Report) tpm() Verdict {
+	v := judged("tpm")
+	version, device, log := r.get(TPMVersion), r.get(TPMDevice), r.get(BootLog)
+	const noLog = "the TPM is there, but no log that explains its PCRs to the service"
+	switch {
+	case version.State == Fault:
+		v.need("it is "+version.Detail, version)
+	case device.State == Absent && version.State == Absent:
+		v.need("there is no TPM", version)
+	case v.lacks(device, "the TPM cannot be opened", "the TPM cannot be opened"):
+	case v.lacks(log, noLog, noLog):
+		v.Do = append(v.Do, "or quote only PCRs that nothing was measured into, which proves the TPM and not what booted")
+	default:
+		v.can("the TPM can be opened and the log of the boot can be read", r.cautions()...)
+	}
+	return v
+}
+
+// cautions tells what to mind on a machine whose TPM can attest.
+func (r *Report) cautions() []string {
+	var mind []string
+	if ima := r.get(IMALog); ima.State == Denied || ima.State == Fault {
+		mind = append(mind, "do not quote PCR 10: the list of IMA cannot be read ("+string(ima.State)+")")
+	}
+	if boot := r.get(SecureBoot); boot.Value != "on" {
+		mind = append(mind, "mind that a policy that wants Secure Boot will refuse: it is not known to be on")
+	}
+	return append(mind, "have the attestation key certified: "+r.enrolment())
+}
+
+// enrolment says how the service certifies the attestation key, by what the TPM has of its maker.
+func (r *Report) enrolment() string {
+	const enroll, pin = "assay attest tpm --enroll", ", after the owner of the provider has pinned the endorsement key (assay aik pin FILE --kind ek)"
+	for _, f := range r.Findings {
+		switch {
+		case f.Name != EKCertificate:
+		case f.State == Skipped || f.State == Fault && f.Issuer == nil:
+			return enroll + ", or a CA that the service trusts"
+		case f.Path != nv(ekRSA) && f.Path != nv(ekECC):
+		case f.State != Ready:
+			return enroll + pin
+		default:
+			return enroll + ", with a service whose ek_roots have the root above " + f.Issuer.String() + " (assay roots import)"
+		}
+	}
+	return enroll + pin
+}
+
+// String names the issuer for people.
+func (i *Issuer) String() string {
+	text := i.Subject
+	if i.KeyID != "" {
+		text += ", key id " + i.KeyID
+	}
+	for _, url := range i.URLs {
+		text += ", to be had at " + url
+	}
+	return text
+}
+
 // sgx judges attestation by an SGX enclave: quotes come from Intel's service, or are made in the process that may use the provisioning key.
 func (r *Report) sgx() Verdict {
-	v := Verdict{Kind: "sgx", Answer: Cannot}
-	enclave, provision, aesm := r.get(SGXEnclave), r.get(SGXProvision), r.get(SGXAESM)
+	v := judged("sgx")
+	provision, aesm := r.get(SGXProvision), r.get(SGXAESM)
+	const closed = "enclaves cannot be loaded"
 	switch {
-	case enclave.State == Absent:
-		v.need("enclaves cannot be loaded", enclave)
-		v.Do = append(v.Do, "turn SGX on in the firmware's settings of a processor that has it, and use a kernel of 5.11 or newer")
-	case enclave.State != Ready:
-		v.need("enclaves cannot be loaded", enclave)
+	case v.lacks(r.get(SGXEnclave), closed, closed, "turn SGX on in the firmware's settings of a processor that has it, and use a kernel of 5.11 or newer"):
 	case aesm.State == Ready:
-		v.Answer, v.Why = Can, "enclaves can be loaded, and Intel's service (aesmd) makes quotes"
+		v.can("enclaves can be loaded, and Intel's service (aesmd) makes quotes")
 	case provision.State == Ready:
-		v.Answer, v.Why = Can, "enclaves can be loaded, and quotes made in the process (Intel's libsgx-dcap-ql)"
+		v.can("enclaves can be loaded, and quotes made in the process (Intel's libsgx-dcap-ql)")
 	default:
 		v.need("enclaves can be loaded, but nothing makes quotes of them", aesm)
 		v.Do = append(v.Do, "install and start Intel's aesmd, or let this user open "+provision.Path)
@@ -70,54 +118,50 @@ func (r *Report) sgx() Verdict {
 
 // snp judges attestation by a guest of SEV-SNP.
 func (r *Report) snp() Verdict {
-	v := Verdict{Kind: "snp", Answer: Cannot}
-	guest, tsm := r.get(SNPGuest), r.get(TSMReport)
-	switch {
-	case guest.State == Ready:
-		v.Answer, v.Why = Can, "a guest of SEV-SNP, whose device makes reports"
-		if tsm.State != Ready {
-			v.Do = append(v.Do, "programs that want "+pathTSM+" do not find it")
-		}
-	case guest.State == Absent:
-		v.need("no guest of SEV-SNP", guest)
-		v.Do = append(v.Do, "start the virtual machine as one of SEV-SNP and load the module sev-guest (kernel 5.19 or newer); on Azure the paravisor has the device: see azureguest")
-	default:
-		v.need("a guest of SEV-SNP, whose device cannot be opened", guest)
+	v := judged("snp")
+	const start = "start the virtual machine as one of SEV-SNP and load the module sev-guest (kernel 5.19 or newer); on Azure the paravisor has the device: see azureguest"
+	if v.lacks(r.get(SNPGuest), "no guest of SEV-SNP", "a guest of SEV-SNP, whose device cannot be opened", start) {
+		return v
+	}
+	v.can("a guest of SEV-SNP, whose device makes reports")
+	if r.get(TSMReport).State != Ready {
+		v.Do = append(v.Do, "programs that want "+pathTSM+" do not find it")
 	}
 	return v
 }
 
 // tdx judges attestation by a trust domain: the device gives reports, which only the kernel's configfs turns into quotes.
 func (r *Report) tdx() Verdict {
-	v := Verdict{Kind: "tdx", Answer: Cannot}
-	guest, tsm := r.get(TDXGuest), r.get(TSMReport)
+	v := judged("tdx")
+	const start = "start the virtual machine as a trust domain and load the module tdx-guest (kernel 6.2 or newer); on Azure the paravisor has the device: see azureguest"
+	const noWay = "a trust domain, but without the kernel's way to quotes"
 	switch {
-	case guest.State == Absent:
-		v.need("no trust domain", guest)
-		v.Do = append(v.Do, "start the virtual machine as a trust domain and load the module tdx-guest (kernel 6.2 or newer); on Azure the paravisor has the device: see azureguest")
-	case guest.State != Ready:
-		v.need("a trust domain, whose device cannot be opened", guest)
-	case tsm.State != Ready:
-		v.need("a trust domain, but without the kernel's way to quotes", tsm)
+	case v.lacks(r.get(TDXGuest), "no trust domain", "a trust domain, whose device cannot be opened", start):
+	case v.lacks(r.get(TSMReport), noWay, noWay):
 	default:
-		v.Answer, v.Why = Can, "a trust domain, whose kernel makes quotes"
-		v.Do = append(v.Do, "mind that the host must run Intel's quote generation service")
+		v.can("a trust domain, whose kernel makes quotes", "mind that the host must run Intel's quote generation service")
 	}
 	return v
 }
 
-// azureGuest judges attestation by a confidential machine of Azure (azure-guest.md section 1). That it is one says a report in its TPM.
+// azureGuest judges attestation by a machine of Azure (azure-guest.md section 1). Which kind it is says a report in its TPM.
 func (r *Report) azureGuest() Verdict {
-	v := Verdict{Kind: "azureguest", Answer: Cannot}
-	azure, device := r.get(Azure), r.get(TPMDevice)
+	v := judged("azureguest")
+	const closed = "a machine of Azure, whose virtual TPM cannot be opened"
+	const elsewhere = "attest in another way: this one is for machines of Azure with a virtual TPM"
+	report := r.get(AzureReport)
 	switch {
-	case azure.State != Ready:
-		v.need("not a machine of Azure", azure)
-	case device.State != Ready:
-		v.need("a machine of Azure, whose virtual TPM cannot be opened", device)
+	case v.lacks(r.get(Azure), "not a machine of Azure", "not a machine of Azure", elsewhere):
+	case v.lacks(r.get(TPMDevice), closed, closed):
+	case report.Value == "snp" || report.Value == "tdx":
+		v.can("a confidential machine of Azure: its TPM has a report of its hardware (" + report.Value + ")")
+	case report.State == Absent || report.Value == "vbs" || report.Value == "trusted-vm":
+		v.can("a machine of Azure with a virtual TPM (trusted launch); no report of its hardware vouches for it",
+			"take a size of confidential machines, if a policy wants SEV-SNP or TDX")
 	default:
-		v.Answer, v.Why = Unknown, "a machine of Azure with a virtual TPM; whether it is a confidential one says NV index 01400001 of the TPM, which is not read here"
-		v.Do = append(v.Do, "look whether the index is there: tpm2_nvreadpublic 0x01400001")
+		v.need("a machine of Azure with a virtual TPM; whether it is a confidential one is not known", report)
+		v.Answer = Unknown
+		v.Do = append(v.Do, "look what the index has: tpm2_nvread 0x01400001")
 	}
 	return v
 }

@@ -32,7 +32,7 @@ func (i *Instance) readEnrolment(tx *store.Tx) error {
 		}
 		i.RevokedAIKs[hash] = id
 	}
-	pins, err := tx.Pins(i.ID, store.PinnedAIK)
+	pins, err := tx.Pins(i.ID, store.PinnedAIK, "", store.MaxPins)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (r *Registry) Enrol(ctx context.Context, a *enrol.Activated, ca *enrol.Auth
 }
 
 // mayEnrol refuses an attestation key whose certificate was revoked, a TPM one of whose certificates was, unless its endorsement key is
-// pinned, and one that was pinned when it was challenged and is not any more.
+// pinned, and one that is trusted for a pin of its endorsement key that is not there, or not any more.
 func mayEnrol(tx *store.Tx, a *enrol.Activated, next store.AIKCertificate) error {
 	pinned, err := isPinned(tx, a.ProviderID, a.EK)
 	if err != nil {
@@ -134,13 +134,14 @@ func mayEnrol(tx *store.Tx, a *enrol.Activated, next store.AIKCertificate) error
 // NotPinned is the refusal of an endorsement key that had to be pinned.
 func NotPinned(ek tpm.KeyHash) error {
 	return evidence.Refuse(evidence.EKCertificate, "the endorsement key is not pinned").Want("a pinned endorsement key", ek).
-		Do("have the provider's owner pin it with PUT /assay/v1/ek/" + ek.String())
+		Do("have the provider's owner pin it with PUT /assay/v1/ek/" + ek.String() +
+			", or, where aik_enrolment is vendor, ask for a new enrolment challenge with its certificate")
 }
 
-// AIKCertificates lists up to limit certificates with ids after one.
+// AIKCertificates lists up to limit certificates with ids after one, in any case.
 func (r *Registry) AIKCertificates(ctx context.Context, i *Instance, after string, limit int) (list []store.AIKCertificate, err error) {
 	err = r.Store.Read(ctx, func(tx *store.Tx) error {
-		list, err = tx.AIKCertificates(i.ID, after, limit)
+		list, err = tx.AIKCertificates(i.ID, strings.ToLower(after), limit)
 		return err
 	})
 	return list, err
@@ -194,6 +195,15 @@ func (r *Registry) Pin(ctx context.Context, i *Instance, kind store.PinKind, has
 		return by.Audit(tx, "", hash.String())
 	})
 	return added, r.refreshed(ctx, err)
+}
+
+// Pins lists up to limit pins of a kind with hashes after one.
+func (r *Registry) Pins(ctx context.Context, i *Instance, kind store.PinKind, after string, limit int) (list []store.Pin, err error) {
+	err = r.Store.Read(ctx, func(tx *store.Tx) error {
+		list, err = tx.Pins(i.ID, kind, after, limit)
+		return err
+	})
+	return list, err
 }
 
 // Unpin takes a pin away. The error wraps [store.ErrNotFound] if there is none.

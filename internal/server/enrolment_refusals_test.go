@@ -55,7 +55,7 @@ func TestEnrolmentIsRefused(t *testing.T) {
 		}, []string{"ek-certificate: ", "does not lead to a trusted root"}},
 		"another TPM's EK": {func(m *assaytest.TPMEnrolment) { m.EKPublic = foreign.EKPublic }, []string{"ek-certificate: ", "of another key than ekPublic"}},
 		"no certificate":   {withoutCertificate, []string{"ek-certificate: ", "no certificate and is not pinned"}},
-		"no chain":         {func(m *assaytest.TPMEnrolment) { m.EKChain = nil }, []string{"ek-certificate: ", "does not lead to a trusted root"}},
+		"no chain":         {func(m *assaytest.TPMEnrolment) { m.EKChain = nil }, []string{"ek-certificate: ", "does not lead to a trusted root", "send the intermediate certificates", "ek_roots"}},
 		"long chain":       {func(m *assaytest.TPMEnrolment) { m.EKChain = slices.Repeat(m.EKChain, 9) }, []string{"ekChain", "at most 8"}},
 		"chain of nothing": {func(m *assaytest.TPMEnrolment) { m.EKChain = [][]byte{{1}} }, []string{"ek-certificate: ", "cannot be read"}},
 		"no AIK":           {func(m *assaytest.TPMEnrolment) { m.AIKPublic = nil }, []string{"aikPublic", "missing"}},
@@ -233,6 +233,7 @@ func TestPins(t *testing.T) {
 	e.pin(t, "pinned", http.MethodDelete, ek, http.StatusNoContent)
 	e.pin(t, "pinned", http.MethodDelete, ek, http.StatusNotFound)
 	e.post(t, "pinned", aikCertificates, late).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "not pinned")
+	e.attestTPM(t, "pinned", sc).report(t, false) // what was enrolled counts
 
 	bare := windows(t, strange)
 	bare.Enrolled(nil) // no certificate at all
@@ -249,6 +250,24 @@ func TestPins(t *testing.T) {
 		e.pin(t, "pinned", http.MethodPut, path, http.StatusBadRequest)
 	}
 	e.pin(t, "off", http.MethodPut, ek, http.StatusBadRequest)
+}
+
+// TestPinsCountAsTheyAreAtTheAnswer, whatever the endorsement key was trusted for at the challenge.
+func TestPinsCountAsTheyAreAtTheAnswer(t *testing.T) {
+	e := enrolling(t)
+	sc := windows(t)
+	ek := "/assay/v1/ek/" + spkiHash(t, tpmVendor().Key(assaytest.EK, assaytest.RSA2048).Public())
+	answer := func() map[string]any {
+		return e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).challenge(t).activate(t, sc)
+	}
+	certified := answer()
+	e.enrols(t, "vendor", "pinned")
+	e.pin(t, "vendor", http.MethodPut, ek, http.StatusCreated)
+	e.post(t, "vendor", aikCertificates, certified).certificate(t)
+	e.enrols(t, "vendor", "vendor")
+	pinned := answer()
+	e.pin(t, "vendor", http.MethodDelete, ek, http.StatusNoContent)
+	e.post(t, "vendor", aikCertificates, pinned).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "not pinned", "a new enrolment challenge")
 }
 
 // TestEnrolledCertificatesExpire after 90 days, by name.

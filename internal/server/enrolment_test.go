@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +31,13 @@ func ekRoot(t testing.TB, v *assaytest.TPMVendor) []config.AIKRoot {
 // enrolling is a service in production that knows one maker of TPMs, with providers that enrol as their names say.
 func enrolling(t *testing.T) *estate {
 	t.Helper()
-	e := startEstate(t, config.Config{EKRoots: ekRoot(t, tpmVendor())}, store.Provider{Name: "vendor"}, store.Provider{Name: "pinned"}, store.Provider{Name: "off"})
+	return enrollingWith(t, config.Config{EKRoots: ekRoot(t, tpmVendor())})
+}
+
+// enrollingWith is the same with makers of another configuration.
+func enrollingWith(t *testing.T, cfg config.Config) *estate {
+	t.Helper()
+	e := startEstate(t, cfg, store.Provider{Name: "vendor"}, store.Provider{Name: "pinned"}, store.Provider{Name: "off"})
 	for _, name := range []string{"vendor", "pinned", "off"} {
 		e.enrols(t, name, name)
 		a := e.send(t, sending{
@@ -203,4 +210,71 @@ func TestSwitchOfEnrolment(t *testing.T) {
 	if a := e.settings(t, "vendor", `{"aik_enrolment":"on"}`); a.status != http.StatusBadRequest {
 		t.Errorf("status %d: %s", a.status, a.body)
 	}
+}
+
+// TestEndorsementKeysOnCurvesEnrol: those that the TCG's profile has for P-256 and P-384, with attestation keys of any kind. A credential of
+// the sizes of one kind is none for another.
+func TestEndorsementKeysOnCurvesEnrol(t *testing.T) {
+	e := enrolling(t)
+	for ek, sizes := range map[assaytest.TPMKeyKind][2]int{assaytest.P256: {70, 70}, assaytest.P384: {86, 102}} {
+		sc := windows(t, func(s *assaytest.TPMScenario) { s.EKKind = ek })
+		c := e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).challenge(t)
+		if got := [2]int{len(unb64(t, c.CredentialBlob)), len(unb64(t, c.EncryptedSecret))}; got != sizes {
+			t.Errorf("blob and secret of %d bytes, want %d", got, sizes)
+		}
+		e.enrol(t, "vendor", sc)
+		e.attestTPM(t, "vendor", sc).report(t, false)
+		other, err := windows(t).Enrolment()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rsa := func(m *assaytest.TPMEnrolment) { m.EKPublic = other.EKPublic }
+		e.post(t, "vendor", aikChallenges, enrolBody(t, sc, rsa)).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "of another key than ekPublic")
+	}
+}
+
+// TestProductionTrustsNoMakerOfTPMsUnasked, least of all the simulated one whose keys everybody has.
+func TestProductionTrustsNoMakerOfTPMsUnasked(t *testing.T) {
+	e := startEstate(t, config.Config{}, store.Provider{Name: "vendor"})
+	e.enrols(t, "vendor", "vendor")
+	sc := assaytest.WellKnownTPMVendor().Scenario()
+	e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "no root is trusted")
+}
+
+// TestCertificatesAreListedByPages: each is on one page, whatever the case in which the id before it is written.
+func TestCertificatesAreListedByPages(t *testing.T) {
+	e := enrolling(t)
+	sc := windows(t)
+	want := map[string]bool{e.enrol(t, "vendor", sc).ID: true, e.enrol(t, "vendor", sc).ID: true, e.enrol(t, "vendor", sc).ID: true}
+	after := ""
+	for range 4 {
+		a := e.send(t, sending{at: "vendor", method: http.MethodGet, path: aikCertificates + "?top=1&after=" + strings.ToUpper(after), token: e.token("vendor.reader")})
+		var page struct{ Certificates []aikCertificate }
+		decode(t, a.body, &page)
+		if last := len(want) == 0; last != (len(page.Certificates) == 0) || len(page.Certificates) > 1 || !last && !want[page.Certificates[0].ID] {
+			t.Fatalf("after %s: %s", after, a.body)
+		}
+		for _, c := range page.Certificates {
+			after = c.ID
+			delete(want, after)
+		}
+	}
+	e.send(t, sending{at: "vendor", method: http.MethodGet, path: aikCertificates + "?top=0", token: e.token("vendor.reader")}).
+		refused(t, http.StatusBadRequest, "InvalidParameter", "", "top: expected a positive number")
+}
+
+// TestWhatCountsWhileEnrolmentIsOff: revocations, also of keys that another CA certifies; pins do not.
+func TestWhatCountsWhileEnrolmentIsOff(t *testing.T) {
+	e := enrolling(t)
+	pinned, revoked := windows(t, strange), windows(t)
+	pinned.Enrolled(nil)
+	aik := "/assay/v1/aik/pins/" + spkiHash(t, strangeTPM().Key(assaytest.AIK, assaytest.RSA2048).Public())
+	e.pin(t, "vendor", http.MethodPut, aik, http.StatusCreated)
+	e.attestTPM(t, "vendor", pinned).report(t, false)
+	c := e.enrol(t, "vendor", revoked)
+	e.enrols(t, "vendor", "off")
+	e.attestTPM(t, "vendor", pinned).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate: ", "no certificate")
+	e.revoke(t, c.ID)
+	e.attestTPM(t, "vendor", revoked).refused(t, http.StatusBadRequest, "InvalidParameter", "", "aik-certificate: ", c.ID, "revoked")
+	e.pin(t, "vendor", http.MethodDelete, aik, http.StatusNoContent)
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -85,10 +86,25 @@ func (tx *Tx) RevokedAIKs(providerID string) (map[string]string, error) {
 	return revoked, err
 }
 
-// RevokedFor gives a revoked certificate of a provider for that attestation key or that endorsement key, or ErrNotFound.
+// RevokedFor gives a revoked certificate of a provider for that attestation key, else for that endorsement key, or ErrNotFound.
 func (tx *Tx) RevokedFor(providerID, aik, ek string) (AIKCertificate, error) {
-	return first(all(tx, scanAIKCertificate, selectAIKCertificate+"WHERE provider_id = $1 AND revoked > 0 AND (aik = $2 OR ek = $3) ORDER BY CASE WHEN aik = $2 THEN 0 ELSE 1 END, id LIMIT 1", providerID, aik, ek))
+	c, err := tx.revokedBy("aik", providerID, aik)
+	if errors.Is(err, ErrNotFound) {
+		c, err = tx.revokedBy("ek", providerID, ek)
+	}
+	return c, err
 }
+
+// revokedBy asks for one column at a time: for both at once SQLite would read all that were revoked, while everybody else waits to write.
+func (tx *Tx) revokedBy(column, providerID, hash string) (AIKCertificate, error) {
+	return first(all(tx, scanAIKCertificate, selectAIKCertificate+whereRevoked(column), providerID, hash))
+}
+
+func whereRevoked(column string) string {
+	return "WHERE provider_id = $1 AND " + column + " = $2 AND revoked > 0 ORDER BY id LIMIT 1"
+}
+
+const deleteExpired = "DELETE FROM aik_certificates WHERE provider_id = $1 AND revoked = 0 AND not_after < $2"
 
 // AddAIKCertificate adds a certificate of a provider that is there, which is no change of the provider: nobody else needs to know.
 // Those that expired long before now go. The error is ErrConflict if the provider is not there or has one of that id, and ErrFull if it
@@ -97,7 +113,7 @@ func (tx *Tx) AddAIKCertificate(c AIKCertificate, now time.Time) error {
 	if _, err := tx.Provider(c.ProviderID); err != nil {
 		return err
 	}
-	err := tx.exec("DELETE FROM aik_certificates WHERE provider_id = $1 AND revoked = 0 AND not_after < $2", c.ProviderID, now.Add(-keptExpired).Unix())
+	err := tx.exec(deleteExpired, c.ProviderID, now.Add(-keptExpired).Unix())
 	if err != nil {
 		return err
 	}
@@ -146,9 +162,9 @@ func scanPin(rows *sql.Rows) (p Pin, err error) {
 	return p, json.Unmarshal([]byte(doc), &p)
 }
 
-// Pins gives the pins of one kind of a provider in the order of their hashes.
-func (tx *Tx) Pins(providerID string, kind PinKind) ([]Pin, error) {
-	return all(tx, scanPin, selectPin+"WHERE provider_id = $1 AND kind = $2 ORDER BY hash", providerID, string(kind))
+// Pins gives up to limit pins of one kind of a provider with hashes after one, in the order of their hashes.
+func (tx *Tx) Pins(providerID string, kind PinKind, after string, limit int) ([]Pin, error) {
+	return all(tx, scanPin, selectPin+"WHERE provider_id = $1 AND kind = $2 AND hash > $3 ORDER BY hash LIMIT $4", providerID, string(kind), after, limit)
 }
 
 // Pin gives one pin, or ErrNotFound.

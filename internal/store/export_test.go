@@ -36,6 +36,15 @@ func PolicyQueries() []string {
 	}
 }
 
+// EnrolmentQueries are those of each enrolment but for the count of certificates, which everybody else waits for to write.
+func EnrolmentQueries() (queries []string) {
+	fill := strings.NewReplacer("$1", "'2'", "$2", "'7'")
+	for _, q := range []string{selectAIKCertificate + whereRevoked("aik"), selectAIKCertificate + whereRevoked("ek"), strings.ReplaceAll(deleteExpired, "$2", "7")} {
+		queries = append(queries, fill.Replace(q))
+	}
+	return queries
+}
+
 // MigrateTo brings an empty store to an old version of the schema.
 func MigrateTo(s *Store, version int) error {
 	steps, err := steps()

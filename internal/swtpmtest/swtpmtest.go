@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,11 +53,14 @@ func NewMaker(t testing.TB) *Maker {
 	return &Maker{dir: folder(t)}
 }
 
-// Start starts a new TPM whose endorsement key the maker has certified.
-func (m *Maker) Start(t testing.TB) *TPM {
+// Start starts a new TPM whose endorsement key the maker has certified, and which has these banks of PCRs: sha1, sha256 and sha384 if none is named.
+func (m *Maker) Start(t testing.TB, banks ...string) *TPM {
 	t.Helper()
+	if banks == nil {
+		banks = []string{"sha1", "sha256", "sha384"}
+	}
 	s := &TPM{dir: folder(t)}
-	s.manufacture(t, m)
+	s.manufacture(t, m, strings.Join(banks, ","))
 	m.Issuer, m.Root = certificate(t, m.dir, "issuercert.pem"), certificate(t, m.dir, "swtpm-localca-rootca-cert.pem")
 	s.run(t)
 	return s
@@ -82,7 +86,7 @@ func folder(t testing.TB) string {
 }
 
 // manufacture gives the TPM its endorsement key and certificate.
-func (s *TPM) manufacture(t testing.TB, m *Maker) {
+func (s *TPM) manufacture(t testing.TB, m *Maker, banks string) {
 	t.Helper()
 	write(t, filepath.Join(m.dir, "localca.conf"), "statedir = "+m.dir+"\nsigningkey = "+m.dir+"/signkey.pem\nissuercert = "+m.dir+
 		"/issuercert.pem\ncertserial = "+m.dir+"/certserial\n")
@@ -91,7 +95,7 @@ func (s *TPM) manufacture(t testing.TB, m *Maker) {
 	write(t, filepath.Join(m.dir, "setup.conf"), "create_certs_tool=/usr/bin/swtpm_localca\ncreate_certs_tool_config="+m.dir+
 		"/localca.conf\ncreate_certs_tool_options="+m.dir+"/options\n")
 	out, err := exec.Command("swtpm_setup", "--tpm2", "--tpmstate", filepath.Join(s.dir, "state"), "--config", filepath.Join(m.dir, "setup.conf"),
-		"--create-ek-cert", "--create-platform-cert", "--lock-nvram", "--pcr-banks", "sha1,sha256,sha384", "--overwrite", "--vmid", "rig").CombinedOutput()
+		"--create-ek-cert", "--create-platform-cert", "--lock-nvram", "--pcr-banks", banks, "--overwrite", "--vmid", "rig").CombinedOutput()
 	if err != nil {
 		t.Fatalf("swtpm_setup: %v\n%s", err, out)
 	}
@@ -179,11 +183,16 @@ func (s *TPM) Open(t testing.TB) transport.TPMCloser {
 // Boot extends what a TCG log says into the PCRs, in all banks that the log has.
 func (s *TPM) Boot(t testing.TB, log []byte) {
 	t.Helper()
+	Boot(t, s.Open(t), log)
+}
+
+// Boot extends what a TCG log says into the PCRs of a TPM that is open.
+func Boot(t testing.TB, c transport.TPM, log []byte) {
+	t.Helper()
 	l, err := eventlog.Parse(log, eventlog.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := s.Open(t)
 	for _, r := range l.Records() {
 		if !r.Extended() {
 			continue

@@ -143,15 +143,16 @@ func (s *Set) entry(file string, der []byte) *Entry {
 		return e
 	}
 	sum := sha256.Sum256(cert.Raw)
-	e.cert, e.Subject, e.Issuer, e.Key = cert, cert.Subject.String(), cert.Issuer.String(), keyName(cert)
+	e.cert, e.Subject, e.Issuer, e.Key = cert, cert.Subject.String(), cert.Issuer.String(), KeyName(cert)
 	e.NotBefore, e.NotAfter, e.SHA256 = cert.NotBefore.UTC(), cert.NotAfter.UTC(), hex.EncodeToString(sum[:])
 	if first, again := s.seen[sum]; again {
 		e.Reason, e.Detail = Duplicate, "of "+first
 		return e
 	}
 	s.seen[sum] = file
-	root := selfSigned(cert)
-	if e.Reason, e.Detail = fault(cert, root, s.at); e.Reason != "" {
+	weak := tpm.CheckKey(cert.PublicKey)
+	root := weak == nil && selfSigned(cert) // a key of 60000 bits takes seconds
+	if e.Reason, e.Detail = fault(cert, weak, root, s.at); e.Reason != "" {
 		return e
 	}
 	if e.Use = Intermediate; root {
@@ -160,8 +161,8 @@ func (s *Set) entry(file string, der []byte) *Entry {
 	return e
 }
 
-// keyName is the kind and size of a key.
-func keyName(c *x509.Certificate) string {
+// KeyName names the kind of a certificate's key and its size, such as RSA 2048 or P-256.
+func KeyName(c *x509.Certificate) string {
 	switch k := c.PublicKey.(type) {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("RSA %d", k.N.BitLen())
@@ -177,8 +178,7 @@ func selfSigned(c *x509.Certificate) bool {
 }
 
 // fault says why a certificate is left out.
-func fault(c *x509.Certificate, root bool, at time.Time) (Reason, string) {
-	weak := tpm.CheckKey(c.PublicKey)
+func fault(c *x509.Certificate, weak error, root bool, at time.Time) (Reason, string) {
 	switch {
 	case !signsCertificates(c):
 		return NotCA, "it may not sign others: it lacks CA in its basic constraints, or the key usage"

@@ -1,12 +1,34 @@
 package explain
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 )
+
+// SameMeasured reports whether the same was measured by two events of one PCR, in all banks that both logs have, of which common is
+// the list.
+func SameMeasured(was, now *Event, common []tpm.Alg) bool {
+	if was.PCR != now.PCR || !was.record.Extended() || !now.record.Extended() {
+		return false
+	}
+	return !slices.ContainsFunc(common, func(a tpm.Alg) bool { return !bytes.Equal(was.Digest(a), now.Digest(a)) })
+}
+
+// Relabel says in words in what two events differ that measured the same: the place in the order, or what their logs say.
+func Relabel(was, now *Event) string {
+	switch {
+	case was.Key(nil) == now.Key(nil):
+		return was.Says + " (measured in another order)"
+	case was.Says == now.Says:
+		return was.Says + " (what was measured is the same, the type or the data that the log gives is not)"
+	}
+	return fmt.Sprintf("was: %s; is: %s (what was measured is the same, what the log says of it is not)", was.Says, now.Says)
+}
 
 // Pairs reports whether two events of one PCR tell of the same thing, so that one took the place of the other: the same EFI
 // variable, the same text, or the same type where a machine measures one such event.

@@ -2,9 +2,11 @@ package explain
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 
+	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 	"github.com/assay-attestation/assay/evidence/tpm/sipa"
 	"github.com/assay-attestation/assay/internal/binread"
 )
@@ -60,6 +62,12 @@ func readPath(c *binread.Cursor) (file, place string) {
 	return strings.Join(parts, `\`), place
 }
 
+// Where drivers come from.
+const (
+	firmwarePlace = "the firmware's own volume"
+	memoryPlace   = "an option ROM of a card or another range of memory"
+)
+
 // mediaPlace names what a media node is of.
 func mediaPlace(subtype byte, before string) string {
 	switch subtype {
@@ -68,9 +76,9 @@ func mediaPlace(subtype byte, before string) string {
 	case 2:
 		return "a CD"
 	case 6, 7:
-		return "the firmware's own volume"
+		return firmwarePlace
 	case 8:
-		return "an option ROM or another range of memory"
+		return memoryPlace
 	}
 	return before
 }
@@ -92,37 +100,78 @@ func readBlob(data []byte, described bool) string {
 	return fmt.Sprintf("%s, %d bytes at address 0x%X", text, size, at)
 }
 
-// readVersion reads a version that firmware wrote in UTF-16, in ASCII, or as bytes.
-func readVersion(data []byte) string {
-	if text := strings.Trim(sipa.DecodeText(data), "\x00 "); text != "" && len(data)%2 == 0 && data[1] == 0 && printable(text) {
-		return text
+// readText reads text in UTF-16, or in ASCII; nothing if it is neither. Some boot loaders end UTF-16 with a single byte.
+func readText(data []byte) string {
+	if even := data[:len(data)&^1]; len(even) > 0 && even[1] == 0 {
+		if text := strings.Trim(sipa.DecodeText(even), "\x00 "); text != "" && printable(text) {
+			return text
+		}
 	}
 	if text := string(bytes.TrimRight(data, "\x00 ")); text != "" && printable(text) {
 		return text
 	}
-	if len(data) <= 2 {
+	return ""
+}
+
+// readVersion reads a version that firmware wrote as text, as a GUID, or as bytes.
+func readVersion(data []byte) string {
+	const shortest = 3 // characters that are taken for text
+	if text := readText(data); text != "" {
+		return text
+	}
+	if len(bytes.Trim(data, "\x00")) == 0 {
 		return "none: the text is empty"
 	}
-	return fmt.Sprintf("%x (bytes without text)", data[:min(len(data), shownBytes)])
+	if len(data) == len(eventlog.GUID{}) {
+		return fmt.Sprintf("no text, but the GUID %v, whose meaning its maker knows", eventlog.GUID(data))
+	}
+	shown := fmt.Sprintf("%x", data[:min(len(data), shownBytes)])
+	if text, _, ok := bytes.Cut(data, []byte{0}); ok && len(text) >= shortest && printable(string(text)) {
+		return fmt.Sprintf("%q, and further bytes (%s)", text, shown)
+	}
+	return "no text, but the bytes " + shown
+}
+
+// The layout of a GPT_EVENT: the header of the table, in it the GUID of the disk, and behind it the number of partitions.
+const (
+	diskGUID  = 56
+	gptHeader = 92
+)
+
+// partitions says which disk the table is of, and how many partitions it has.
+func partitions(data []byte) string {
+	if len(data) < gptHeader+8 {
+		return ""
+	}
+	n := binary.LittleEndian.Uint64(data[gptHeader:])
+	return fmt.Sprintf(" (disk %v, %d in use)", eventlog.GUID(data[diskGUID:diskGUID+16]), n)
 }
 
 // shownBytes and shownText are how much of data that has no form is shown.
 const (
 	shownBytes = 32
 	shownText  = 400
+	// shownCommand is the same of the command line of a kernel: Linux takes no longer one on most machines.
+	shownCommand = 2048
 )
 
 // quoted shows data: as text if it is printable, else in hex.
-func quoted(data []byte) string {
+func quoted(data []byte) string { return quotedTo(data, shownText) }
+
+// quotedTo shows so many characters at most.
+func quotedTo(data []byte, most int) string {
 	text := strings.TrimRight(string(data), "\x00 ")
 	if text == "" {
 		return "nothing"
 	}
 	if !printable(strings.NewReplacer("\n", "", "\t", "").Replace(text)) {
-		return fmt.Sprintf("%d bytes beginning %x", len(data), data[:min(len(data), shownBytes)])
+		if len(data) <= shownBytes {
+			return fmt.Sprintf("bytes %x", data)
+		}
+		return fmt.Sprintf("%d bytes beginning %x", len(data), data[:shownBytes])
 	}
-	if len(text) > shownText {
-		return fmt.Sprintf("%q… (%d characters)", text[:shownText], len(text))
+	if len(text) > most {
+		return fmt.Sprintf("%q… (%d characters)", text[:most], len(text))
 	}
 	return `"` + text + `"`
 }

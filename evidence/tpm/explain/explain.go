@@ -6,6 +6,7 @@ package explain
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
@@ -33,26 +34,33 @@ type Event struct {
 	Says   string // what it means. It may quote what an attacker wrote: it is not fit for a terminal as it is
 
 	record *eventlog.Record
+	told   string // the text that its digest is of, whatever its type and data are; empty: none that is known
+	system bool   // Windows is known by it
+	late   bool   // measured when what measures into the PCR had ended, by whoever could write into it then
 }
 
-// Hint reports whether nothing vouches for what the event says, beyond that something was measured.
-func (e *Event) Hint() bool { return e.Covers == CoversOther || e.Covers == CoversNothing }
+// Hint reports whether something of what the event says rests on what no digest covers: all of it, the name of a variable, or
+// the prefix that says what a text is.
+func (e *Event) Hint() bool { return e.Covers != CoversData }
 
 // reader goes through the records of one log.
 type reader struct {
 	algs   []tpm.Alg
 	limits eventlog.Limits
 	depth  int
+	ended  [tpm.PCRCount]bool
 }
 
 // Events tells what each record of the log means. depth is the limit sipa_depth. Data that cannot be read is told as such.
 func Events(l *eventlog.Log, limits eventlog.Limits, depth int) []Event {
-	r := reader{l.Algs(), limits, depth}
+	r := reader{algs: l.Algs(), limits: limits, depth: depth}
 	list := make([]Event, 0, len(l.Records()))
 	for i := range l.Records() {
 		rec := &l.Records()[i]
 		e := Event{Seq: i + 1, PCR: rec.PCR, Type: rec.Type, record: rec}
 		e.Covers = r.covers(rec)
+		r.know(&e)
+		e.system = r.isWindows(&e)
 		e.Says = r.words(&e)
 		list = append(list, e)
 	}
@@ -82,6 +90,40 @@ func (r *reader) covers(rec *eventlog.Record) Covers {
 		}
 	}
 	return CoversOther
+}
+
+// know finds by the digests what an event is, since anybody can change its type: the end of a phase of the start, or a text in
+// PCR 7 that is there only if something is wrong.
+func (r *reader) know(e *Event) {
+	if !e.record.Extended() {
+		return
+	}
+	e.late = r.ended[e.PCR]
+	for _, text := range textsOf(e.PCR) {
+		if !r.anyHashes(e.record, []byte(text)) && !r.anyHashes(e.record, []byte(text+"\x00")) {
+			continue
+		}
+		e.told = text
+		r.ended[e.PCR] = r.ended[e.PCR] || text != dmaDisabled && text != debugMode
+	}
+}
+
+// textsOf are the texts that are known by their digests in a PCR.
+func textsOf(pcr uint32) []string {
+	switch {
+	case pcr == secureBootPCR:
+		return []string{separatorZero, separatorOnes, dmaDisabled, debugMode}
+	case pcr < secureBootPCR:
+		return []string{separatorZero, separatorOnes}
+	case pcr >= optionsPCR && pcr <= authoritiesPCR:
+		return []string{endOfBoot}
+	}
+	return nil
+}
+
+// anyHashes reports whether a digest of the record, in any bank, is the hash of the data.
+func (r *reader) anyHashes(rec *eventlog.Record, data []byte) bool {
+	return slices.ContainsFunc(r.algs, func(a tpm.Alg) bool { return rec.Hashes(a, data) })
 }
 
 // hashes reports whether every digest of the record is the hash of the data; there is at least one.
@@ -121,11 +163,14 @@ func (e *Event) Digest(a tpm.Alg) []byte {
 	return d
 }
 
-// Key tells events apart when two logs are compared: type and digest in a bank that both logs have.
-func (e *Event) Key(a tpm.Alg) string {
-	d := e.Digest(a)
-	if d == nil {
-		d = e.record.Data
+// Key tells events apart when two logs are compared: by what was measured in the banks that both logs have, and by what the log says of it.
+func (e *Event) Key(common []tpm.Alg) string {
+	var measured []byte
+	for _, a := range common {
+		measured = append(measured, e.Digest(a)...)
 	}
-	return fmt.Sprintf("%d/%x", e.Type, d)
+	if measured == nil {
+		measured = e.record.Data
+	}
+	return fmt.Sprintf("%d/%x/%s/%s", e.Type, measured, e.Covers, e.Says)
 }

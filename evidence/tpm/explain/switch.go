@@ -49,15 +49,23 @@ func switchOf(id sipa.ID) (toggle, bool) {
 	return protection(id)
 }
 
+// What Windows may demand of a machine with VBS (tpm.md section 10.3).
+const (
+	vbsSecureBoot sipa.ID = 0x000A0002
+	vbsMMIO       sipa.ID = 0x000A0004
+	vbsMSR        sipa.ID = 0x000A0005
+	vbsBootChain  sipa.ID = 0x000A0008
+)
+
 // protection finds a setting that protects the running system. None of them is bad by being off.
 func protection(id sipa.ID) (toggle, bool) {
 	names := map[sipa.ID]string{
 		0x00050022: "encryption of the page file", 0x00050024: "prevention of hibernation",
 		0x00050025: "prevention of dumps", 0x00050026: "encryption of dumps", 0x00050030: "DMA protection by the hypervisor",
-		sipa.VBSVSMRequired: "a demand for virtualization-based security (VBS)", 0x000A0002: "a demand of VBS for Secure Boot",
-		sipa.VBSIOMMURequired: "a demand of VBS for DMA protection (IOMMU)", 0x000A0004: "a demand of VBS for MMIO protection",
-		0x000A0005: "a demand of VBS for MSR filtering", sipa.VBSMandatoryEnforcement: "mandatory enforcement of VBS",
-		0x000A0008: "a demand of VBS for Microsoft's boot chain",
+		sipa.VBSVSMRequired: "a demand for virtualization-based security (VBS)", vbsSecureBoot: "a demand of VBS for Secure Boot",
+		sipa.VBSIOMMURequired: "a demand of VBS for DMA protection (IOMMU)", vbsMMIO: "a demand of VBS for MMIO protection",
+		vbsMSR: "a demand of VBS for MSR filtering", sipa.VBSMandatoryEnforcement: "mandatory enforcement of VBS",
+		vbsBootChain: "a demand of VBS for Microsoft's boot chain",
 	}
 	name, ok := names[id]
 	return toggle{name: name}, ok

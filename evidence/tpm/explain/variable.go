@@ -1,9 +1,9 @@
 package explain
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
@@ -18,19 +18,35 @@ const (
 	varDBX        = "dbx"
 )
 
+// unreadableVariable begins what is said about a variable that is not as UEFI has it.
+const unreadableVariable = "an EFI variable that cannot be read: "
+
 // variable says what an EFI variable means.
 func (r *reader) variable(e *Event) string {
+	if e.PCR == secureBootPCR && e.Type == eventlog.VariableAuthority {
+		return r.authority(e.record.Data)
+	}
 	v, err := eventlog.ParseVariable(e.record.Data, r.limits)
 	switch {
 	case err != nil:
-		return "an EFI variable that cannot be read: " + quoted(e.record.Data)
-	case e.Type == eventlog.VariableAuthority:
-		return authority(v)
-	case e.Type == eventlog.VariableDriverConfig:
+		return unreadableVariable + quoted(e.record.Data)
+	case e.PCR == secureBootPCR && e.Type == eventlog.VariableDriverConfig:
 		return policyVariable(v)
+	case slices.Contains([]string{varSecureBoot, varPK, varKEK, varDB, varDBX}, v.Name):
+		return settingOf(v) + " (this is not where firmware measures Secure Boot)"
+	case e.Type == eventlog.VariableAuthority:
+		return settingOf(v)
 	}
 	return bootVariable(v)
 }
+
+// What begins the sentences about the lists of Secure Boot.
+const (
+	ownerWords     = "the owner of the machine's Secure Boot keys (PK): "
+	changersWords  = "who may change what is allowed to start (KEK): "
+	allowedWords   = "what is allowed to start (db): "
+	forbiddenWords = "what is forbidden to start (dbx): "
+)
 
 // policyVariable says what a variable of PCR 7 means.
 func policyVariable(v eventlog.Variable) string {
@@ -38,13 +54,31 @@ func policyVariable(v eventlog.Variable) string {
 	case v.Name == varSecureBoot && v.GUID == eventlog.GlobalVariable():
 		return secureBootWords(v.Data)
 	case v.Name == varPK:
-		return "the owner of the machine's Secure Boot keys (PK): " + listWords(v.Data)
+		return ownerWords + listWords(v.Data)
 	case v.Name == varKEK:
-		return "who may change what is allowed to start (KEK): " + listWords(v.Data)
+		return changersWords + listWords(v.Data)
 	case v.Name == varDB:
-		return "what is allowed to start (db): " + listWords(v.Data)
+		return allowedWords + listWords(v.Data)
 	case v.Name == varDBX:
-		return "what is forbidden to start (dbx): " + listWords(v.Data)
+		return forbiddenWords + listWords(v.Data)
+	}
+	return settingOf(v)
+}
+
+// settingOf says what a variable holds that has no words of its own. The modes of Secure Boot are those of UEFI 2.10, section 32.3.
+func settingOf(v eventlog.Variable) string {
+	modes := map[string]string{
+		"SetupMode": "Secure Boot's SetupMode, in which anybody may set the keys", "AuditMode": "Secure Boot's AuditMode, in which what is forbidden starts as well",
+		"DeployedMode": "Secure Boot's DeployedMode, in which only the owner of the keys changes the mode",
+	}
+	if words, ok := modes[v.Name]; ok && v.GUID == eventlog.GlobalVariable() {
+		switch string(v.Data) {
+		case "\x00":
+			return words + ", is off"
+		case "\x01":
+			return words + ", is on"
+		}
+		return words + ", is not set"
 	}
 	return fmt.Sprintf("the setting %s of vendor %v: %s", quoted([]byte(v.Name)), v.GUID, quoted(v.Data))
 }
@@ -144,60 +178,13 @@ func subject(der []byte) string {
 	return c.Subject.String()
 }
 
-// sbatWords begin what is said about shim's list of revoked generations of boot loaders.
-const sbatWords = "revocations that the boot loader shim applies (SBAT): "
-
-// authority says who signed what then ran. Shim writes things of its own under this type.
-func authority(v eventlog.Variable) string {
-	switch {
-	case v.Name == "SbatLevel":
-		return sbatWords + quoted(bytes.ReplaceAll(v.Data, []byte("\n"), []byte(" ")))
-	case v.Name == "MokListTrusted":
-		return "shim trusts the keys that the machine's owner added (MokListTrusted): " + quoted(v.Data)
-	case len(v.Data) == 0:
-		return fmt.Sprintf("the list %s, which is empty", v.Name)
-	}
-	if der := certificateOf(v.Data); der != nil {
-		return fmt.Sprintf("what was started is signed by %s (%s)", subject(der), listName(v))
-	}
-	if _, err := eventlog.ParseSignatureLists(v.Data); err == nil {
-		return fmt.Sprintf("the list %s: %s", v.Name, listWords(v.Data))
-	}
-	return fmt.Sprintf("what was started is allowed by an entry of %s: %s", listName(v), quoted(v.Data))
-}
-
-// listName says where the entry stands that allowed something.
-func listName(v eventlog.Variable) string {
-	switch v.Name {
-	case varDB:
-		return "an entry of db"
-	case "Shim":
-		return "built into shim"
-	case "MokList":
-		return "added by the machine's owner, MokList"
-	}
-	return v.Name
-}
-
-// certificateOf finds a certificate, with its owner's GUID before it as firmware writes it, or without; nil if there is none.
-func certificateOf(data []byte) []byte {
-	const owner = 16
-	if _, err := x509.ParseCertificate(data); err == nil {
-		return data
-	}
-	if len(data) <= owner {
-		return nil
-	}
-	if _, err := x509.ParseCertificate(data[owner:]); err == nil {
-		return data[owner:]
-	}
-	return nil
-}
+// bootOrderWords begin what is said about the order of the boot menu.
+const bootOrderWords = "boot entries are tried in this order: "
 
 // bootVariable says what a variable of the boot menu means.
 func bootVariable(v eventlog.Variable) string {
 	if v.Name == "BootOrder" {
-		return "boot entries are tried in this order: " + bootOrder(v.Data)
+		return bootOrderWords + bootOrder(v.Data)
 	}
 	if isBootEntry(v.Name) {
 		name, file := bootEntry(v.Data)
@@ -206,7 +193,7 @@ func bootVariable(v eventlog.Variable) string {
 		}
 		return fmt.Sprintf("boot entry %s is %s%s", v.Name, quoted([]byte(name)), file)
 	}
-	return fmt.Sprintf("the setting %s of vendor %v: %s", quoted([]byte(v.Name)), v.GUID, quoted(v.Data))
+	return settingOf(v)
 }
 
 // isBootEntry reports whether the name is Boot and four hexadecimal digits.

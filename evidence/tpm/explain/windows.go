@@ -28,11 +28,27 @@ func (r *reader) tag(e *Event) string {
 			return "Linux' boot code measured the options of the kernel: " + quoted([]byte(readVersion(data[8:])))
 		}
 	}
-	elements, err := sipa.Parse(data, r.depth)
-	if err != nil || len(elements) == 0 {
+	if e.PCR < optionsPCR || e.PCR > authoritiesPCR { // anybody can measure the like into another one
 		return "tagged data: " + quoted(data)
 	}
-	return "Windows: " + strings.Join(elementWords(elements), "; ")
+	elements, err := sipa.Parse(data, r.depth)
+	switch {
+	case err != nil || len(elements) == 0:
+		return "tagged data: " + quoted(data)
+	case e.late:
+		return "after Windows' start, by whoever could write here: " + joined(elementWords(elements))
+	}
+	return "Windows: " + joined(elementWords(elements))
+}
+
+// maxSettings is how many settings one event is told to have. Those of real ones have some 30.
+const maxSettings = 256
+
+func joined(words []string) string {
+	if len(words) > maxSettings {
+		words = append(words[:maxSettings:maxSettings], fmt.Sprintf("and %d more", len(words)-maxSettings))
+	}
+	return strings.Join(words, "; ")
 }
 
 // elementWords says what elements mean, those in containers as well.
@@ -42,7 +58,7 @@ func elementWords(elements []sipa.Element) []string {
 	for _, e := range elements {
 		switch {
 		case e.ID == sipa.LoadedModule:
-			modules = append(modules, moduleWords(e.Elements))
+			modules = append(modules, readModule(e.Elements).words())
 		case e.ID == sipa.AuthorityKey:
 			keys = append(keys, "")
 		case len(e.Elements) > 0:
@@ -65,18 +81,44 @@ func elementWords(elements []sipa.Element) []string {
 	return all
 }
 
-// moduleWords names a program that Windows loaded.
-func moduleWords(elements []sipa.Element) string {
-	name, signer, state := "a program of which it gives only the digest here", "", ""
-	sipa.Find(elements, sipa.FilePath, func(e sipa.Element) { name = e.Text() })
-	sipa.Find(elements, sipa.AuthorityPublisher, func(e sipa.Element) { signer = ", signed by " + e.Text() })
-	sipa.Find(elements, sipa.ImageValidated, func(e sipa.Element) {
-		if !e.Bool() {
-			state = ", NOT VALIDATED"
-		}
-	})
-	return name + signer + state
+// module is a program that Windows loaded.
+type module struct {
+	file, signer string // empty: not told
+	invalid      bool
 }
+
+func readModule(elements []sipa.Element) (m module) {
+	sipa.Find(elements, sipa.FilePath, func(e sipa.Element) { m.file = e.Text() })
+	sipa.Find(elements, sipa.AuthorityPublisher, func(e sipa.Element) { m.signer = e.Text() })
+	sipa.Find(elements, sipa.ImageValidated, func(e sipa.Element) { m.invalid = m.invalid || !e.Bool() })
+	return m
+}
+
+// words names the program.
+func (m module) words() string {
+	text := m.file
+	if text == "" {
+		text = "a program of which it gives only the digest here"
+	}
+	if m.signer != "" {
+		text += ", signed by " + m.signer
+	}
+	if m.invalid {
+		text += ", NOT VALIDATED"
+	}
+	return text
+}
+
+// What begins the sentences about settings that a summary has as well.
+const (
+	bitlockerName   = "BitLocker "
+	depName         = "data execution prevention (DEP) is "
+	vbsName         = "virtualization-based security (VBS): "
+	hypervisorName  = "hypervisor: "
+	hvciName        = "code integrity enforced by the hypervisor (HVCI): "
+	policyWords     = "code integrity policy "
+	antimalwareName = "antimalware driver "
+)
 
 // settingWords says what one element means.
 func settingWords(e sipa.Element) string {
@@ -85,11 +127,11 @@ func settingWords(e sipa.Element) string {
 	}
 	switch n, _ := e.Uint(); e.ID {
 	case sipa.BitlockerUnlock:
-		return "BitLocker " + bitlockerWords(e)
+		return bitlockerName + bitlockerWords(e)
 	case sipa.DataExecutionPrevention:
-		return "data execution prevention (DEP) is " + named(e)
+		return depName + named(e)
 	case sipa.VBSHVCIPolicy:
-		return "code integrity enforced by the hypervisor (HVCI): " + named(e)
+		return hvciName + named(e)
 	case sipa.OSDevice:
 		return "Windows is on " + named(e)
 	case sipa.SystemRoot:
@@ -97,15 +139,15 @@ func settingWords(e sipa.Element) string {
 	case sipa.BootCounter:
 		return fmt.Sprintf("boot counter %d", n)
 	case sipa.HypervisorLaunch:
-		return "hypervisor " + launchWords(n)
+		return hypervisorName + launchWords(n)
 	case sipa.VSMLaunchType:
-		return "virtualization-based security (VBS) " + launchWords(n)
+		return vbsName + launchWords(n)
 	case sipa.BootRevocationList, sipa.OSRevocationList:
 		return "revocation list" + revocationDate(e.Payload)
 	case sipa.SIPolicy:
-		return "code integrity policy " + policyName(e.Payload)
+		return policyWords + policyName(e.Payload)
 	case sipa.ELAMKeyName:
-		return "antimalware driver " + e.Text()
+		return antimalwareName + e.Text()
 	}
 	return otherWords(e)
 }
@@ -126,9 +168,9 @@ func otherWords(e sipa.Element) string {
 
 func launchWords(n uint64) string {
 	if n == 0 {
-		return "is off"
+		return "off"
 	}
-	return fmt.Sprintf("is started (launch type %d)", n)
+	return fmt.Sprintf("started (launch type %d)", n)
 }
 
 // named is a value with the name it has for policies, or by itself.
@@ -142,12 +184,8 @@ func named(e sipa.Element) string {
 
 // bitlockerWords says how the disk was unlocked.
 func bitlockerWords(e sipa.Element) string {
-	n, ok := e.Uint()
-	switch {
-	case !ok:
-		return "says nothing that can be read"
-	case n == 0:
-		return "unlocked nothing"
+	if n, _ := e.Uint(); n == 0 {
+		return "unlocked nothing: the disk of Windows was not locked by it"
 	}
 	return "unlocked a disk by " + strings.NewReplacer("|", " and ", "TPM", "the TPM", "CACHED", "a key kept from before (CACHED)").Replace(named(e))
 }
@@ -177,11 +215,11 @@ func policyName(b []byte) string {
 	return sipa.DecodeText(name)
 }
 
-// isWindows reports whether an event is one by which Windows is known: tagged data that its digest covers, or the end of its
-// boot phase.
-func isWindows(e *Event) bool {
-	if e.Covers != CoversData || e.PCR < optionsPCR || e.PCR > authoritiesPCR {
+// isWindows reports whether an event is one by which Windows is known: tagged data that a digest covers, or the end of its
+// boot phase. One bank is enough: settings that policies see must not go unsaid.
+func (r *reader) isWindows(e *Event) bool {
+	if !e.record.Extended() || e.PCR < optionsPCR || e.PCR > authoritiesPCR {
 		return false
 	}
-	return e.Type == eventlog.EventTag || string(e.record.Data) == endOfBoot
+	return e.told == endOfBoot || e.Type == eventlog.EventTag && r.anyHashes(e.record, e.record.Data)
 }

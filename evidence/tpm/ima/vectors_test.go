@@ -1,6 +1,7 @@
 package ima_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"maps"
@@ -242,4 +243,27 @@ func text(e *ima.Entry) string {
 		s += " violation"
 	}
 	return s
+}
+
+// TestReplayGivesTheValuesOfTheIndex compares PCR 10 after all entries.
+func TestReplayGivesTheValuesOfTheIndex(t *testing.T) {
+	compared := 0
+	for _, v := range vectors(t) {
+		l, err := parse(t, v.File)
+		if err != nil {
+			continue // TestListsOfTheIndex says whether that is right
+		}
+		for a, want := range banks(t, v.PCR10) {
+			if got := l.Replay(a, make([]byte, a.Size())); !bytes.Equal(got, want) {
+				t.Errorf("%s, %v: got %x, want %x", v.File, a, got, want)
+			}
+			compared++
+		}
+		if l.Replay(tpm.SHA256, make([]byte, 20)) != nil || l.Replay(0, nil) != nil {
+			t.Errorf("%s: a start of another length was taken", v.File)
+		}
+	}
+	if compared == 0 {
+		vectortest.NoCase(t, "value of PCR 10")
+	}
 }

@@ -119,11 +119,13 @@ func appendDigest(dst []byte, a tpm.Alg, digest []byte, inHex bool) []byte {
 
 // PCRs writes the claim pcrs (tpm.md section 9.3): every quoted PCR by rising index with its value in each bank that counts, in
 // base64url, or in lower-case hex.
-func PCRs(q *tpm.Quoted, hex bool) jsontext.Value {
-	banks := slices.SortedFunc(slices.Values(q.Banks()), func(a, b tpm.Bank) int { return int(a.Alg) - int(b.Alg) })
+func PCRs(q *tpm.Quoted, hex bool) jsontext.Value { return writePCRs(slices.Clone(q.Banks()), hex) }
+
+func writePCRs(banks []tpm.Bank, hex bool) jsontext.Value {
+	slices.SortFunc(banks, func(a, b tpm.Bank) int { return int(a.Alg) - int(b.Alg) })
 	dst := []byte(`{"PCRs":[`)
 	for pcr := range tpm.PCRCount {
-		if !q.Covers(pcr) {
+		if !slices.ContainsFunc(banks, func(b tpm.Bank) bool { return b.Values[pcr] != nil }) {
 			continue
 		}
 		dst = strconv.AppendInt(append(dst, `{"Index":`...), int64(pcr), 10)

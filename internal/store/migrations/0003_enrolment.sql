@@ -11,7 +11,9 @@ CREATE TABLE aik_certificates (
 	doc         TEXT NOT NULL,
 	PRIMARY KEY (provider_id, id)
 );
-CREATE INDEX aik_certificates_revoked ON aik_certificates (provider_id, revoked);
+CREATE INDEX aik_certificates_expiry ON aik_certificates (provider_id, revoked, not_after);
+CREATE INDEX aik_certificates_aik ON aik_certificates (provider_id, aik, revoked);
+CREATE INDEX aik_certificates_ek ON aik_certificates (provider_id, ek, revoked);
 CREATE TABLE tpm_pins (
 	provider_id TEXT COLLATE BINARY NOT NULL,
 	kind        TEXT COLLATE BINARY NOT NULL,
