@@ -117,8 +117,8 @@ func TestSoundQuotesOfTDs(t *testing.T) {
 // No quote with one bit changed in what the signatures cover is accepted.
 func TestOneBitAnywhereInAQuoteOfATD(t *testing.T) {
 	l := newLab(t)
-	for name, kind := range quoteKinds() {
-		s := l.scenario(kind(t))
+	for _, name := range []string{"version 4", "version 5, TD 1.5"} {
+		s := l.scenario(quoteKinds()[name](t))
 		o, c := l.endorsed(s)
 		b, err := s.Quote()
 		if err != nil {
