@@ -49,7 +49,7 @@ func switches() map[string]string {
 		"azureguest_secureboot_keys":  "",
 		"snp_allow_masked_chip_id":    "",
 		"snp_crls":                    "",
-		"snp_kds":                     "",
+		"snp_kds":                     "TestSwitchOfTheKeyService",
 		"snp_uvm_issuers":             "",
 	}
 }
@@ -57,7 +57,7 @@ func switches() map[string]string {
 // TestEverySwitchIsTestedOrUnknown holds the list to the tests and to the configuration.
 func TestEverySwitchIsTestedOrUnknown(t *testing.T) {
 	var source strings.Builder
-	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go", "enrolment_test.go"} {
+	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go", "enrolment_test.go", "kds_test.go"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
