@@ -36,6 +36,20 @@ func TestEachFaultIsRefusedForItsReasonOnly(t *testing.T) {
 	}
 }
 
+// The same for the faults that only a TD can have.
+func TestEachFaultOfATDIsRefusedForItsReasonOnly(t *testing.T) {
+	l := newLab(t)
+	for _, f := range assaytest.TDXFaults() {
+		t.Run(f.Name, func(t *testing.T) {
+			s := l.intel.TDXScenario(today())
+			f.Apply(s)
+			_, err := l.judge(s)
+			dcaptest.Expect(t, f.What, err, f.Checks...)
+			dcaptest.Blamed(t, f, err, l.journal)
+		})
+	}
+}
+
 func TestJournalOfASoundQuote(t *testing.T) {
 	l := newLab(t)
 	for _, kind := range []dcap.BodyType{dcap.TDReport10, dcap.TDReport15, dcap.TDReport15Ex} {

@@ -16,7 +16,7 @@ func blame(f assaytest.Fault) evidence.Fault {
 		evidence.TCBInfoSignature, evidence.TCBInfoFormat, evidence.TCBInfoExpired, evidence.TCBInfoNotYetValid,
 		evidence.TCBInfoMismatch, evidence.QEIdentitySignature, evidence.QEIdentityFormat, evidence.QEIdentityExpired, evidence.QEIdentityNotYetValid,
 	}
-	named := []string{"tcb-info-other-root", "qe-identity-other-root", "tcb-signer-revoked", "qe-identity-td-qe"}
+	named := []string{"tcb-info-other-root", "qe-identity-other-root", "tcb-signer-revoked", "qe-identity-td-qe", "td-qe-identity-of-sgx"}
 	if slices.Contains(named, f.Name) || slices.Contains(ofEndorsement, f.Checks[0]) {
 		return evidence.OfEndorsement
 	}
