@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/assay-attestation/assay/evidence/snp"
@@ -61,7 +62,7 @@ func (s *Server) checkSettings(settings provider.Settings) error {
 		return err
 	}
 	if _, err := s.revocations(b.SNP); err != nil {
-		return fmt.Errorf("snp_crls: %w", err)
+		return errors.New("snp_crls: " + err.Error()) // whoever sets the list is refused, not evidence by reason of it
 	}
 	return nil
 }
