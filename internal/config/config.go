@@ -134,7 +134,10 @@ type Config struct {
 	// for test PKI.
 	AMDRoots []string `yaml:"amd_roots"`
 	// AMDKeyService is the URL of AMD's key service or of a cache of it, for providers with snp_kds; default AMD's.
+	// With AMDCertificates nobody is asked unless this names a service.
 	AMDKeyService string `yaml:"amd_key_service"`
+	// AMDCertificates are files of certificates, PEM or DER, and folders of such files: VCEKs that providers with snp_kds have without asking.
+	AMDCertificates []string `yaml:"amd_certificates"`
 
 	// SNPReportVersions is the limit snp_report_versions: the least and the highest version of reports of SEV-SNP that are accepted;
 	// default 2 and 5.

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/assay-attestation/assay/evidence/snp"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/kds"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/verifier"
 )
@@ -35,10 +38,28 @@ func amdRoots(cfg config.Config, simulated *Simulated) (snp.Roots, error) {
 	return roots.And(more), nil
 }
 
+// openKeyService makes the client of AMD's key service. It asks nobody before a provider wants that.
+func (s *Server) openKeyService() (err error) {
+	url := cmp.Or(s.cfg.AMDKeyService, kds.AMD)
+	if s.cfg.AMDKeyService == "" && len(s.cfg.AMDCertificates) > 0 {
+		url = ""
+	}
+	s.kds, err = kds.New(kds.Config{
+		URL: url, Roots: s.amd, Stored: s.cfg.AMDCertificates, Dir: filepath.Join(s.cfg.Data, certificatesFolder), Clock: s.judgedAt,
+		Logger: s.opt.Logger, Observe: s.metrics.keyService,
+	})
+	return err
+}
+
+// certificatesFolder is the folder of the certificates of AMD's key service in the data folder.
+const certificatesFolder = "kds"
+
 // guests is what a provider's verifier holds SEV-SNP evidence against. A list that was good when it was set, and is not any more since
 // the trusted roots are others, is no reason to leave the provider's other evidence without a verifier.
 func (s *Server) guests(d verifier.SNPDemands) verifier.SNP {
-	out := verifier.SNP{Signers: s.signers, MinVersion: s.cfg.SNPReportVersions.Least, MaxVersion: s.cfg.SNPReportVersions.Most}
+	out := verifier.SNP{
+		Signers: s.signers, Chains: s.kds.Chain, MinVersion: s.cfg.SNPReportVersions.Least, MaxVersion: s.cfg.SNPReportVersions.Most,
+	}
 	out.Revocations, out.Unusable = s.revocations(d)
 	return out
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/internal/issuer"
+	"github.com/assay-attestation/assay/internal/kds"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/ratelimit"
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -74,6 +75,7 @@ type Server struct {
 	aiks      *aikTrust
 	amd       snp.Roots
 	signers   *verifier.Signers
+	kds       *kds.Client
 	eks       *tpm.Roots
 	providers *provider.Registry
 	metrics   *metrics
@@ -117,6 +119,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.signers = verifier.NewSigners(s.amd)
+	if err := s.openKeyService(); err != nil {
+		return err
+	}
 	if err := s.checkSettings(s.cfg.Settings); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
@@ -286,6 +291,9 @@ func (s *Server) Close() {
 	s.work.Wait()
 	if s.endorsing != nil {
 		s.endorsing.close()
+	}
+	if s.kds != nil {
+		s.kds.Close()
 	}
 	for _, sink := range s.sinks {
 		if err := sink.Close(); err != nil {

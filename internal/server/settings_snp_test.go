@@ -1,12 +1,13 @@
 package server_test
 
 import (
-	"crypto/x509"
+	"encoding/pem"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/provider"
 )
@@ -65,26 +66,34 @@ func TestSettingsOfGuests(t *testing.T) {
 	}
 }
 
-// TestListsPastTheirDateAreUnavailable: a revocation list that has ended takes no evidence's side, except within collateral_grace.
+// TestListsPastTheirDateAreUnavailable: a revocation list that has ended says nothing about the evidence, except within collateral_grace.
 func TestListsPastTheirDateAreUnavailable(t *testing.T) {
-	c := findGuest(t, "synthetic.json", "sh-ok-with-crl")
-	settings := provider.Settings{SNPSettings: provider.SNPSettings{CRLs: []string{c.crlPEM(t, c.CRL)}}}
-	now := c.At
-	clock := func(at time.Time, grace time.Duration) answer {
-		c.At = at
-		settings.CollateralGrace = grace
-		s := start(t, c.config(t, "", settings))
-		defer s.stop()
-		return s.guest(t, c.body(t))
-	}
-	clock(now, 0).claims(t)
-	list, err := x509.ParseRevocationList(c.file(t, c.CRL))
+	amd, made := assaytest.NewAMD(), time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	sc := amd.Scenario(assaytest.Genoa, made)
+	list, err := sc.RevocationList() // of 30 days
 	if err != nil {
 		t.Fatal(err)
 	}
-	later := list.NextUpdate.Add(time.Hour)
-	clock(later, 0).refused(t, http.StatusServiceUnavailable, "CollateralUnavailable", "", "snp_crls", "nextUpdate")
-	clock(later, 2*time.Hour).claims(t)
+	root, err := amd.RootPEM(assaytest.Genoa)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evidence, err := sc.Evidence()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Config{AMDRoots: []string{tempFile(t, string(root))}, Data: t.TempDir()}
+	cfg.Settings.CRLs = []string{string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list}))}
+	ask := func(days int, grace time.Duration) answer {
+		cfg.At, cfg.Settings.CollateralGrace = made.AddDate(0, 0, days), grace
+		s := start(t, cfg)
+		defer s.stop()
+		return s.guest(t, body{"report": b64url(evidence)})
+	}
+	ask(28, 0).claims(t)
+	ask(30, 0).refused(t, http.StatusServiceUnavailable, "CollateralUnavailable", "", "crl-expired: ", "snp_crls", "nextUpdate")
+	ask(30, 48*time.Hour).claims(t)
+	ask(-3, 0).refused(t, http.StatusServiceUnavailable, "CollateralUnavailable", "", "crl-not-yet-valid: ")
 }
 
 // TestListsThatNobodyTrustedSignedAreRefusedWhenTheyAreSet: by the configuration and by the routes of providers.
