@@ -48,6 +48,8 @@ type AMD struct {
 	primes map[string][2]int // places of the primes of RSA-4096 keys; nil: keys are of RSA-2048
 	mutex  sync.Mutex
 	keys   map[string]crypto.Signer
+
+	authorities func() ([][]byte, error)
 }
 
 // wellKnownAMDSeed is published on purpose; see the package comment.
@@ -65,7 +67,9 @@ var wellKnownAMD = sync.OnceValue(func() *AMD { return newAMD(wellKnownAMDSeed, 
 func NewAMD() *AMD { return newAMD(rand.Text(), nil) }
 
 func newAMD(seed string, primes map[string][2]int) *AMD {
-	return &AMD{seed: seed, primes: primes, keys: make(map[string]crypto.Signer)}
+	a := &AMD{seed: seed, primes: primes, keys: make(map[string]crypto.Signer)}
+	a.authorities = sync.OnceValues(a.issueAuthorities)
+	return a
 }
 
 // RootPEM returns the certificate of the product's ARK in PEM: what a verifier has to trust to accept evidence that a vouches for.
@@ -73,8 +77,11 @@ func (a *AMD) RootPEM(p AMDProduct) ([]byte, error) {
 	return a.Scenario(p, time.Time{}).pem(ARK)
 }
 
-// Authorities returns the certificates of ARK, ASK and ASVK of all products, each one in PEM of its own.
-func (a *AMD) Authorities() (all [][]byte, err error) {
+// Authorities returns the certificates of ARK, ASK and ASVK of all products, each one in PEM of its own. They are
+// issued once, and not to be changed.
+func (a *AMD) Authorities() ([][]byte, error) { return a.authorities() }
+
+func (a *AMD) issueAuthorities() (all [][]byte, err error) {
 	for _, p := range AMDProducts() {
 		s := a.Scenario(p, time.Time{})
 		for _, r := range []AMDRole{ARK, ASK, ASVK} {

@@ -133,8 +133,8 @@ func snpFormatFaults() []AMDFault {
 		body("report-version-1", "version 1", 2, put32(0, 1)),
 		body("report-version-6", "version 6", 5, put32(0, 6)),
 		body("report-algorithm", "another signature algorithm", 0, put32(0x34, 2)),
-		body("report-policy-17", "policy bit 17 is zero", 0, put64(0x08, usualPolicy&^(1<<17))),
-		body("report-policy-26", "an unknown policy bit", 0, put64(0x08, usualPolicy|1<<26)),
+		body("report-policy-17", "policy bit 17 is zero", 0, put64(0x08, UsualSNPPolicy&^(1<<17))),
+		body("report-policy-26", "an unknown policy bit", 0, put64(0x08, UsualSNPPolicy|1<<26)),
 		body("report-vmpl", "VMPL 4", 0, put32(0x30, 4)),
 		body("report-key-flags", "an unknown key flag", 0, put32(0x48, 1<<5)),
 		body("report-signing-key", "an unknown signing key", 0, put32(0x48, 2<<2)),
@@ -164,7 +164,7 @@ func snpSignatureFaults() []AMDFault {
 		signature("snp-measurement-changed", "measurement changed after signing", snpAt(SNPReport, flip(0x90, 1))),
 		signature("snp-report-data-changed", "report data changed after signing", snpAt(SNPReport, flip(0x50, 1))),
 		signature("snp-policy-changed", "debugging taken out of the policy after signing", func(s *AMDScenario) {
-			s.Guest.Policy = usualPolicy | SNPDebugAllowed
+			s.Guest.Policy = UsualSNPPolicy | SNPDebugAllowed
 			snpAt(SNPReport, flip(0x0A, 1<<3))(s)
 		}),
 		{Name: "snp-says-vlek", What: "the report names the VLEK, the certificate is a VCEK", Checks: key, Break: snpAt(SNPReportBody, put32(0x48, 1<<2))},

@@ -53,9 +53,6 @@ func (s *AMDScenario) hardwareID() []byte {
 	return s.Chip[:]
 }
 
-// usualPolicy is the guest policy on Azure: simultaneous multithreading allowed, debugging and migration not.
-const usualPolicy = 0x3001F
-
 // SNPGuest is a SEV-SNP guest as its report describes it (sev-snp.md section 1). The zero value is a sound guest with everything zero.
 type SNPGuest struct {
 	GuestSVN         uint32
@@ -73,8 +70,9 @@ type SNPGuest struct {
 	CurrentMitVector uint64
 }
 
-// Bits of a guest policy, to be added to 0x3001F.
+// Guest policies: that of guests on Azure, which allows simultaneous multithreading, and bits to be added to it.
 const (
+	UsualSNPPolicy      uint64 = 0x3001F
 	SNPMigrationAllowed uint64 = 1 << 18
 	SNPDebugAllowed     uint64 = 1 << 19
 )
@@ -144,7 +142,7 @@ func (g *SNPGuest) put(b []byte) {
 	le := binary.LittleEndian
 	policy := g.Policy
 	if policy == 0 {
-		policy = usualPolicy
+		policy = UsualSNPPolicy
 	}
 	le.PutUint32(b[0x04:], g.GuestSVN)
 	le.PutUint64(b[0x08:], policy)

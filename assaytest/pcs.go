@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,9 +17,11 @@ import (
 //	GET /sgx/certification/{v4,v3}/qe/identity
 //	GET /sgx/certification/{v4,v3}/pckcrl?ca=processor|platform         &encoding=pem|der; or uri=… with such a query
 //	GET /sgx/certification/{v4,v3}/rootcacrl                            hex text, as PCCS delivers it
+//	GET /tdx/certification/v4/tcb?fmspc=…                               TCB info for TDX
+//	GET /tdx/certification/v4/qe/identity                               TD_QE
 //	GET /IntelSGXRootCA.der
 //
-// The first two take update=standard|early or tcbEvaluationDataNumber. Collateral is issued anew each day at midnight
+// TCB info and identities take update=standard|early or tcbEvaluationDataNumber. Collateral is issued anew each day at midnight
 // UTC. A PCS can be told to fail, and counts requests. It is safe for concurrent use.
 type PCS struct {
 	*office[Part, Scenario]
@@ -27,7 +30,8 @@ type PCS struct {
 	mux   *http.ServeMux
 }
 
-// NewPCS returns a PCS for the collateral of in. It takes the time from now; nil stands for time.Now.
+// NewPCS returns a PCS for the collateral of in, whose items are TCBInfo, QEIdentity, TDXTCBInfo, TDQEIdentity, PCKCRL and RootCRL.
+// It takes the time from now; nil stands for time.Now.
 func NewPCS(in *Intel, now func() time.Time) *PCS {
 	if now == nil {
 		now = time.Now
@@ -37,6 +41,8 @@ func NewPCS(in *Intel, now func() time.Time) *PCS {
 	p.mux.HandleFunc("GET /sgx/certification/{version}/qe/identity", p.item(QEIdentity, serveQEIdentity))
 	p.mux.HandleFunc("GET /sgx/certification/{version}/pckcrl", p.item(PCKCRL, servePCKCRL))
 	p.mux.HandleFunc("GET /sgx/certification/{version}/rootcacrl", p.item(RootCRL, serveRootCRLHex))
+	p.mux.HandleFunc("GET /tdx/certification/v4/tcb", p.item(TDXTCBInfo, serveTCBInfo))
+	p.mux.HandleFunc("GET /tdx/certification/v4/qe/identity", p.item(TDQEIdentity, serveQEIdentity))
 	p.mux.HandleFunc("GET /IntelSGXRootCA.der", p.item(RootCRL, serveRootCRL))
 	return p
 }
@@ -66,7 +72,11 @@ func (p *PCS) issue(r *http.Request, change func(*Scenario), item itemFunc) (ans
 
 // scenario makes the scenario whose collateral a request asks for by version and evaluation number.
 func (p *PCS) scenario(r *http.Request) (*Scenario, error) {
-	s := p.intel.Scenario(p.now().UTC().Truncate(24 * time.Hour))
+	at := p.now().UTC().Truncate(24 * time.Hour)
+	s := p.intel.Scenario(at)
+	if strings.HasPrefix(r.URL.Path, "/tdx/") {
+		s = p.intel.TDXScenario(at)
+	}
 	switch r.PathValue("version") {
 	case "", "v4":
 	case "v3":

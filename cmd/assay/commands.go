@@ -64,6 +64,8 @@ func commands() []command {
 		}, runRootsImport},
 		{"sim", "TYPE", "simulate a platform: write its evidence with all that is needed to verify it, or attest", []string{
 			"assay sim sgx --out sim",
+			"assay sim snp --product Genoa --vlek --runtime-data key.json --out sim",
+			"assay sim tdx --out sim",
 			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 			"assay sim tpm --linux --secure-boot off --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 			"assay sim tpm >first.json",

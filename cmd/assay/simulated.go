@@ -11,8 +11,8 @@ import (
 	"github.com/assay-attestation/assay/internal/server"
 )
 
-// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, and that
-// of the maker of TPMs.
+// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, the
+// authorities of AMD, and the root of the maker of TPMs.
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -32,7 +32,11 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	if err != nil {
 		return nil, err
 	}
-	return &server.Simulated{Root: root, Source: source, AIKRoot: aikRoot}, nil
+	amd, err := assaytest.WellKnownAMD().Authorities()
+	if err != nil {
+		return nil, err
+	}
+	return &server.Simulated{Root: root, Source: source, AMDRoots: amd, AIKRoot: aikRoot}, nil
 }
 
 // inProcess is a transport that asks a handler instead of the network.
