@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -86,7 +87,7 @@ func (s *Server) checkSettings(settings provider.Settings) error {
 		return err
 	}
 	if _, err := s.revocations(b.SNP); err != nil {
-		return fmt.Errorf("snp_crls: %w", err)
+		return errors.New("snp_crls: " + err.Error()) // whoever sets the list is refused, not evidence by reason of it
 	}
 	return nil
 }

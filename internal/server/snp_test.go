@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/vectortest"
@@ -165,8 +166,7 @@ func TestUnrelatedRuntimeDataIsRefused(t *testing.T) {
 // TestContainersAreEndorsed: the report of a container group on ACI with the endorsement of its utility VM. What status it earns is said by
 // the settings alone; its container policy is what HOST_DATA is the hash of (api.md section 4.1).
 func TestContainersAreEndorsed(t *testing.T) {
-	const did = "did:x509:0:sha256:I__iuL25oXEVFdTP_aBLx_eT1RPHbCQ_ECBQfYZpt9s::eku:1.3.6.1.4.1.311.76.59.1.2"
-	issuer := provider.UVMIssuer{DID: did, Feed: "ContainerPlat-AMD-UVM", MinSVN: 22, ComplianceStatus: "azure-compliant-uvm"}
+	issuer := issuerOfUVMs()
 	other, newer, silent := issuer, issuer, issuer
 	other.Feed, newer.MinSVN, silent.ComplianceStatus = "Another", 23, ""
 	read := func(name string) []byte { return vectortest.Read(t, "maa/snp/aci-sidecar."+name) }
@@ -202,6 +202,12 @@ func TestContainersAreEndorsed(t *testing.T) {
 	}
 }
 
+// issuerOfUVMs is the issuer of the recorded endorsement, which says 22.
+func issuerOfUVMs() provider.UVMIssuer {
+	const did = "did:x509:0:sha256:I__iuL25oXEVFdTP_aBLx_eT1RPHbCQ_ECBQfYZpt9s::eku:1.3.6.1.4.1.311.76.59.1.2"
+	return provider.UVMIssuer{DID: did, Feed: "ContainerPlat-AMD-UVM", MinSVN: 22, ComplianceStatus: "azure-compliant-uvm"}
+}
+
 // TestReportOfAnotherKindIsNoSEVSNPReport sends the hardware area of HCL containers that hold a TD report, one of which is called "snp".
 func TestReportOfAnotherKindIsNoSEVSNPReport(t *testing.T) {
 	var index []struct {
@@ -228,4 +234,15 @@ func TestInitDataOfAGuestIsWhatTheHostVouchesFor(t *testing.T) {
 	sum := sha256.Sum256([]byte("x"))
 	s.guest(t, c.body(t, "initTimeData", data("x", "Binary"))).
 		refused(t, http.StatusBadRequest, "InvalidParameter", "", "init-data: ", "HOST_DATA "+hex.EncodeToString(sum[:]), hex.EncodeToString(c.file(t, c.Report)[0xC0:0xE0]))
+}
+
+// TestTypesThatAreNotSupported: the routes of the preview of 2026 ask for the access of Tpm, and name what they do not do (api.md section 5).
+func TestTypesThatAreNotSupported(t *testing.T) {
+	s := start(t, config.Config{})
+	for _, kind := range []string{"KeyGuard", "MdepTz", "Pluton"} {
+		route := "/attest/" + kind + "?api-version=2026-03-11-preview"
+		s.do(t, http.MethodPost, route, "{}", "Authorization", "Bearer "+s.token(t, auth.Reader)).
+			refused(t, http.StatusBadRequest, "InvalidParameter", "", kind+" is not supported")
+		s.do(t, http.MethodPost, route, "{}").refused(t, http.StatusUnauthorized, "Unauthorized", "")
+	}
 }
