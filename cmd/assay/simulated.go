@@ -11,8 +11,8 @@ import (
 	"github.com/assay-attestation/assay/internal/server"
 )
 
-// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, and those
-// of the maker of TPMs, for attestation keys and for endorsement keys (aik_enrolment vendor).
+// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, the authorities
+// of AMD, and the roots of the maker of TPMs, for attestation keys and for endorsement keys (aik_enrolment vendor).
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -34,6 +34,9 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 		return nil, err
 	}
 	if simulated.EKRoot, err = maker.CertificatePEM(assaytest.EKRoot); err != nil {
+		return nil, err
+	}
+	if simulated.AMDRoots, err = assaytest.WellKnownAMD().Authorities(); err != nil {
 		return nil, err
 	}
 	return simulated, nil

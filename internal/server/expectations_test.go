@@ -98,8 +98,11 @@ func expectations() []expectation {
 		{"PUT", "/operations/policy/certificates", preview, writing, bare},
 		{"POST", "/operations/policy/certificates", preview, deleting, bare},
 	}
-	for _, t := range []string{"SgxEnclave", "OpenEnclave", "SevSnpVm", "TdxVm", "AzureGuest", "KeyGuard", "MdepTz", "Pluton"} {
+	for _, t := range []string{"SgxEnclave", "OpenEnclave", "SevSnpVm", "TdxVm", "AzureGuest"} {
 		rows = append(rows, expectation{"POST", "/attest/" + t, current, nothing, usual})
+	}
+	for _, t := range []string{"KeyGuard", "MdepTz", "Pluton"} {
+		rows = append(rows, expectation{"POST", "/attest/" + t, current, reading, usual})
 	}
 	return slices.Concat(rows, enrolmentExpectations(), providerExpectations(), armExpectations())
 }
