@@ -8,7 +8,6 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/internal/b64"
 )
 
 // dcap simulates Intel's platform: an enclave or a TD, and the collateral for it.
@@ -81,13 +80,8 @@ func (sim *simulation) snp() ([]file, *assaytest.Collateral, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := json.Marshal(snpBody(doc, sim.runtime))
+	body, err := json.Marshal(attestBodyFor(sim.kind, doc, &runtimeData{sim.runtime, true}))
 	return append(files, file{"request.json", body}), nil, err
-}
-
-// snpBody is the body of a request to /attest/SevSnpVm, with runtime data in JSON.
-func snpBody(doc, runtime []byte) *attestBody {
-	return &attestBody{Report: b64.URL(doc), RuntimeData: &dataBody{b64.URL(runtime), "JSON"}}
 }
 
 func (sim *simulation) print(s sheet, _ error) {
@@ -96,8 +90,13 @@ func (sim *simulation) print(s sheet, _ error) {
 	s.rows(sim.evidenceRows()...)
 	s.rows(row{"runtime data", "runtime.json, SHA-256 " + sim.RuntimeHash}, row{"trusted root", "root.pem"}, row{"attest request", "request.json"})
 	dir := strings.TrimSuffix(plain(sim.Dir), "/")
-	if sim.kind == evidence.SgxEnclave {
-		s.section("Verify it:")
+	s.section("Verify it:")
+	switch sim.kind {
+	case evidence.SevSnpVM:
+		fmt.Fprintf(s.w, "  assay evidence verify --type snp %[1]s/report.bin --chain %[1]s/chain.pem --crl %[1]s/crl.der --trust-root %[1]s/root.pem --runtime-data %[1]s/runtime.json\n", dir)
+	case evidence.TdxVM:
+		fmt.Fprintf(s.w, "  assay evidence verify --type tdx %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem --runtime-data %[1]s/runtime.json\n", dir)
+	default:
 		fmt.Fprintf(s.w, "  assay evidence verify --type sgx %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem\n", dir)
 		return
 	}
