@@ -87,6 +87,9 @@ func (d *did) leads(e *Endorsement) error {
 		return errors.New("no certificate of an authority with the fingerprint")
 	}
 	root, leaf := e.chain[1+i], e.chain[0]
+	if root.Equal(leaf) { // which would vouch for itself
+		return errors.New("the fingerprint is that of the signer's certificate, not of an authority")
+	}
 	opt := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: e.SignedAt, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
