@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,4 +111,40 @@ func TestTheNumberOfCertificatesIsBounded(t *testing.T) {
 	refused(t, "nine certificates", err, "expected 2 to 8 certificates, found 9")
 	_, err = uvm.Parse(l.make(chain(l.root, l.signer)))
 	refused(t, "one certificate", err, "expected 2 to 8 certificates, found 1")
+}
+
+// TestEveryKeyPurposeCanBeNamed: a purpose that the library has a name for is one like any other.
+func TestEveryKeyPurposeCanBeNamed(t *testing.T) {
+	l, k := newLab(t), keys()
+	const codeSigning = "::eku:1.3.6.1.5.5.7.3.3"
+	coder := l.certificate("signer", k[2], l.ca, k[1], asSigner, func(c *x509.Certificate) {
+		c.UnknownExtKeyUsage, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
+	})
+	did, _, _ := strings.Cut(didOf(l.root), "::")
+	did += codeSigning
+	for name, c := range map[string]struct {
+		signer *x509.Certificate
+		part   string
+	}{"with it": {coder, ""}, "without it": {l.signer, "lacks the key purpose 1.3.6.1.5.5.7.3.3"}} {
+		e, err := uvm.Parse(l.make(chain(l.root, c.signer, l.ca, l.root), with("iss", did)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = e.Endorses(uvm.Issuer{DID: did, Feed: feed}, e.Measurement)
+		if c.part == "" && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.part != "" {
+			refused(t, name, err, c.part)
+		}
+	}
+}
+
+func TestKeyPurposesOfIssuersAreOIDs(t *testing.T) {
+	head, _, _ := strings.Cut(did, "eku:")
+	for text, ok := range map[string]bool{"1.3.6.1.4.1.311.76.59.1.2": true, "2.25.1": true, "1": false, ".": false, "1..2": false, "1.2.": false, "7.1.1": false, "1.2.x": false, "1.2.-3": false} {
+		if err := uvm.CheckDID(head + "eku:" + text); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

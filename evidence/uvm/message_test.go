@@ -59,6 +59,7 @@ func TestMessagesThatAreNone(t *testing.T) {
 		"a list":                  {body("[22]", measurement), "expected a whole number"},
 		"twice":                   {body(`22,"x-ms-sevsnpvm-guestsvn":99`, measurement), "payload cannot be read"},
 		"names in other case":     {payload(strings.ToUpper(`{"x-ms-sevsnpvm-guestsvn":22,"x-ms-sevsnpvm-launchmeasurement":"` + measurement + `"}`)), "payload cannot be read"},
+		"unprotected is null":     {func(m *message) { m.unprotected = nil }, "unprotected header"},
 		"unprotected is a text":   {func(m *message) { m.unprotected = "x" }, "unprotected header"},
 	} {
 		t.Run(name, func(t *testing.T) {
