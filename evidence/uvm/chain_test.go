@@ -113,6 +113,18 @@ func TestTheNumberOfCertificatesIsBounded(t *testing.T) {
 	refused(t, "one certificate", err, "expected 2 to 8 certificates, found 1")
 }
 
+// TestStrangersCostOneSignature: authorities that vouch for each other in a circle are not followed along every path.
+func TestStrangersCostOneSignature(t *testing.T) {
+	l, k := newLab(t), keys()
+	circle := l.certificate("circle", k[3], nil, k[3])
+	certs := []*x509.Certificate{l.certificate("signer", k[2], circle, k[3], asSigner)}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		certs = append(certs, l.certificate("circle", k[3], circle, k[3], func(c *x509.Certificate) { c.DNSNames = []string{name + ".example"} }))
+	}
+	err := l.endorses(l.root, chain(l.root, append(certs, l.root)...))
+	refused(t, "a circle", err, "certificate 6 is not signed by the next one")
+}
+
 // TestEveryKeyPurposeCanBeNamed: a purpose that the library has a name for is one like any other.
 func TestEveryKeyPurposeCanBeNamed(t *testing.T) {
 	l, k := newLab(t), keys()

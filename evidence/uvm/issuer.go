@@ -94,6 +94,9 @@ func (d *did) leads(e *Endorsement) error {
 	if root.Equal(leaf) { // which would vouch for itself
 		return errors.New("the fingerprint is that of the signer's certificate, not of an authority")
 	}
+	if err := linked(e.chain[:2+i]); err != nil {
+		return err
+	}
 	opt := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: e.SignedAt, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
@@ -106,6 +109,17 @@ func (d *did) leads(e *Endorsement) error {
 	}
 	if !hasPurpose(leaf, d.eku) {
 		return fmt.Errorf("the signer's certificate lacks the key purpose %s", d.eku)
+	}
+	return nil
+}
+
+// linked checks that each certificate is signed by the next one, as x5chain has them (RFC 9360 section 2), from the issuer's certificate down: strangers who
+// sign each other's certificates in many ways cost one signature, not all that the library would try.
+func linked(chain []*x509.Certificate) error {
+	for i := len(chain) - 2; i >= 0; i-- {
+		if err := chain[i].CheckSignatureFrom(chain[i+1]); err != nil {
+			return fmt.Errorf("certificate %d is not signed by the next one: %w", i, err)
+		}
 	}
 	return nil
 }
