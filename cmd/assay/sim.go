@@ -32,8 +32,7 @@ func runSim(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	sim.kind, _ = evidence.ParseType(pos[0])
-	switch sim.kind {
+	switch sim.kind, _ = evidence.ParseType(pos[0]); sim.kind {
 	case evidence.Tpm:
 		if err := c.onlyFor("sgx, snp and tdx", strings.Fields(simFlags)...); err != nil {
 			return err
