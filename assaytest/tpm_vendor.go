@@ -22,7 +22,7 @@ const (
 	EKRoot     TPMRole = "EK root CA"
 	EKIssuer   TPMRole = "EK issuing CA"
 	AIKRoot    TPMRole = "AIK root CA" // issues the certificates of AIKs itself
-	EK         TPMRole = "EK"          // the endorsement key, RSA
+	EK         TPMRole = "EK"          // the endorsement key
 	AIK        TPMRole = "AIK"
 	RequestKey TPMRole = "request key" // RSA, for PS256
 	OtherKey   TPMRole = "other key"

@@ -251,6 +251,9 @@ func aikCommands() []command {
 		{"aik revoke", "ID", "revoke one of them", []string{
 			"assay aik revoke 2f1c --reason \"machine sold\" --endpoint https://attest.example --token-file token",
 		}, runAIKRevoke},
+		{"aik pins", "", "list the keys that are pinned", []string{
+			"assay aik pins --endpoint https://attest.example --token-file token",
+		}, runAIKPins},
 		{"aik pin", "[FILE]", "believe an endorsement or attestation key that no certificate vouches for", []string{
 			"assay aik pin ek.pem --kind ek --endpoint https://attest.example --token-file token",
 			"assay aik pin aik.pub --kind aik --endpoint https://attest.example --token-file token",

@@ -12,7 +12,7 @@ import (
 )
 
 // simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, the
-// authorities of AMD, and the root of the maker of TPMs.
+// authorities of AMD, and the roots of the maker of TPMs, for attestation keys and for endorsement keys (aik_enrolment vendor).
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -28,15 +28,16 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	if err != nil {
 		return nil, err
 	}
-	aikRoot, err := assaytest.WellKnownTPMVendor().CertificatePEM(assaytest.AIKRoot)
-	if err != nil {
+	simulated := &server.Simulated{Root: root, Source: source}
+	maker := assaytest.WellKnownTPMVendor()
+	if simulated.AIKRoot, err = maker.CertificatePEM(assaytest.AIKRoot); err != nil {
 		return nil, err
 	}
-	amd, err := assaytest.WellKnownAMD().Authorities()
-	if err != nil {
+	if simulated.EKRoot, err = maker.CertificatePEM(assaytest.EKRoot); err != nil {
 		return nil, err
 	}
-	return &server.Simulated{Root: root, Source: source, AMDRoots: amd, AIKRoot: aikRoot}, nil
+	simulated.AMDRoots, err = assaytest.WellKnownAMD().Authorities()
+	return simulated, err
 }
 
 // inProcess is a transport that asks a handler instead of the network.

@@ -116,8 +116,10 @@ func enrolmentExpectations() []expectation {
 		{"GET", aik + "/certificates", unversion, reading, usual},
 		{"GET", aik + "/certificates/{id}", unversion, reading, usual},
 		{"POST", aik + "/certificates/{id}:revoke", unversion, writing, usual},
+		{"GET", aik + "/pins", unversion, reading, usual},
 		{"PUT", aik + "/pins/{hash}", unversion, writing, usual},
 		{"DELETE", aik + "/pins/{hash}", unversion, writing, usual},
+		{"GET", "/assay/v1/ek", unversion, reading, usual},
 		{"PUT", "/assay/v1/ek/{hash}", unversion, writing, usual},
 		{"DELETE", "/assay/v1/ek/{hash}", unversion, writing, usual},
 	}

@@ -61,8 +61,8 @@ type Simulated struct {
 	Source collateral.Source
 	// AMDRoots are the certificates, PEM, of the simulated AMD: its ARKs, ASKs and ASVKs; nil: there is none.
 	AMDRoots [][]byte
-	// AIKRoot is the certificate, PEM, that certifies attestation keys of simulated TPMs; nil: there are none.
-	AIKRoot []byte
+	// AIKRoot and EKRoot are certificates, PEM, that certify attestation and endorsement keys of simulated TPMs; nil: there are none.
+	AIKRoot, EKRoot []byte
 }
 
 // Server is a service that is ready to answer.
@@ -112,7 +112,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.endorsing, err = newEndorsing(s.cfg, s.opt, s.judgedAt); err != nil {
 		return err
 	}
-	if s.aiks, err = newAIKTrust(s.cfg, s.opt.Simulated); err != nil {
+	if err = s.openTPMTrust(); err != nil {
 		return err
 	}
 	if s.amd, err = amdRoots(s.cfg, s.opt.Simulated); err != nil {
@@ -125,11 +125,6 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.checkSettings(s.cfg.Settings); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	eks, err := readTrust("ek", s.cfg.EKRoots, s.cfg.EKIntermediates)
-	if err != nil {
-		return err
-	}
-	s.eks = eks.with(verifier.TPMDemands{})
 	if s.state, err = openState(ctx, s.cfg, s.opt.Clock); err != nil {
 		return err
 	}
