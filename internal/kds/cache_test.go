@@ -131,11 +131,17 @@ func TestExpiredChainIsAskedForAgain(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	l := newLab(t)
 	name := func(n int) string { return filepath.Join(l.cfg.Dir, fmt.Sprintf("Milan-%0128x-0004010018db.der", n)) }
-	for n := range kds.MaxKnown + 1 {
-		write(t, name(n), nil)
-	}
 	other := filepath.Join(l.cfg.Dir, "notes.txt")
 	write(t, other, nil)
+	for n := range kds.MaxKnown + 1 {
+		if err := os.Link(other, name(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(name(7)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, name(7), nil)
 	if err := os.Chtimes(name(7), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}

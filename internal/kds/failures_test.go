@@ -68,7 +68,7 @@ func TestHostileAnswersDoNotCount(t *testing.T) {
 		{"cut off", func(t *testing.T) []byte { return sound(t)[:500] }, "not certificates"},
 		{"HTML", func(*testing.T) []byte { return []byte("<html>sign in</html>") }, "not certificates"},
 		{"nothing", func(*testing.T) []byte { return nil }, "found 0"},
-		{"too long", func(t *testing.T) []byte { return append(sound(t), make([]byte, 64<<20)...) }, "longer than"},
+		{"too long", func(t *testing.T) []byte { return append(sound(t), make([]byte, 1<<20)...) }, "longer than"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -92,6 +92,15 @@ func TestOtherStatusesDoNotCount(t *testing.T) {
 			l.unusable(fmt.Sprintf("status %d", code))
 		})
 	}
+}
+
+// TestPanicEndsTheQuestionOnly: whatever an answer does to those who read it.
+func TestPanicEndsTheQuestionOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.answers(func(http.ResponseWriter, *http.Request) bool { panic("answer to make one panic") })
+		l.unusable("answer to make one panic")
+	})
 }
 
 // unusable checks how a client takes an answer of no use, that the log says what it is, and that all is well after it.
@@ -149,7 +158,7 @@ func TestUnknownChipIsRefusedAndRemembered(t *testing.T) {
 
 func TestServiceThatFailsIsLeftAlone(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }
-	date := began.Format(http.TimeFormat) // long ago or not, as the clock of the test has it
+	date := began.Format(http.TimeFormat) // in the far future of the test's clock
 	for _, tt := range []struct {
 		name   string
 		answer func(http.ResponseWriter, *http.Request) bool

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -64,8 +65,13 @@ func (c *Client) obtain(k key) (*snp.Chain, error) {
 	return chain, err
 }
 
-// ask gets the VCEK, and the ASK if that is not at hand.
-func (c *Client) ask(k key) (*snp.Chain, error) {
+// ask gets the VCEK, and the ASK if that is not at hand. A panic over an answer ends the question, not the process.
+func (c *Client) ask(k key) (chain *snp.Chain, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			chain, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	leaf, err := c.get(k, k.path(), k.query())
 	if err != nil {
 		return nil, err
@@ -73,7 +79,7 @@ func (c *Client) ask(k key) (*snp.Chain, error) {
 	if len(leaf) != 1 {
 		return nil, fmt.Errorf("expected one certificate, found %d", len(leaf))
 	}
-	chain := &snp.Chain{Leaf: leaf[0], Others: c.authoritiesOf(k.product)}
+	chain = &snp.Chain{Leaf: leaf[0], Others: c.authoritiesOf(k.product)}
 	err = c.check(k, chain)
 	if !errors.Is(err, snp.ErrMissing) {
 		return chain, err

@@ -24,6 +24,19 @@ import (
 // amd is the simulated AMD of all labs, whose keys are made once.
 var amd = sync.OnceValue(assaytest.NewAMD)
 
+// trusted are the roots of the simulated AMD.
+var trusted = sync.OnceValue(func() snp.Roots {
+	all, err := amd().Authorities()
+	if err != nil {
+		panic(err)
+	}
+	roots, err := snp.NewRoots(all...)
+	if err != nil {
+		panic(err)
+	}
+	return roots
+})
+
 // began is when a lab's certificates are judged at its beginning.
 var began = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
@@ -50,12 +63,8 @@ type lab struct {
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	l := &lab{t: t, start: time.Now(), outcomes: map[string]int{}}
-	all, err := amd().Authorities()
-	if err != nil {
-		t.Fatal(err)
-	}
 	l.cfg = kds.Config{
-		URL: "https://kds.invalid/mirror", Roots: l.roots(all...), Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&l.log, nil)),
+		URL: "https://kds.invalid/mirror", Roots: trusted(), Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&l.log, nil)),
 		Clock: func() time.Time { return began.Add(time.Since(l.start) + l.shift) }, Client: &http.Client{Transport: l},
 		Observe: func(outcome string) { l.mu.Lock(); defer l.mu.Unlock(); l.outcomes[outcome]++ },
 	}

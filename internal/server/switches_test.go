@@ -50,7 +50,7 @@ func switches() map[string]string {
 
 		"snp_allow_masked_chip_id": "TestSettingsOfGuests",
 		"snp_crls":                 "TestSettingsOfGuests",
-		"snp_kds":                  "TestSettingsOfGuests",
+		"snp_kds":                  "TestSwitchOfTheKeyService",
 		"snp_uvm_issuers":          "TestSettingsOfGuests",
 	}
 }
@@ -58,7 +58,7 @@ func switches() map[string]string {
 // TestEverySwitchIsTestedOrUnknown holds the list to the tests and to the configuration.
 func TestEverySwitchIsTestedOrUnknown(t *testing.T) {
 	var source strings.Builder
-	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go", "settings_snp_test.go", "enrolment_test.go"} {
+	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go", "settings_snp_test.go", "enrolment_test.go", "kds_test.go"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
