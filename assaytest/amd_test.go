@@ -13,7 +13,9 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/snp"
+	"github.com/assay-attestation/assay/evidence/tdx"
 )
 
 // amd is the simulated AMD of all tests here: making keys takes time.
@@ -138,6 +140,32 @@ func TestWellKnownAMDIsTheSameInEveryProcess(t *testing.T) {
 
 func TestWellKnownAMDIsNotTrustedByOthers(t *testing.T) {
 	_, err := judgeSNP(amd(), assaytest.WellKnownAMD().Scenario(assaytest.Milan, now))
+	wantRefusal(t, err, evidence.UntrustedRoot)
+}
+
+// Outside development mode a verifier trusts the vendors' own roots (and what it is configured to): the simulated ones are not among them.
+func TestTheVendorsOwnRootsDoNotTrustTheWellKnownOnes(t *testing.T) {
+	guest := assaytest.WellKnownAMD().Scenario(assaytest.Turin, now)
+	doc, err := guest.Evidence()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := snp.Parse(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = snp.AMDRoots().Trace(e.Chain, snp.Options{At: now})
+	wantRefusal(t, err, evidence.UntrustedRoot)
+
+	quote, err := assaytest.WellKnownIntel().TDXScenario(now).Quote()
+	if err != nil {
+		t.Fatal(err)
+	}
+	td, err := tdx.Parse(quote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = dcap.NewVerifier(dcap.IntelRoots()).Trace(td.Quote, now, nil)
 	wantRefusal(t, err, evidence.UntrustedRoot)
 }
 

@@ -56,7 +56,7 @@ func (d *demo) attestGuest(ctx context.Context, s *assaytest.AMDScenario) (*toke
 	if err != nil {
 		return nil, err
 	}
-	return d.earn(ctx, evidence.SevSnpVM, snpBody(doc, []byte(simulatedGuestData)))
+	return d.earn(ctx, evidence.SevSnpVM, attestBodyFor(evidence.SevSnpVM, doc, &runtimeData{[]byte(simulatedGuestData), true}))
 }
 
 // attestDomain sends the quote of a TD, and relies on the token.

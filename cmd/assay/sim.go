@@ -32,10 +32,7 @@ func runSim(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if sim.kind, err = evidenceType(pos[0]); err != nil {
-		return usage("TYPE %q: %w", pos[0], err)
-	}
-	switch sim.kind {
+	switch sim.kind, _ = evidence.ParseType(pos[0]); sim.kind {
 	case evidence.Tpm:
 		if err := c.onlyFor("sgx, snp and tdx", strings.Fields(simFlags)...); err != nil {
 			return err

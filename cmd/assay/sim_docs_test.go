@@ -22,13 +22,14 @@ func TestThePageOnSimulatingDoesWhatItSays(t *testing.T) {
 			if strings.HasPrefix(command, "curl ") {
 				compareOutput(t, command, s.curl(t, command), want)
 			} else {
-				compareOutput(t, command, typed(t, command), want)
+				here := strings.NewReplacer("https://localhost:8443", s.URL)
+				compareOutput(t, command, typed(t, here.Replace(command)), here.Replace(want))
 			}
 			runs++
 		}
 	}
-	if runs != 6 {
-		t.Errorf("%d commands found, want 6", runs)
+	if runs != 9 {
+		t.Errorf("%d commands found, want 9", runs)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/internal/b64"
 )
 
 // dcap simulates Intel's platform: an enclave or a TD, and the collateral for it.
@@ -81,29 +80,23 @@ func (sim *simulation) snp() ([]file, *assaytest.Collateral, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := json.Marshal(snpBody(doc, sim.runtime))
+	body, err := json.Marshal(attestBodyFor(evidence.SevSnpVM, doc, &runtimeData{sim.runtime, true}))
 	return append(files, file{"request.json", body}), nil, err
-}
-
-// snpBody is the body of a request to /attest/SevSnpVm, with runtime data in JSON.
-func snpBody(doc, runtime []byte) *attestBody {
-	return &attestBody{Report: b64.URL(doc), RuntimeData: &dataBody{b64.URL(runtime), "JSON"}}
 }
 
 func (sim *simulation) print(s sheet, _ error) {
 	what := map[evidence.Type]string{evidence.SgxEnclave: "enclave", evidence.SevSnpVM: "SEV-SNP guest", evidence.TdxVM: "TD"}[sim.kind]
 	s.heading(green, "WRITTEN", sim.Dir+": evidence of a simulated "+what+", worth nothing outside development mode")
-	s.rows(sim.evidenceRows()...)
-	s.rows(row{"runtime data", "runtime.json, SHA-256 " + sim.RuntimeHash}, row{"trusted root", "root.pem"}, row{"attest request", "request.json"})
+	s.rows(append(sim.evidenceRows(), row{"runtime data", "runtime.json, SHA-256 " + sim.RuntimeHash},
+		row{"trusted root", "root.pem"}, row{"attest request", "request.json"})...)
 	dir := strings.TrimSuffix(plain(sim.Dir), "/")
-	if sim.kind == evidence.SgxEnclave {
-		s.section("Verify it:")
-		fmt.Fprintf(s.w, "  assay evidence verify --type sgx %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem\n", dir)
+	s.section("Verify it:")
+	if sim.kind == evidence.SevSnpVM {
+		fmt.Fprintf(s.w, "  assay evidence verify --type snp %[1]s/report.bin --chain %[1]s/chain.pem --crl %[1]s/crl.der --trust-root %[1]s/root.pem\n", dir)
 		return
 	}
-	s.section("Send it to a service in development mode:")
-	fmt.Fprintf(s.w, "  curl --cacert assay-data/dev-ca.pem 'https://localhost:8443/attest/%s?api-version=%s' -H 'Content-Type: application/json' --data @%s/request.json\n",
-		sim.kind, apiVersion, dir)
+	short := map[evidence.Type]string{evidence.SgxEnclave: "sgx", evidence.TdxVM: "tdx"}[sim.kind]
+	fmt.Fprintf(s.w, "  assay evidence verify --type %[2]s %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem\n", dir, short)
 }
 
 // evidenceRows name the files that are not the same for all types.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/snp"
 	"github.com/assay-attestation/assay/evidence/tdx"
@@ -141,5 +143,31 @@ func TestSimulatedGuestsAreWrittenAtTheTimeGiven(t *testing.T) {
 	}
 	if _, err := tdx.Parse(quote); err != nil {
 		t.Error(err)
+	}
+}
+
+// A request without certificates is for AMD's key service, which is simulated as well.
+func TestAServiceInDevelopmentAsksTheSimulatedKeyService(t *testing.T) {
+	guest := demoGuest()
+	guest.Chain = nil
+	doc, err := guest.Evidence()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(attestBodyFor(evidence.SevSnpVM, doc, &runtimeData{[]byte(simulatedGuestData), true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := tempFile(t, "request.json", string(body))
+	config := tempFile(t, "assay.yaml", "settings:\n  snp_kds: true\n")
+	for _, test := range []struct {
+		args   []string
+		status int
+		says   string
+	}{{nil, 400, "snp-chain"}, {[]string{"--config", config}, 200, "token"}} {
+		s := serve(t, append([]string{"--dev", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, test.args...)...)
+		if status, answer := s.posted(t, "/attest/SevSnpVm?api-version="+apiVersion, request); status != test.status || !strings.Contains(answer, test.says) {
+			t.Errorf("serve %q: %d %s; want %d and %q", test.args, status, answer, test.status, test.says)
+		}
 	}
 }

@@ -44,10 +44,14 @@ func (s *Server) openKeyService() (err error) {
 	if s.cfg.AMDKeyService == "" && len(s.cfg.AMDCertificates) > 0 {
 		url = ""
 	}
-	s.kds, err = kds.New(kds.Config{
+	cfg := kds.Config{
 		URL: url, Roots: s.amd, Stored: s.cfg.AMDCertificates, Dir: filepath.Join(s.cfg.Data, certificatesFolder), Clock: s.judgedAt,
 		Logger: s.opt.Logger, Observe: s.metrics.keyService,
-	})
+	}
+	if s.opt.Simulated != nil {
+		cfg.Client = s.opt.Simulated.KeyService
+	}
+	s.kds, err = kds.New(cfg)
 	return err
 }
 

@@ -61,6 +61,8 @@ type Simulated struct {
 	Source collateral.Source
 	// AMDRoots are the certificates, PEM, of the simulated AMD: its ARKs, ASKs and ASVKs; nil: there is none.
 	AMDRoots [][]byte
+	// KeyService asks the simulated AMD's key service before the configured one; nil: only the configured one is asked.
+	KeyService *http.Client
 	// AIKRoot and EKRoot are certificates, PEM, that certify attestation and endorsement keys of simulated TPMs; nil: there are none.
 	AIKRoot, EKRoot []byte
 }
