@@ -277,30 +277,30 @@ func TestTheLibraryDoesWithVectorsWhatTheIndexSays(t *testing.T) {
 // classes are the differences that mutations show. Why cites sev-snp.md.
 func classes() []compare.Class {
 	return []compare.Class{
-		{"only they take it: snp-chain: .* cannot be read: (expected a PEM certificate|the PEM is damaged)", "we are right: a chain is PEM and white space; encoding/pem looks for the next block in anything"},
-		{"only they take it: snp-chain: .* more than one VCEK or VLEK", "we are right: nobody says which one is meant (section 3 step 2)"},
-		{"^" + itsOwnASK, "both: they take a copy of ASK or ASVK of their own, as our service does; nothing is believed of one that is sent unless the ARK signed it (section 2)"},
-		{"^only they take it: snp-format: the report has the wrong length", "we are right: exactly 1184 bytes (section 3 step 1); they cut off the rest"},
-		{"^only they take it: snp-format: the report has mitigation vectors", "we are right: zero before version 5 (section 1)"},
-		{"^only they take it: snp-format: there is no such VMPL", "we are right: 0 to 3, or FFFFFFFF for the host (section 1)"},
-		{"^only they take it: snp-chip-id: the report does not tell its chip", "we are right: a masked chip id is taken only if the setting says so (section 3 step 6); they take zeros for any chip"},
-		{"^only they take it: snp-product: the (VCEK|VLEK) is of another product", "we are right: products of leaf, ASK, ARK and CPUID agree (section 3 step 3); they leave the name in the extension out if there is a CPUID"},
-		{"^only they take it: snp-product: the processor of the report is not known: .* family 0x0, model 0x0", "we are right: reports have a CPUID from version 3 on (section 1); they take zeros for a report without one"},
-		{"^only they take it: snp-certificate: .*(structure version|does not name its product)", "we are right: extensions are in the forms that AMD issues (section 2)"},
-		{"^only we take it: not an AMD KDS OID", "we are right: an extension that is not critical and not known means nothing; Turin's FMC was one"},
-		{"^only we take it: no extension for field Spl[4-7]", "we are right: spare levels may be missing, as 3.4 is on Turin (section 2); a missing one counts as 0"},
-		{"^only we take it: V[CL]EK subject organization", "both: the ASK signs nothing but keys of AMD's; the common name tells which (section 2)"},
-		{"^" + rewritten, "we are right: the signed bytes count (section 3 step 5). They write the report anew from what they have read; a stepping above 15 is lost"},
-		{"^only we take it: committed (build number|API version)", "both: TCB versions are ordered (section 3 step 7); builds are no part of them, and nothing is claimed of them"},
-		{"^only we take it: V[CL]EK could not be verified by any trusted roots. Last error: <nil>", "we are right: a product has ranges of models (section 1); they know one model of each"},
-		{"^only we take it: unknown (product name|AMD SEV product)", "we are right: the prefix counts (section 2); they have a list of steppings"},
-		{"^only we take it: V[CL]EK certificate public key type is RSA", "we are right: zeros behind a certificate are those of a C string; encoding/pem passes over such a block"},
+		{Pattern: "only they take it: snp-chain: .* cannot be read: (expected a PEM certificate|the PEM is damaged)", Why: "we are right: a chain is PEM and white space; encoding/pem looks for the next block in anything"},
+		{Pattern: "only they take it: snp-chain: .* more than one VCEK or VLEK", Why: "we are right: nobody says which one is meant (section 3 step 2)"},
+		{Pattern: "^" + itsOwnASK, Why: "both: they take a copy of ASK or ASVK of their own, as our service does; nothing is believed of one that is sent unless the ARK signed it (section 2)"},
+		{Pattern: "^only they take it: snp-format: the report has the wrong length", Why: "we are right: exactly 1184 bytes (section 3 step 1); they cut off the rest"},
+		{Pattern: "^only they take it: snp-format: the report has mitigation vectors", Why: "we are right: zero before version 5 (section 1)"},
+		{Pattern: "^only they take it: snp-format: there is no such VMPL", Why: "we are right: 0 to 3, or FFFFFFFF for the host (section 1)"},
+		{Pattern: "^only they take it: snp-chip-id: the report does not tell its chip", Why: "we are right: a masked chip id is taken only if the setting says so (section 3 step 6); they take zeros for any chip"},
+		{Pattern: "^only they take it: snp-product: the (VCEK|VLEK) is of another product", Why: "we are right: products of leaf, ASK, ARK and CPUID agree (section 3 step 3); they leave the name in the extension out if there is a CPUID"},
+		{Pattern: "^only they take it: snp-product: the processor of the report is not known: .* family 0x0, model 0x0", Why: "we are right: reports have a CPUID from version 3 on (section 1); they take zeros for a report without one"},
+		{Pattern: "^only they take it: snp-certificate: .*(structure version|does not name its product)", Why: "we are right: extensions are in the forms that AMD issues (section 2)"},
+		{Pattern: "^only we take it: not an AMD KDS OID", Why: "we are right: an extension that is not critical and not known means nothing; Turin's FMC was one"},
+		{Pattern: "^only we take it: no extension for field Spl[4-7]", Why: "we are right: spare levels may be missing, as 3.4 is on Turin (section 2); a missing one counts as 0"},
+		{Pattern: "^only we take it: V[CL]EK subject organization", Why: "both: the ASK signs nothing but keys of AMD's; the common name tells which (section 2)"},
+		{Pattern: "^" + rewritten, Why: "we are right: the signed bytes count (section 3 step 5). They write the report anew from what they have read; a stepping above 15 is lost"},
+		{Pattern: "^only we take it: committed (build number|API version)", Why: "both: TCB versions are ordered (section 3 step 7); builds are no part of them, and nothing is claimed of them"},
+		{Pattern: "^only we take it: V[CL]EK could not be verified by any trusted roots. Last error: <nil>", Why: "we are right: a product has ranges of models (section 1); they know one model of each"},
+		{Pattern: "^only we take it: unknown (product name|AMD SEV product)", Why: "we are right: the prefix counts (section 2); they have a list of steppings"},
+		{Pattern: "^only we take it: V[CL]EK certificate public key type is RSA", Why: "we are right: zeros behind a certificate are those of a C string; encoding/pem passes over such a block"},
 	}
 }
 
 // vectorClasses are differences that no mutation shows.
 func vectorClasses() []compare.Class {
 	return []compare.Class{
-		{"^only we take it: not an AMD KDS OID: 1.3.6.1.4.1.3704.1.3.9$", "we are right: it is Turin's FMC (section 2)"},
+		{Pattern: "^only we take it: not an AMD KDS OID: 1.3.6.1.4.1.3704.1.3.9$", Why: "we are right: it is Turin's FMC (section 2)"},
 	}
 }
