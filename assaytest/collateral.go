@@ -83,15 +83,19 @@ func CRLHex(der []byte) []byte {
 // The JSON documents. Members stand in Intel's order; dates are RFC 3339 in UTC, binary values hex.
 
 type tcbInfoJSON struct {
-	ID         string      `json:"id,omitempty"` // version 3 only
-	Version    int         `json:"version"`
-	IssueDate  string      `json:"issueDate"`
-	NextUpdate string      `json:"nextUpdate"`
-	FMSPC      string      `json:"fmspc"`
-	PCEID      string      `json:"pceId"`
-	TCBType    int         `json:"tcbType"`
-	Evaluation int         `json:"tcbEvaluationDataNumber"`
-	Levels     []levelJSON `json:"tcbLevels"`
+	ID         string `json:"id,omitempty"` // version 3 only
+	Version    int    `json:"version"`
+	IssueDate  string `json:"issueDate"`
+	NextUpdate string `json:"nextUpdate"`
+	FMSPC      string `json:"fmspc"`
+	PCEID      string `json:"pceId"`
+	TCBType    int    `json:"tcbType"`
+	Evaluation int    `json:"tcbEvaluationDataNumber"`
+
+	Module     *moduleJSON  `json:"tdxModule,omitempty"` // for TDX, as what follows
+	Identities []moduleJSON `json:"tdxModuleIdentities,omitempty"`
+
+	Levels []levelJSON `json:"tcbLevels"`
 }
 
 type levelJSON struct {
@@ -104,6 +108,7 @@ type levelJSON struct {
 type tcbJSON struct {
 	Components []componentJSON `json:"sgxtcbcomponents"`
 	PCESVN     uint16          `json:"pcesvn"`
+	TDX        []componentJSON `json:"tdxtcbcomponents,omitempty"`
 }
 
 type componentJSON struct {
@@ -142,18 +147,22 @@ func (s *Scenario) tcbInfo() (doc, chain []byte, err error) {
 	if s.TCBInfoVersion >= 3 {
 		info.ID = "SGX"
 	}
+	if s.TD != nil {
+		first := TDXModule{}.json()
+		info.ID, info.Module, info.Identities = "TDX", &first, moduleIdentities(s.Modules)
+	}
 	levels := s.Levels
 	if levels == nil {
 		levels = TCBLevels(s.Evaluation)
 	}
 	for _, l := range levels {
-		info.Levels = append(info.Levels, l.json(s.TCBInfoVersion))
+		info.Levels = append(info.Levels, l.json(s.TCBInfoVersion, s.TD != nil))
 	}
 	return s.document(documentParts{"tcbInfo", TCBInfoBody, TCBInfo, TCBInfoChain}, info)
 }
 
 // json gives the level the form of the version of TCB info. Version 2 names each component and has no advisories.
-func (l TCBLevel) json(version int) levelJSON {
+func (l TCBLevel) json(version int, tdx bool) levelJSON {
 	if version < 3 {
 		var tcb []byte
 		for i, svn := range l.SVN {
@@ -163,8 +172,11 @@ func (l TCBLevel) json(version int) levelJSON {
 		return levelJSON{TCB: json.RawMessage(tcb), Date: rfc3339(l.Date), Status: l.Status}
 	}
 	tcb := tcbJSON{PCESVN: l.PCESVN}
-	for _, svn := range l.SVN {
+	for i, svn := range l.SVN {
 		tcb.Components = append(tcb.Components, componentJSON{svn})
+		if tdx {
+			tcb.TDX = append(tcb.TDX, componentJSON{l.TDX[i]})
+		}
 	}
 	return levelJSON{TCB: tcb, Date: rfc3339(l.Date), Status: l.Status, Advisories: l.Advisories}
 }
@@ -184,10 +196,18 @@ func (s *Scenario) qeIdentity() (doc, chain []byte, err error) {
 		MRSIGNER:       fmt.Sprintf("%X", intelQESigner),
 		ProdID:         1,
 	}
-	for _, l := range s.QELevels {
-		identity.Levels = append(identity.Levels, levelJSON{qeTCBJSON{l.SVN}, rfc3339(l.Date), l.Status, l.Advisories})
+	if s.TD != nil {
+		identity.ID, identity.MRSIGNER, identity.ProdID = "TD_QE", fmt.Sprintf("%X", intelTDQESigner), 2
 	}
+	identity.Levels = svnLevels(s.QELevels)
 	return s.document(documentParts{"enclaveIdentity", QEIdentityBody, QEIdentity, QEIdentityChain}, identity)
+}
+
+func svnLevels(levels []QELevel) (list []levelJSON) {
+	for _, l := range levels {
+		list = append(list, levelJSON{qeTCBJSON{l.SVN}, rfc3339(l.Date), l.Status, l.Advisories})
+	}
+	return list
 }
 
 // documentParts names the parts of a signed document, and the member that holds its body.

@@ -15,8 +15,8 @@ import (
 
 var now = time.Date(2030, 6, 15, 12, 0, 0, 0, time.UTC)
 
-// judge verifies what the scenario makes with the product's verifier, which trusts intel alone.
-func judge(intel *assaytest.Intel, s *assaytest.Scenario) (*sgx.Verified, error) {
+// trusting makes the product's verifier, which trusts intel alone.
+func trusting(intel *assaytest.Intel) (*dcap.Verifier, error) {
 	root, err := intel.RootPEM()
 	if err != nil {
 		return nil, err
@@ -25,7 +25,15 @@ func judge(intel *assaytest.Intel, s *assaytest.Scenario) (*sgx.Verified, error)
 	if err != nil {
 		return nil, err
 	}
-	v := dcap.NewVerifier(roots)
+	return dcap.NewVerifier(roots), nil
+}
+
+// judge verifies what the scenario makes with the product's verifier, which trusts intel alone.
+func judge(intel *assaytest.Intel, s *assaytest.Scenario) (*sgx.Verified, error) {
+	v, err := trusting(intel)
+	if err != nil {
+		return nil, err
+	}
 	quote, err := s.Quote()
 	if err != nil {
 		return nil, err
@@ -38,19 +46,25 @@ func judge(intel *assaytest.Intel, s *assaytest.Scenario) (*sgx.Verified, error)
 	if err != nil {
 		return nil, err
 	}
-	origin, err := v.Trace(e.Quote, s.At, nil)
+	origin, in, err := endorsed(v, e.Quote, s)
 	if err != nil {
 		return nil, err
+	}
+	return sgx.Verify(v, origin, e, in)
+}
+
+// endorsed traces the quote and loads the collateral of the scenario.
+func endorsed(v *dcap.Verifier, q *dcap.Quote, s *assaytest.Scenario) (origin *dcap.Origin, in dcap.Input, err error) {
+	if origin, err = v.Trace(q, s.At, nil); err != nil {
+		return nil, in, err
 	}
 	raw, err := s.Collateral()
 	if err != nil {
-		return nil, err
+		return nil, in, err
 	}
-	c, err := load(v, origin, raw)
-	if err != nil {
-		return nil, err
-	}
-	return sgx.Verify(v, origin, e, dcap.Input{Collateral: c, Options: dcap.Options{At: s.At}})
+	in = dcap.Input{Options: dcap.Options{At: s.At}}
+	in.Collateral, err = load(v, origin, raw)
+	return origin, in, err
 }
 
 // load checks each document that is there.

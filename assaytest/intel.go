@@ -1,16 +1,16 @@
 // Package assaytest lets anybody attest without hardware. It simulates Intel: the root, the certification authorities,
 // the TCB signer, one SGX platform with its quoting enclave, and the Provisioning Certification Service that hands out
 // collateral. It simulates a maker of TPMs, too: the authorities for its keys, and one machine that boots, quotes its PCRs and makes
-// requests of the TPM protocol. What it makes has the shape and the names of the real thing (sgx-tdx.md sections 2, 4, 5 and 6), so that
+// requests of the TPM protocol; and AMD, whose chips report on SEV-SNP guests, with its key distribution service. What it makes has the shape and the names of the real thing (sgx-tdx.md sections 2, 4, 5 and 6), so that
 // a verifier which is given the simulated root checks it by the very code that checks real evidence.
 //
-// Two sources of keys exist. [NewIntel] and [NewTPMVendor] draw fresh ones and suit tests. [WellKnownIntel] and [WellKnownTPMVendor]
-// derive their keys from a string that is printed in this package, so that evidence written by one process is accepted by another in
+// Two sources of keys exist. [NewIntel], [NewAMD] and [NewTPMVendor] draw fresh ones and suit tests. [WellKnownIntel], [WellKnownAMD] and
+// [WellKnownTPMVendor] derive their keys from a string that is printed in this package, so that evidence written by one process is accepted by another in
 // development mode. EVERYBODY HAS THE PRIVATE KEYS OF THE WELL-KNOWN VENDORS: anyone can make them vouch for anything. They
 // must never be trusted roots outside development mode.
 //
-// A [Scenario] or [TPMScenario] holds all that goes into one attestation and is sound unless changed. [Faults] and [TPMFaults] list
-// changes that break exactly one thing, each with the check that must find it.
+// A [Scenario], [AMDScenario] or [TPMScenario] holds all that goes into one attestation and is sound unless changed. [Faults],
+// [AMDFaults] and [TPMFaults] list changes that break exactly one thing, each with the check that must find it.
 //
 // The package makes evidence and endorsements; it verifies nothing, and no verifier of this module uses it.
 package assaytest

@@ -52,3 +52,23 @@ func TestAFaultLeavesAllButOnePieceUnchanged(t *testing.T) {
 		})
 	}
 }
+
+func TestATDXFaultLeavesAllButOnePieceUnchanged(t *testing.T) {
+	intel := assaytest.NewIntel()
+	for _, f := range assaytest.TDXFaults() {
+		broken := intel.TDXScenario(now)
+		f.Apply(broken)
+		sound := intel.TDXScenario(now)
+		sound.QuoteVersion, sound.TD.V15 = broken.QuoteVersion, broken.TD.V15
+		var changed []string
+		got := pieces(t, broken)
+		for name, want := range pieces(t, sound) {
+			if !bytes.Equal(got[name], want) {
+				changed = append(changed, name)
+			}
+		}
+		if len(changed) != 1 {
+			t.Errorf("%s: changed %q, want one of them", f.Name, changed)
+		}
+	}
+}

@@ -3,13 +3,10 @@ package assaytest
 import (
 	"bytes"
 	"encoding/hex"
-	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -20,38 +17,32 @@ import (
 //	GET /sgx/certification/{v4,v3}/qe/identity
 //	GET /sgx/certification/{v4,v3}/pckcrl?ca=processor|platform         &encoding=pem|der; or uri=… with such a query
 //	GET /sgx/certification/{v4,v3}/rootcacrl                            hex text, as PCCS delivers it
+//	GET /tdx/certification/v4/tcb?fmspc=…                               TCB info for TDX
+//	GET /tdx/certification/v4/qe/identity                               TD_QE
 //	GET /IntelSGXRootCA.der
 //
-// The first two take update=standard|early or tcbEvaluationDataNumber. Collateral is issued anew each day at midnight
+// TCB info and identities take update=standard|early or tcbEvaluationDataNumber. Collateral is issued anew each day at midnight
 // UTC. A PCS can be told to fail, and counts requests. It is safe for concurrent use.
 type PCS struct {
+	*office[Part, Scenario]
 	intel *Intel
 	now   func() time.Time
 	mux   *http.ServeMux
-
-	mu       sync.Mutex
-	change   func(*Scenario)
-	failures map[Part]Failure
-	requests map[Part]int
 }
 
-// Failure is how a PCS misbehaves. The zero value is no failure.
-type Failure struct {
-	Delay      time.Duration // waits first, but no longer than the client does
-	Status     int           // answers with this HTTP status; 0: answers as it should
-	RetryAfter time.Duration // with Status: put into the header Retry-After, in whole seconds, unless 0
-}
-
-// NewPCS returns a PCS for the collateral of in. It takes the time from now; nil stands for time.Now.
+// NewPCS returns a PCS for the collateral of in, whose items are TCBInfo, QEIdentity, TDXTCBInfo, TDQEIdentity, PCKCRL and RootCRL.
+// It takes the time from now; nil stands for time.Now.
 func NewPCS(in *Intel, now func() time.Time) *PCS {
 	if now == nil {
 		now = time.Now
 	}
-	p := &PCS{intel: in, now: now, mux: http.NewServeMux(), failures: map[Part]Failure{}, requests: map[Part]int{}}
+	p := &PCS{office: newOffice[Part, Scenario](), intel: in, now: now, mux: http.NewServeMux()}
 	p.mux.HandleFunc("GET /sgx/certification/{version}/tcb", p.item(TCBInfo, serveTCBInfo))
 	p.mux.HandleFunc("GET /sgx/certification/{version}/qe/identity", p.item(QEIdentity, serveQEIdentity))
 	p.mux.HandleFunc("GET /sgx/certification/{version}/pckcrl", p.item(PCKCRL, servePCKCRL))
 	p.mux.HandleFunc("GET /sgx/certification/{version}/rootcacrl", p.item(RootCRL, serveRootCRLHex))
+	p.mux.HandleFunc("GET /tdx/certification/v4/tcb", p.item(TDXTCBInfo, serveTCBInfo))
+	p.mux.HandleFunc("GET /tdx/certification/v4/qe/identity", p.item(TDQEIdentity, serveQEIdentity))
 	p.mux.HandleFunc("GET /IntelSGXRootCA.der", p.item(RootCRL, serveRootCRL))
 	return p
 }
@@ -59,83 +50,12 @@ func NewPCS(in *Intel, now func() time.Time) *PCS {
 // ServeHTTP answers a request.
 func (p *PCS) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
 
-// Fail makes requests for the item, one of TCBInfo, QEIdentity, PCKCRL and RootCRL, fail from now on.
-func (p *PCS) Fail(item Part, f Failure) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.failures[item] = f
-}
-
-// Recover ends all failures, and the change that [PCS.Alter] made.
-func (p *PCS) Recover() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	clear(p.failures)
-	p.change = nil
-}
-
-// Alter has the collateral issued with a change from now on, such as [Fault.Apply]. A change may run in several
-// requests at a time.
-func (p *PCS) Alter(change func(*Scenario)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.change = change
-}
-
-// Requests returns how many requests for the item have come, failed ones included.
-func (p *PCS) Requests(item Part) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.requests[item]
-}
-
-// TotalRequests returns how many requests have come for all items.
-func (p *PCS) TotalRequests() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	total := 0
-	for n := range maps.Values(p.requests) {
-		total += n
-	}
-	return total
-}
-
-// answer is what a request yields. chainHeader names the header that carries chain.
-type answer struct {
-	contentType string
-	body        []byte
-	chainHeader string
-	chain       []byte
-}
-
 // itemFunc makes the answer to a request for one kind of item, from the scenario that the request asks for.
 type itemFunc func(*Scenario, *http.Request) (answer, error)
 
-// statusError is an answer by HTTP status alone.
-type statusError struct {
-	status int
-	reason string
-}
-
-func (e *statusError) Error() string { return e.reason }
-
-// item counts a request, misbehaves as told, and otherwise makes and writes the answer.
+// item is the handler of requests for an item.
 func (p *PCS) item(item Part, issue itemFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Request-ID", "simulated")
-		failure, change := p.arrived(item)
-		wait(r, failure.Delay)
-		if failure.Status != 0 {
-			failure.write(w)
-			return
-		}
-		a, err := p.issue(r, change, issue)
-		if err != nil {
-			writeError(w, err)
-			return
-		}
-		a.write(w)
-	}
+	return p.serve(item, func(r *http.Request, change func(*Scenario)) (answer, error) { return p.issue(r, change, issue) })
 }
 
 // issue makes the answer to a request.
@@ -147,57 +67,16 @@ func (p *PCS) issue(r *http.Request, change func(*Scenario), item itemFunc) (ans
 	if change != nil {
 		change(s)
 	}
-	a, err := item(s, r)
-	if err == nil && a.body == nil {
-		err = &statusError{http.StatusNotFound, "not there"}
-	}
-	return a, err
-}
-
-// arrived counts a request for the item and says what is to happen to it.
-func (p *PCS) arrived(item Part) (Failure, func(*Scenario)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.requests[item]++
-	return p.failures[item], p.change
-}
-
-func wait(r *http.Request, d time.Duration) {
-	if d == 0 {
-		return
-	}
-	select {
-	case <-time.After(d):
-	case <-r.Context().Done():
-	}
-}
-
-func (f Failure) write(w http.ResponseWriter) {
-	if f.RetryAfter != 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(f.RetryAfter.Seconds())))
-	}
-	http.Error(w, "told to fail", f.Status)
-}
-
-func writeError(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
-	if e, ok := errors.AsType[*statusError](err); ok {
-		status = e.status
-	}
-	http.Error(w, err.Error(), status)
-}
-
-func (a answer) write(w http.ResponseWriter) {
-	if a.chainHeader != "" {
-		w.Header().Set(a.chainHeader, strings.ReplaceAll(url.QueryEscape(string(a.chain)), "+", "%20"))
-	}
-	w.Header().Set("Content-Type", a.contentType)
-	w.Write(a.body) // the client's loss
+	return item(s, r)
 }
 
 // scenario makes the scenario whose collateral a request asks for by version and evaluation number.
 func (p *PCS) scenario(r *http.Request) (*Scenario, error) {
-	s := p.intel.Scenario(p.now().UTC().Truncate(24 * time.Hour))
+	at := p.now().UTC().Truncate(24 * time.Hour)
+	s := p.intel.Scenario(at)
+	if strings.HasPrefix(r.URL.Path, "/tdx/") {
+		s = p.intel.TDXScenario(at)
+	}
 	switch r.PathValue("version") {
 	case "", "v4":
 	case "v3":

@@ -142,7 +142,7 @@ func TestPCSRefusesWhatItDoesNotHave(t *testing.T) {
 		sgxV4 + "pckcrl":                    400,
 		sgxV4 + "pckcrl?ca=other":           400,
 		"/sgx/certification/v5/qe/identity": 404,
-		"/tdx/certification/v4/qe/identity": 404,
+		"/tdx/certification/v3/qe/identity": 404,
 		"/":                                 404,
 	} {
 		if got := get(t, p, target).StatusCode; got != want {

@@ -45,6 +45,7 @@ func SimulatedPlatform() Platform {
 type TCBLevel struct {
 	SVN        [16]byte
 	PCESVN     uint16
+	TDX        [16]byte // components of TDX; in TCB info for TDX only
 	Date       time.Time
 	Status     string
 	Advisories []string
@@ -81,6 +82,7 @@ func level(microcode, configuration byte, status string, advisories ...string) T
 	return TCBLevel{
 		SVN:        [16]byte{microcode, microcode, 3, 3, 255, 255, configuration},
 		PCESVN:     6 + uint16(microcode),
+		TDX:        [16]byte{3, 0, microcode},
 		Date:       time.Date(2017+int(microcode), 3, 13, 0, 0, 0, 0, time.UTC),
 		Status:     status,
 		Advisories: advisories,

@@ -12,7 +12,10 @@ import (
 const (
 	ecdsaP256      = 2 // attestation key type
 	teeSGX         = 0
-	bodySGX        = 1 // type in the descriptor of version 5
+	teeTDX         = 0x81
+	bodySGX        = 1 // types in the descriptor of version 5
+	bodyTD10       = 2
+	bodyTD15       = 3
 	certPCKChain   = 5 // certification data types
 	certQEReport   = 6
 	intelQEVendor  = "\x93\x9a\x72\x33\xf7\x9c\x4c\xa9\x94\x0a\x0d\xb3\x95\x7f\x06\x07"
@@ -44,6 +47,8 @@ func (s *Scenario) encodable() error {
 	switch {
 	case s.QuoteVersion < 3 || s.QuoteVersion > 5:
 		return fmt.Errorf("quote version %d: only 3, 4 and 5 can be made", s.QuoteVersion)
+	case s.TD != nil && (s.QuoteVersion == 3 || s.TD.V15 && s.QuoteVersion == 4):
+		return fmt.Errorf("quote version %d: it has no room for the report of this TD", s.QuoteVersion)
 	case len(s.AuthData) > math.MaxUint16:
 		return fmt.Errorf("authentication data of %d bytes: at most %d fit", len(s.AuthData), math.MaxUint16)
 	case len(s.PCKChain) == 0:
@@ -63,10 +68,13 @@ func OpenEnclaveReport(quote []byte) []byte {
 
 // body returns what the attestation key signs: header, in version 5 the descriptor, and report (sgx-tdx.md section 2).
 func (s *Scenario) body() []byte {
-	report := s.Enclave.report()
-	b := s.header(teeSGX)
+	report, tee, kind := s.Enclave.report(), uint32(teeSGX), uint16(bodySGX)
+	if s.TD != nil {
+		report, tee, kind = s.TD.report(), teeTDX, s.TD.bodyType()
+	}
+	b := s.header(tee)
 	if s.QuoteVersion == 5 {
-		b = binary.LittleEndian.AppendUint16(b, bodySGX)
+		b = binary.LittleEndian.AppendUint16(b, kind)
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(report)))
 	}
 	return append(b, report...)

@@ -8,8 +8,8 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 )
 
-// Scenario is all that goes into one attestation: an enclave, its platform, and the collateral to judge them. Make one
-// with [Intel.Scenario]; it is then sound and up to date. Change fields and call [Scenario.Quote] and
+// Scenario is all that goes into one attestation: an enclave or a TD, its platform, and the collateral to judge them. Make one
+// with [Intel.Scenario] or [Intel.TDXScenario]; it is then sound and up to date. Change fields and call [Scenario.Quote] and
 // [Scenario.Collateral]; both are determined by the fields alone, so that equal scenarios give equal bytes.
 type Scenario struct {
 	Attester *Intel // certifies the platform and makes the quote
@@ -18,7 +18,8 @@ type Scenario struct {
 	// The quote.
 	QuoteVersion uint16 // 3, 4 or 5
 	OpenEnclave  bool   // put the header of an Open Enclave report in front (sgx-tdx.md section 3.1)
-	Enclave      SGX    // what the quote is about
+	Enclave      SGX    // what the quote is about, unless TD is
+	TD           *TDXGuest
 	QE           SGX    // the quoting enclave; its report data is filled in
 	AuthData     []byte // of the quoting enclave, at most 65,535 bytes
 	Platform     Platform
@@ -27,11 +28,12 @@ type Scenario struct {
 	// The collateral. JSON documents and PCK CRL are valid from a day before At to 29 days after it, the root CRL for
 	// a year; times are cut to seconds.
 	At             time.Time
-	TCBInfoVersion int        // 3, or 2 as the older services deliver it
-	Evaluation     int        // TCB evaluation data number of both documents
-	Levels         []TCBLevel // of the platform; nil stands for TCBLevels(Evaluation)
-	QELevels       []QELevel  // of the quoting enclave
-	Revoked        []Role     // certificates that the CRL of their issuer lists
+	TCBInfoVersion int         // 3, or 2 as the older services deliver it
+	Evaluation     int         // TCB evaluation data number of both documents
+	Levels         []TCBLevel  // of the platform; nil stands for TCBLevels(Evaluation)
+	QELevels       []QELevel   // of the quoting enclave
+	Modules        []TDXModule // with an identity; for TDX
+	Revoked        []Role      // certificates that the CRL of their issuer lists
 
 	Edit Edits
 }
@@ -106,7 +108,10 @@ func (in *Intel) Scenario(at time.Time) *Scenario {
 
 // Type says what the evidence is submitted as.
 func (s *Scenario) Type() evidence.Type {
-	if s.OpenEnclave {
+	switch {
+	case s.TD != nil:
+		return evidence.TdxVM
+	case s.OpenEnclave:
 		return evidence.OpenEnclave
 	}
 	return evidence.SgxEnclave

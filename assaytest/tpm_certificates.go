@@ -58,6 +58,9 @@ func (s *TPMScenario) tpmTemplate(v *TPMVendor, r TPMRole) (*x509.Certificate, e
 		c.ExtraExtensions = []pkix.Extension{name}
 		c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{p.purpose}
 	}
+	if r == EK && s.EKKind != RSA2048 {
+		c.KeyUsage = x509.KeyUsageKeyAgreement
+	}
 	if s.Edit.Certificate != nil {
 		s.Edit.Certificate(r, c)
 	}
@@ -103,7 +106,7 @@ func (s *TPMScenario) tpmCertificate(r TPMRole) ([]byte, error) {
 	kind, holder := P256, s.Certifier
 	switch {
 	case r == EK:
-		kind, holder = RSA2048, s.Vendor
+		kind, holder = s.EKKind, s.Vendor
 	case issuer == AIKRoot && r != AIKRoot:
 		kind, holder = s.AIKKind, s.Vendor
 	}

@@ -20,6 +20,7 @@ type TPMScenario struct {
 	Current TPMAttestation
 	Boot    *TPMAttestation // of before hibernation; nil: none
 
+	EKKind    TPMKeyKind // of the endorsement key, which enrols
 	AIKKind   TPMKeyKind
 	AIKScheme TPMScheme
 	Binding   TPMBinding // of the request key; version 2

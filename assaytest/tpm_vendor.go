@@ -22,7 +22,7 @@ const (
 	EKRoot     TPMRole = "EK root CA"
 	EKIssuer   TPMRole = "EK issuing CA"
 	AIKRoot    TPMRole = "AIK root CA" // issues the certificates of AIKs itself
-	EK         TPMRole = "EK"          // the endorsement key, RSA
+	EK         TPMRole = "EK"          // the endorsement key
 	AIK        TPMRole = "AIK"
 	RequestKey TPMRole = "request key" // RSA, for PS256
 	OtherKey   TPMRole = "other key"
@@ -103,21 +103,28 @@ const rsaExponent = 65537
 
 // deriveRSA takes as primes the first two of 1024 bits in the stream that fit the exponent.
 func deriveRSA(label string) *rsa.PrivateKey {
-	one, e := big.NewInt(1), big.NewInt(rsaExponent)
 	for s := newStream(label); ; {
-		p, q := s.prime(), s.prime()
-		n := new(big.Int).Mul(p, q)
-		phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
-		d := new(big.Int).ModInverse(e, phi)
-		if d == nil || p.Cmp(q) == 0 {
-			continue
-		}
-		key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: rsaExponent}, D: d, Primes: []*big.Int{p, q}}
-		key.Precompute()
-		if key.Validate() == nil {
+		if key := rsaKey(s.prime(), s.prime()); key != nil {
 			return key
 		}
 	}
+}
+
+// rsaKey makes the key of two primes; nil if they do not fit the exponent or each other.
+func rsaKey(p, q *big.Int) *rsa.PrivateKey {
+	one, e := big.NewInt(1), big.NewInt(rsaExponent)
+	n := new(big.Int).Mul(p, q)
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	d := new(big.Int).ModInverse(e, phi)
+	if d == nil || p.Cmp(q) == 0 {
+		return nil
+	}
+	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: rsaExponent}, D: d, Primes: []*big.Int{p, q}}
+	key.Precompute()
+	if key.Validate() != nil {
+		return nil
+	}
+	return key
 }
 
 // stream is an endless sequence of bytes that a label determines: SHA-256(label ‖ 0), SHA-256(label ‖ 1), …, numbers of eight bytes.

@@ -1,4 +1,5 @@
-// Package attester is the client's side of TPM attestation on Linux: it opens the TPM of this machine, makes its keys, has the
+// Package attester is the client's side of attestation on Linux. A [Guest] collects the evidence of SEV-SNP and TDX guests and of SGX enclaves
+// (sev-snp.md section 6, sgx-tdx.md section 11). The rest is about TPMs: it opens the TPM of this machine, makes its keys, has the
 // attestation key (AIK) certified, reads the logs of the boot, and attests to a service under version 2 of the Azure
 // Attestation TPM protocol (tpm.md sections 2 to 4, tpm-evidence.md sections 1, 3 and 8, native.md section 4).
 //

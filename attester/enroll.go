@@ -3,7 +3,6 @@ package attester
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/b64"
@@ -80,7 +78,7 @@ func (m *Machine) enroll(ctx context.Context, post Post) (*Enrolled, error) {
 		return nil, err
 	}
 	body := enrolBody{AIKPublic: b64.URL(aik.public)}
-	ek, err := m.TPM.ek(&body)
+	ek, kind, err := m.TPM.ek(&body)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +86,7 @@ func (m *Machine) enroll(ctx context.Context, post Post) (*Enrolled, error) {
 	if err := post.json(ctx, challengesPath, body, &challenge); err != nil {
 		return nil, err
 	}
-	secret, err := m.TPM.activate(aik, ek, &challenge)
+	secret, err := m.TPM.activate(aik, ek, kind, &challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -107,45 +105,43 @@ func (m *Machine) enroll(ctx context.Context, post Post) (*Enrolled, error) {
 }
 
 // ek makes the endorsement key, and puts it into the body with its certificate and what is above that, as far as the TPM has them.
-func (t *TPM) ek(body *enrolBody) (*object, error) {
-	cert, chain, err := t.EKCertificate()
+func (t *TPM) ek(body *enrolBody) (*object, ekKind, error) {
+	e, err := t.endorsement()
 	if err != nil {
-		return nil, err
+		return nil, e.ekKind, err
 	}
-	ek, err := t.certifiedEK(cert)
+	ek, kind, err := t.endorsementKey(e)
 	if err != nil {
-		return nil, err
+		return nil, kind, err
 	}
 	body.EKPublic = b64.URL(ek.public)
-	if cert == nil {
-		return ek, nil
+	if e.cert == nil {
+		return ek, kind, nil
 	}
-	if same, ok := ek.key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
-		return nil, problem("the certificate in the TPM is of another endorsement key",
-			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index 01C00002 or 01C0000A", nil)
+	if same, ok := ek.key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(e.cert.PublicKey) {
+		return nil, kind, problem("the certificate in the TPM is of another endorsement key", fmt.Sprintf(
+			"this TPM has an own template or seed for it, which is not supported: have the owner of the service pin the key, and clear index %08X", uint32(e.certificate)), nil)
 	}
-	body.EKCertificate = b64.URL(cert.Raw)
-	for _, c := range chain {
+	body.EKCertificate = b64.URL(e.cert.Raw)
+	for _, c := range e.chain {
 		body.EKChain = append(body.EKChain, b64.URL(c.Raw))
 	}
-	return ek, nil
+	return ek, kind, nil
 }
 
-// certifiedEK makes the endorsement key that is certified, P-256 or RSA. Without a certificate it is RSA, or P-256 in a TPM without RSA.
-func (t *TPM) certifiedEK(cert *x509.Certificate) (*object, error) {
+// endorsementKey makes the endorsement key that is certified. Without a certificate it is RSA, or P-256 in a TPM without RSA.
+func (t *TPM) endorsementKey(e endorsement) (*object, ekKind, error) {
 	const what = "the endorsement key"
-	if cert != nil && cert.PublicKeyAlgorithm == x509.ECDSA {
-		return t.primary(what, tpm2.ECCEKTemplate)
+	ek, err := t.primary(what, e.template)
+	if e.cert == nil && (errors.Is(err, tpm2.TPMRCType) || errors.Is(err, tpm2.TPMRCAsymmetric)) {
+		e.template = tpm2.ECCEKTemplate
+		ek, err = t.primary(what, e.template)
 	}
-	ek, err := t.primary(what, tpm2.RSAEKTemplate)
-	if cert == nil && (errors.Is(err, tpm2.TPMRCType) || errors.Is(err, tpm2.TPMRCAsymmetric)) {
-		return t.primary(what, tpm2.ECCEKTemplate)
-	}
-	return ek, err
+	return ek, e.ekKind, err
 }
 
 // activate reads the secret, which the TPM does only for the AIK that it is meant for.
-func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
+func (t *TPM) activate(aik, ek *object, kind ekKind, c *enrolChallenge) ([]byte, error) {
 	blob, err := sized(c.CredentialBlob)
 	if err != nil {
 		return nil, &BadAnswer{fmt.Errorf("credentialBlob: %w", err)}
@@ -155,12 +151,11 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 		return nil, &BadAnswer{fmt.Errorf("encryptedSecret: %w", err)}
 	}
 	const doing = "reading the secret of the enrolment"
-	session, flush, err := tpm2.PolicySession(t.link, tpm2.TPMAlgSHA256, nonceSize)
+	session, _, err := tpm2.PolicySession(t.link, kind.template.NameAlg, nonceSize) // within takes it out
 	if err != nil {
 		return nil, failed(doing, err)
 	}
-	defer flush() //nolint:errcheck // a TPM that fails here has told so before
-	if err := byEndorsement(t.link, session); err != nil {
+	if err := kind.satisfy(t.link, session); err != nil {
 		return nil, failed(doing, err)
 	}
 	answer, err := tpm2.ActivateCredential{
@@ -176,18 +171,6 @@ func (t *TPM) activate(aik, ek *object, c *enrolChallenge) ([]byte, error) {
 		return nil, failed(doing, err)
 	}
 	return answer.CertInfo.Buffer, nil
-}
-
-// nonceSize is that of policy sessions, in bytes.
-const nonceSize = 16
-
-// byEndorsement fulfils the policy of endorsement keys: the password of the hierarchy, which is empty.
-func byEndorsement(t transport.TPM, session tpm2.Session) error {
-	_, err := tpm2.PolicySecret{
-		AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
-		PolicySession: session.Handle(), NonceTPM: session.NonceTPM(),
-	}.Execute(t)
-	return err
 }
 
 // sized reads a TPM2B in base64url to its last byte.

@@ -9,42 +9,18 @@ import (
 	"github.com/google/go-tpm/tpm2"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
-
-	"github.com/assay-attestation/assay/evidence/tpm"
 )
 
-// The NV indices of endorsement certificates (tpm-evidence.md section 3).
+// The NV indices of the issuing chain, DER certificates one after the other (tpm-evidence.md section 3).
 const (
-	ekCertificateRSA tpm2.TPMHandle = 0x01C00002 // of the RSA-2048 key
-	ekCertificateECC tpm2.TPMHandle = 0x01C0000A // of the P-256 key
-	ekChainFirst     tpm2.TPMHandle = 0x01C00100 // issuing chain, DER certificates one after the other
-	ekChainLast      tpm2.TPMHandle = 0x01C001FF
+	ekChainFirst tpm2.TPMHandle = 0x01C00100
+	ekChainLast  tpm2.TPMHandle = 0x01C001FF
 )
 
 const (
 	maxIndex = 16 << 10 // bytes of an NV index that is read; real ones have up to 4 KB
 	nvChunk  = 512      // bytes that each TPM gives in one answer
 )
-
-// EKCertificate reads the certificate of the endorsement key, RSA-2048 or else P-256, and the certificates above it that the TPM has. There may be
-// none: then it is nil.
-// Nobody has verified them. The error is a *[Problem].
-func (t *TPM) EKCertificate() (cert *x509.Certificate, chain []*x509.Certificate, err error) {
-	der, err := t.ReadIndex(uint32(ekCertificateRSA))
-	if err == nil && der == nil {
-		der, err = t.ReadIndex(uint32(ekCertificateECC))
-	}
-	if err != nil || der == nil {
-		return nil, nil, err
-	}
-	if cert, err = tpm.ParseCertificate(der); err != nil {
-		return nil, nil, problem("the certificate of the endorsement key in the TPM cannot be read", "ask the maker of the machine for one", err)
-	}
-	if chain, err = t.EKChain(); err != nil {
-		return nil, nil, err
-	}
-	return cert, chain, nil
-}
 
 // EKChain reads the certificates of CAs that the maker has put beside those of the endorsement keys, in their order; nil: none. Nobody has verified
 // them. The error is a *[Problem].

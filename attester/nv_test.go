@@ -10,11 +10,6 @@ import (
 	"github.com/assay-attestation/assay/internal/swtpmtest"
 )
 
-const (
-	ekIndex    = 0x01C00002
-	chainIndex = 0x01C00100
-)
-
 func opened(t *testing.T, s *swtpmtest.TPM) *attester.TPM {
 	t.Helper()
 	c, err := attester.OpenSocket(s.Socket)
@@ -32,9 +27,9 @@ func TestTheCertificatesInATPMAreReadAndTheirPaddingIsNot(t *testing.T) {
 	}
 	one, two, three := swtpmtest.NewCA(t).Certificate, swtpmtest.NewCA(t).Certificate, swtpmtest.NewCA(t).Certificate
 	c := s.Open(t)
-	swtpmtest.Store(t, c, ekIndex, append(bytes.Clone(one.Raw), make([]byte, 700)...))
-	swtpmtest.Store(t, c, chainIndex, append(bytes.Clone(two.Raw), three.Raw[:100]...)) // a certificate may go on in the next index
-	swtpmtest.Store(t, c, chainIndex+1, append(bytes.Clone(three.Raw[100:]), make([]byte, 50)...))
+	swtpmtest.Store(t, c, swtpmtest.EKCertificateRSA, append(bytes.Clone(one.Raw), make([]byte, 700)...))
+	swtpmtest.Store(t, c, swtpmtest.EKChain, append(bytes.Clone(two.Raw), three.Raw[:100]...)) // a certificate may go on in the next index
+	swtpmtest.Store(t, c, swtpmtest.EKChain+1, append(bytes.Clone(three.Raw[100:]), make([]byte, 50)...))
 	cert, chain, err := opened(t, s).EKCertificate()
 	if err != nil || !cert.Equal(one) || len(chain) != 2 || !chain[0].Equal(two) || !chain[1].Equal(three) {
 		t.Errorf("%v, %d above it, %v", cert, len(chain), err)
@@ -54,9 +49,9 @@ func TestCertificatesInATPMThatCannotBeReadAreNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := swtpmtest.Start(t)
 			c := s.Open(t)
-			swtpmtest.Store(t, c, ekIndex, test.ek)
+			swtpmtest.Store(t, c, swtpmtest.EKCertificateRSA, test.ek)
 			if test.chain != nil {
-				swtpmtest.Store(t, c, chainIndex, test.chain)
+				swtpmtest.Store(t, c, swtpmtest.EKChain, test.chain)
 			}
 			_, _, err := opened(t, s).EKCertificate()
 			wantProblem(t, err, "cannot be read", "maker")
@@ -67,7 +62,7 @@ func TestCertificatesInATPMThatCannotBeReadAreNamed(t *testing.T) {
 func TestTheCertificateOfAnotherEndorsementKeyIsNotSent(t *testing.T) {
 	s := swtpmtest.Start(t)
 	m := machine(t, s)
-	swtpmtest.Store(t, s.Open(t), ekIndex, swtpmtest.NewCA(t).Certificate.Raw)
+	swtpmtest.Store(t, s.Open(t), swtpmtest.EKCertificateRSA, swtpmtest.NewCA(t).Certificate.Raw)
 	_, err := m.Enroll(t.Context(), newEnroller(t).post)
 	wantProblem(t, err, "of another endorsement key", "pin the key")
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,7 +9,7 @@ import (
 	"time"
 )
 
-// A list is asked for in pages of aikPage certificates, of which maxAIKPages are read.
+// A list is asked for in pages of aikPage entries, of which maxAIKPages are read.
 const (
 	aikPage     = 1000
 	maxAIKPages = 100
@@ -96,30 +94,44 @@ func runAIKList(ctx context.Context, c *call) error {
 	return c.tell(list, nil)
 }
 
-// aiks gets all pages of the list, which is in the order of the ids.
+// aiks gets the whole list.
 func (r *remote) aiks(ctx context.Context) (*aikList, error) {
 	list := &aikList{Certificates: []*aikCertificate{}}
-	top := strconv.Itoa(aikPage)
-	m := message{method: http.MethodGet, path: aikRoute, query: url.Values{"top": {top}}}
-	for range maxAIKPages {
+	err := inPages("certificates", func(query url.Values) (ids []string, err error) {
 		var page aikList
-		if err := r.native(ctx, m, &page); err != nil {
-			return nil, err
-		}
-		if len(page.Certificates) == 0 {
-			return list, nil
-		}
-		last := ""
+		err = r.native(ctx, message{method: http.MethodGet, path: aikRoute, query: query}, &page)
 		for _, a := range page.Certificates {
-			if a == nil || a.ID <= cmp.Or(last, m.query.Get("after")) {
-				return nil, &serviceError{err: errors.New("the service lists certificates out of order, so that the list may have no end")}
+			if a == nil {
+				a = &aikCertificate{}
 			}
-			last = a.ID
+			ids = append(ids, a.ID)
 		}
 		list.Certificates = append(list.Certificates, page.Certificates...)
-		m.query = url.Values{"top": {top}, "after": {last}}
+		return ids, err
+	})
+	return list, err
+}
+
+// inPages gets a list page by page: get asks for one, and gives what identifies its entries, which are in the order of that.
+func inPages(what string, get func(url.Values) (ids []string, err error)) error {
+	last := ""
+	for range maxAIKPages {
+		query := url.Values{"top": {strconv.Itoa(aikPage)}}
+		if last != "" {
+			query.Set("after", last)
+		}
+		ids, err := get(query)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		for _, id := range ids {
+			if id <= last {
+				return &serviceError{err: fmt.Errorf("the service lists %s out of order, so that the list may have no end", what)}
+			}
+			last = id
+		}
 	}
-	return nil, &serviceError{err: fmt.Errorf("the service lists certificates on more than %d pages", maxAIKPages)}
+	return &serviceError{err: fmt.Errorf("the service lists %s on more than %d pages", what, maxAIKPages)}
 }
 
 // runAIKShow shows one certificate.

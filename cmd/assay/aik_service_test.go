@@ -62,6 +62,29 @@ func (m *managed) post(t *testing.T, path string, body map[string]any, status in
 	}
 }
 
+// TestDevelopmentModeEnrolsSimulatedMachines of the maker whose keys everybody has, where the provider enrols by certificates, and no others.
+func TestDevelopmentModeEnrolsSimulatedMachines(t *testing.T) {
+	m := manage(t, "--config", tempFile(t, "assay.yaml", "settings:\n  aik_enrolment: vendor\n"))
+	for name, tt := range map[string]struct {
+		vendor *assaytest.TPMVendor
+		status int
+	}{"the well-known maker": {assaytest.WellKnownTPMVendor(), http.StatusOK}, "another": {assaytest.NewTPMVendor(), http.StatusBadRequest}} {
+		machine := tt.vendor.Scenario()
+		machine.EKKind = assaytest.P256
+		keys, err := machine.Enrolment()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer struct{ Error struct{ Message string } }
+		m.post(t, "/assay/v1/aik/challenges", map[string]any{
+			"ekPublic": b64url(keys.EKPublic), "aikPublic": b64url(keys.AIKPublic), "ekCertificate": b64url(keys.EKCertificate), "ekChain": []string{b64url(keys.EKChain[0])},
+		}, tt.status, &answer)
+		if refused := strings.Contains(answer.Error.Message, "does not lead to a trusted root"); refused != (tt.status != http.StatusOK) {
+			t.Errorf("%s: %s", name, answer.Error.Message)
+		}
+	}
+}
+
 // enrol has the service certify the AIK of a machine whose EK has no certificate, and returns the id.
 func (m *managed) enrol(t *testing.T, machine *assaytest.TPMScenario, keys *assaytest.TPMEnrolment) string {
 	t.Helper()

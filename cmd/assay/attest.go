@@ -14,18 +14,23 @@ import (
 
 // attestation is one run of attest: its flags, and what they name.
 type attestation struct {
-	kind     evidence.Type
-	evidence []byte
-	service  remote
-	runtime  runtimeData
-	nonce    string
-	draft    []byte // nil: none
-	raw      bool
+	kind      evidence.Type
+	evidence  []byte
+	from      collection
+	collected *collectedReport // nil: the evidence is from a file
+	chain     []byte           // file with the certificates of a report of SEV-SNP; nil: none
+	service   remote
+	runtime   runtimeData
+	nonce     string
+	draft     []byte // nil: none
+	raw       bool
 }
 
 func (a *attestation) declare(c *call) {
 	c.remoteVar(&a.service)
 	c.runtimeVar(&a.runtime)
+	c.chainVar(&a.chain)
+	a.from.declare(c)
 	c.StringVar(&a.nonce, "nonce", "", "`TEXT` that the token must repeat")
 	c.fileVar(&a.draft, "draft-policy", "try the policy in `FILE`; the answer is not signed")
 	c.BoolVar(&a.raw, "raw", false, "print the token alone, as it came")
@@ -48,7 +53,7 @@ type dataBody struct {
 // attestBodyFor makes the body for evidence of a type, which decides how the member is called.
 func attestBodyFor(t evidence.Type, b []byte, runtime *runtimeData) *attestBody {
 	body := &attestBody{}
-	if t == evidence.OpenEnclave {
+	if t == evidence.OpenEnclave || t == evidence.SevSnpVM {
 		body.Report = b64.URL(b)
 	} else {
 		body.Quote = b64.URL(b)
@@ -66,19 +71,33 @@ func attestBodyFor(t evidence.Type, b []byte, runtime *runtimeData) *attestBody 
 func runAttest(ctx context.Context, c *call) error {
 	a := &attestation{}
 	a.declare(c)
-	pos, err := c.parse("TYPE", "FILE", "--endpoint")
+	pos, err := c.parse("TYPE", "[FILE]")
 	if err != nil {
 		return err
 	}
-	if a.kind, err = evidenceType(pos[0]); err != nil {
-		return usage("TYPE %q: %w", pos[0], err)
+	file, err := a.arguments(c, pos)
+	if err != nil {
+		return err
 	}
 	if err := a.sendable(); err != nil {
 		return err
 	}
-	if a.evidence, err = c.read(pos[1]); err != nil {
-		return err
+	if file == "" {
+		err = a.collect(c)
+	} else {
+		err = a.load(c, file)
 	}
+	switch {
+	case err != nil:
+		return err
+	case !c.isSet("endpoint"):
+		return c.tell(&collectedOnly{a.collected}, nil)
+	}
+	return a.send(ctx, c)
+}
+
+// send sends the evidence to the service, and tells what it answers.
+func (a *attestation) send(ctx context.Context, c *call) error {
 	if err := a.service.ready(c); err != nil {
 		return err
 	}
@@ -92,10 +111,17 @@ func runAttest(ctx context.Context, c *call) error {
 	}
 	report, err := a.judge(ctx, token)
 	report.Token = token
-	if a.raw && err == nil {
+	switch {
+	case a.raw && err == nil:
 		return c.printRaw(report)
+	case a.collected == nil:
+		return c.tellToken(report, err)
 	}
-	return c.tellToken(report, err)
+	c.warnDevelopment(report)
+	if err != nil {
+		report.Error = problemOf(err)
+	}
+	return c.tell(&attestReport{*report, a.collected}, err)
 }
 
 // sendable refuses what a service would take for absent, so that the answer would not be about it, and what no request

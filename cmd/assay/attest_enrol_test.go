@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-tpm/tpm2"
+
 	"github.com/assay-attestation/assay/attester"
 	"github.com/assay-attestation/assay/internal/swtpmtest"
 	"github.com/assay-attestation/assay/internal/vectortest"
@@ -17,11 +19,17 @@ import (
 // enrollingService is a service in development mode that enrols TPMs of a maker; it gives the flags that name it.
 func enrollingService(t *testing.T, maker *swtpmtest.Maker) (flags, issuer []string) {
 	t.Helper()
+	return serviceOf(t, maker.Root, maker.Issuer)
+}
+
+// serviceOf enrols TPMs whose certificates lead to the root over the issuer.
+func serviceOf(t *testing.T, root, under *x509.Certificate) (flags, issuer []string) {
+	t.Helper()
 	file := func(name string, c *x509.Certificate) string {
 		return tempFile(t, name, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
 	}
-	config := tempFile(t, "config.yaml", "ek_roots:\n  - {file: "+file("root.pem", maker.Root)+"}\nek_intermediates: ["+
-		file("issuer.pem", maker.Issuer)+"]\nsettings:\n  aik_enrolment: vendor\n")
+	config := tempFile(t, "config.yaml", "ek_roots:\n  - {file: "+file("root.pem", root)+"}\nek_intermediates: ["+
+		file("issuer.pem", under)+"]\nsettings:\n  aik_enrolment: vendor\n")
 	data := t.TempDir()
 	s := serve(t, "--dev", "--listen", "127.0.0.1:0", "--data", data, "--policy", "Tpm="+tempFile(t, "policy.txt", machinePolicy), "--config", config)
 	token := assay(t, "dev", "token", "--role", "reader", "--data", data)
@@ -116,4 +124,27 @@ func TestAMachineEnrolsAndAttests(t *testing.T) {
 	attest(other, "--enroll").want(t, exitRefused, "ek-certificate", "")
 	attest(swtpmtest.Start(t), "--enroll").want(t, exitRefused, "REFUSED", "") // it has no certificate
 	attest(other, "--aik-cert", certificate).want(t, exitUsage, "", "another key than this TPM's")
+}
+
+// TestMachinesEnrolByEndorsementKeysOnCurves, as the TCG's profile has them: P-384 as swtpm_setup makes it, and P-256 with a CA of the test.
+func TestMachinesEnrolByEndorsementKeysOnCurves(t *testing.T) {
+	attest := func(s *swtpmtest.TPM, service []string) {
+		t.Helper()
+		s.Boot(t, vectortest.Read(t, rigLog))
+		flags := []string{"attest", "tpm", "--swtpm", s.Socket, "--event-log", vectortest.Path(t, rigLog), "--aik", "ecdsa-p256"}
+		assay(t, slices.Concat(flags, service)...).want(t, exitRefused, "REFUSED", "") // nobody vouches for its AIK
+		assay(t, slices.Concat(flags, service, []string{"--enroll"})...).want(t, exitOK, "VERIFIED", "")
+	}
+	maker := swtpmtest.NewMaker(t)
+	high := maker.Start(t)
+	swtpmtest.Remove(t, high.Open(t), swtpmtest.EKCertificateRSA)
+	service, _ := enrollingService(t, maker)
+	attest(high, service)
+
+	ca := swtpmtest.NewCA(t)
+	low := swtpmtest.Start(t)
+	c := low.Open(t)
+	swtpmtest.Store(t, c, swtpmtest.EKCertificateP256, ca.CertifyEK(t, swtpmtest.EK(t, c, tpm2.Marshal(tpm2.ECCEKTemplate))))
+	service, _ = serviceOf(t, ca.Certificate, ca.Certificate)
+	attest(low, service)
 }

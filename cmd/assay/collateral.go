@@ -60,6 +60,13 @@ func runCollateralFetch(ctx context.Context, c *call) error {
 
 // declareChoice declares the flags that say what to fetch.
 func declareChoice(c *call, choice *collateral.Choice) {
+	c.Func("tee", "`TEE` whose evidence is judged by it: sgx or tdx (default sgx)", func(s string) error {
+		tee, known := map[string]dcap.TEE{"sgx": dcap.SGX, "tdx": dcap.TDX}[s]
+		if choice.TEE = tee; !known {
+			return errors.New("expected sgx or tdx")
+		}
+		return nil
+	})
 	c.Func("fmspc", "platform family, 12 `HEX` digits", func(s string) error {
 		b, err := hex.DecodeString(s)
 		if err != nil || len(b) != len(choice.FMSPC) {
@@ -109,7 +116,7 @@ func (c *call) addVerified(out string, sets []*collateral.Set, v *dcap.Verifier)
 	}
 	for _, s := range sets {
 		info := tcbInfoOf(s, v)
-		s.Name = fmt.Sprintf("sgx-%s-eval%d", info.Key, info.Evaluation)
+		s.Name = fmt.Sprintf("%s-%s-eval%d", strings.ToLower(info.TEE.String()), info.Key, info.Evaluation)
 	}
 	if err := addSets(out, sets); err != nil {
 		return err

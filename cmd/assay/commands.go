@@ -44,6 +44,7 @@ func commands() []command {
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
+			"assay collateral fetch --tee tdx --fmspc 90C06F000000 --ca platform --out collateral.tar.gz",
 		}, runCollateralFetch},
 		{"collateral import", "BUNDLE", "verify the sets of a bundle and add them to another", []string{
 			"assay collateral import fetched.tar.gz --out collateral/",
@@ -63,6 +64,9 @@ func commands() []command {
 		}, runRootsImport},
 		{"sim", "TYPE", "simulate a platform: write its evidence with all that is needed to verify it, or attest", []string{
 			"assay sim sgx --out sim",
+			"assay sim snp --product Genoa --vlek --runtime-data key.json --out sim",
+			"assay evidence verify --type snp sim/report.bin --chain sim/chain.pem --crl sim/crl.der --trust-root sim/root.pem",
+			"assay sim tdx --out sim",
 			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 			"assay sim tpm --linux --secure-boot off --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 			"assay sim tpm >first.json",
@@ -248,6 +252,9 @@ func aikCommands() []command {
 		{"aik revoke", "ID", "revoke one of them", []string{
 			"assay aik revoke 2f1c --reason \"machine sold\" --endpoint https://attest.example --token-file token",
 		}, runAIKRevoke},
+		{"aik pins", "", "list the keys that are pinned", []string{
+			"assay aik pins --endpoint https://attest.example --token-file token",
+		}, runAIKPins},
 		{"aik pin", "[FILE]", "believe an endorsement or attestation key that no certificate vouches for", []string{
 			"assay aik pin ek.pem --kind ek --endpoint https://attest.example --token-file token",
 			"assay aik pin aik.pub --kind aik --endpoint https://attest.example --token-file token",

@@ -18,7 +18,7 @@ import (
 )
 
 // demo is the whole story on one machine: a service in development mode, a simulated enclave, a relying party; then a simulated
-// machine with a TPM.
+// machine with a TPM; then confidential virtual machines.
 type demo struct {
 	*call
 	dir     string
@@ -29,13 +29,16 @@ type demo struct {
 	outcome demoOutcome
 }
 
-// demoOutcome is the demo as JSON: the token and the report that were earned, and the refusals.
+// demoOutcome is the demo as JSON: the tokens and the report that were earned, and the refusals.
 type demoOutcome struct {
 	Token         *tokenReport `json:"token"`
 	Refused       demoRefusal  `json:"refused"`       // of the tampered quote
 	Report        *tokenReport `json:"report"`        // of the machine with secure boot
 	SecureBootOff demoRefusal  `json:"secureBootOff"` // by the policy
 	RetypedEvent  demoRefusal  `json:"retypedEvent"`  // by a check of the evidence
+	Guest         *tokenReport `json:"guest"`         // of the SEV-SNP guest
+	TamperedGuest demoRefusal  `json:"tamperedGuest"` // of its tampered report
+	Domain        *tokenReport `json:"domain"`        // of the TD
 }
 
 // demoRefusal is what the service said.
@@ -45,7 +48,7 @@ type demoRefusal struct {
 	Message string `json:"message"`
 }
 
-// runDemo tells the story (native.md section 1.2). It fails unless the genuine quote earns a token and the sound machine a report that
+// runDemo tells the story (native.md section 1.2). It fails unless the genuine evidence earns tokens and the sound machine a report that
 // verify, and all that is forged or against the policy is refused.
 func runDemo(ctx context.Context, c *call) error {
 	keep := c.Bool("keep", false, "leave the service running, and its data folder in place, until interrupted")
@@ -115,7 +118,10 @@ func (d *demo) tell(ctx context.Context) error {
 	if err := d.forge(ctx); err != nil {
 		return err
 	}
-	return d.tellTPM(ctx)
+	if err := d.tellTPM(ctx); err != nil {
+		return err
+	}
+	return d.tellGuests(ctx)
 }
 
 // simulateQuote makes the evidence: a quote whose report data is the hash of the runtime data.

@@ -15,6 +15,8 @@ func TestDemoTellsTheWholeStory(t *testing.T) {
 		"x-ms-sgx-mrenclave", "one bit", "REFUSED", "InvalidParameter", "quote-signature",
 		"whole machine", "challenge", "VERIFIED", "secureBootEnabled      true", "Secure Boot off", "REFUSED", "PolicyEvaluationError",
 		"edits the log", "REFUSED", "InvalidParameter", "event-log-type",
+		"confidential virtual machines", "VERIFIED", "sevsnpvm", "launchmeasurement", "one bit", "REFUSED", "InvalidParameter", "snp-signature",
+		"TDX", "VERIFIED", "UpToDate", "tdxvm",
 	}
 	rest := o.stdout
 	for _, part := range story {
@@ -49,6 +51,9 @@ func TestDemoAsJSON(t *testing.T) {
 		Report        shownToken   `json:"report"`
 		SecureBootOff shownRefusal `json:"secureBootOff"`
 		RetypedEvent  shownRefusal `json:"retypedEvent"`
+		Guest         shownToken   `json:"guest"`
+		TamperedGuest shownRefusal `json:"tamperedGuest"`
+		Domain        shownToken   `json:"domain"`
 	}
 	o := assay(t, "demo", "--json")
 	o.want(t, exitOK, "", "")
@@ -67,6 +72,15 @@ func TestDemoAsJSON(t *testing.T) {
 	}
 	if r := got.RetypedEvent; r.Status != 400 || r.Code != "InvalidParameter" || !strings.Contains(r.Message, "event-log-type") {
 		t.Errorf("refusal of the retyped event: %+v", r)
+	}
+	if g := got.Guest; !g.Verified || g.Claims["x-ms-attestation-type"] != "sevsnpvm" || g.Claims["ext-development"] != true {
+		t.Errorf("token of the SEV-SNP guest: %+v", g)
+	}
+	if r := got.TamperedGuest; r.Status != 400 || r.Code != "InvalidParameter" || !strings.Contains(r.Message, "snp-signature") {
+		t.Errorf("refusal of the tampered report: %+v", r)
+	}
+	if d := got.Domain; !d.Verified || d.Claims["x-ms-attestation-type"] != "tdxvm" || d.Claims["attester_tcb_status"] != "UpToDate" {
+		t.Errorf("token of the TD: %+v", d)
 	}
 }
 

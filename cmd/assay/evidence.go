@@ -12,17 +12,21 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/evidence/hcl"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/evidence/tdx"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/strictjson"
+	"github.com/assay-attestation/assay/internal/verifier"
 )
 
 // appraisal is all that one verification of evidence is given, read and checked for sense.
 type appraisal struct {
 	kind     evidence.Type
 	evidence []byte
-	roots    dcap.Roots
-	sets     []*collateral.Set // one is used as it is, of several the one for the platform
+	root     []byte            // the certificates to trust in the place of the maker's; nil: the maker's
+	guest    guestFlags        // of SEV-SNP
+	sets     []*collateral.Set // of SGX and TDX: one is used as it is, of several the one for the platform
 	options  dcap.Options
 	accept   []string // statuses that are good enough; empty: status does not decide
 	runtime  runtimeData
@@ -45,18 +49,36 @@ func readAppraisal(c *call) (*appraisal, error) {
 	in := &appraisal{}
 	c.typeVar(&in.kind)
 	bundle := in.flags(c)
-	pos, err := c.parse("FILE", "--type", "--collateral")
+	pos, err := c.parse("FILE", "--type")
 	if err != nil {
+		return nil, err
+	}
+	if err := in.consistent(c); err != nil {
 		return nil, err
 	}
 	return in, in.read(c, pos[0], *bundle)
 }
 
+// consistent refuses flags that mean nothing to the type of the evidence, and asks for the collateral that all but SEV-SNP needs.
+func (in *appraisal) consistent(c *call) error {
+	if in.kind == evidence.SevSnpVM {
+		return c.onlyFor("sgx, openenclave and tdx", strings.Fields(quoteOnly)...)
+	}
+	if err := c.onlyFor("snp", strings.Fields(guestOnly)...); err != nil {
+		return err
+	}
+	if !c.isSet("collateral") {
+		return usage("--collateral is missing")
+	}
+	return nil
+}
+
 // flags declares the flags that say how evidence is judged, and returns the value of the one for the collateral.
 func (in *appraisal) flags(c *call) *string {
-	c.rootsVar(&in.roots)
+	c.fileVar(&in.root, "trust-root", "trust the certificate in `FILE` (PEM or DER) instead of Intel's or AMD's root")
 	c.timeVar(&in.options.At)
 	c.runtimeVar(&in.runtime)
+	in.guest.declare(c)
 	c.Func("collateral-expiry", "`WHICH` dates of the collateral count: enforce, pinned or ignore (default enforce)", in.setExpiry)
 	c.Func("accept-status", "refuse every TCB status that is not in this comma-separated `LIST`", in.setAccept)
 	return c.String("collateral", "", "`BUNDLE` to judge by: a folder, used as it is, or a .tar.gz")
@@ -67,8 +89,26 @@ func (in *appraisal) read(c *call, file, bundle string) (err error) {
 	if in.evidence, err = c.read(file); err != nil {
 		return err
 	}
-	in.sets, err = readCollateral(bundle)
+	if in.kind == evidence.SevSnpVM {
+		_, err = guestRoots(in.root)
+	} else {
+		_, err = quoteRoots(in.root)
+	}
+	if err != nil {
+		return badFile(fmt.Errorf("--trust-root: %w", err))
+	}
+	if in.kind != evidence.SevSnpVM {
+		in.sets, err = readCollateral(bundle)
+	}
 	return err
+}
+
+// quoteRoots are Intel's roots, or the one in a file.
+func quoteRoots(b []byte) (dcap.Roots, error) {
+	if b == nil {
+		return dcap.IntelRoots(), nil
+	}
+	return dcap.NewRoots(b)
 }
 
 func (in *appraisal) setExpiry(s string) error {
@@ -95,51 +135,118 @@ func (in *appraisal) setAccept(text string) error {
 }
 
 // verify climbs from the bytes to verified facts and notes in r what it learns. The error is the refusal.
-func (in *appraisal) verify(r *evidenceReport) (*sgx.Verified, error) {
-	e, err := parseEvidence(in.kind, in.evidence)
+func (in *appraisal) verify(r *evidenceReport) (*verifier.Subject, error) {
+	switch in.kind {
+	case evidence.SevSnpVM:
+		return in.verifyGuest(r)
+	case evidence.TdxVM:
+		return in.verifyDomain(r)
+	}
+	return in.verifyEnclave(r)
+}
+
+func (in *appraisal) verifyEnclave(r *evidenceReport) (*verifier.Subject, error) {
+	e, err := parseEnclave(in.kind, in.evidence)
 	if err != nil {
 		return nil, err
 	}
-	r.QuoteVersion = e.Quote.Version
-	v := dcap.NewVerifier(in.roots)
-	origin, err := v.Trace(e.Quote, in.options.At, &r.journal)
+	v, origin, endorsed, err := in.endorse(e.Quote, r)
 	if err != nil {
 		return nil, err
+	}
+	facts, err := sgx.Verify(v, origin, e, endorsed)
+	if err != nil {
+		return nil, err
+	}
+	r.learn(facts.Verified, facts.Claims())
+	if err := in.runtime.bound("enclave", facts.Report.ReportData, false, &r.journal); err != nil {
+		return nil, err
+	}
+	return verifier.OfEnclave(facts), in.acceptable(facts.Verified, &r.journal)
+}
+
+func (in *appraisal) verifyDomain(r *evidenceReport) (*verifier.Subject, error) {
+	e, err := parseDomain(in.evidence)
+	if err != nil {
+		return nil, err
+	}
+	v, origin, endorsed, err := in.endorse(e.Quote, r)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := tdx.Verify(v, origin, e, endorsed)
+	if err != nil {
+		return nil, err
+	}
+	r.learn(facts.Verified, facts.Claims())
+	if err := in.runtime.bound("guest", facts.Report.ReportData, false, &r.journal); err != nil {
+		return nil, err
+	}
+	return verifier.OfDomain(facts), in.acceptable(facts.Verified, &r.journal)
+}
+
+// endorse follows a quote to a trusted root, and finds the collateral to judge it by.
+func (in *appraisal) endorse(q *dcap.Quote, r *evidenceReport) (*dcap.Verifier, *dcap.Origin, dcap.Input, error) {
+	r.QuoteVersion = q.Version
+	none := dcap.Input{}
+	roots, err := quoteRoots(in.root)
+	if err != nil {
+		return nil, nil, none, err
+	}
+	v := dcap.NewVerifier(roots)
+	origin, err := v.Trace(q, in.options.At, &r.journal)
+	if err != nil {
+		return nil, nil, none, err
 	}
 	r.TrustAnchor, r.FMSPC = origin.Anchor().String(), origin.FMSPC().String()
 	endorsements, err := endorse(in.sets, v, origin)
-	if err != nil {
-		return nil, err
-	}
-	facts, err := sgx.Verify(v, origin, e, dcap.Input{Collateral: endorsements, Options: in.options, Journal: &r.journal})
-	if err != nil {
-		return nil, err
-	}
-	r.learn(facts)
-	if err := in.runtime.bound(facts.Report.ReportData, &r.journal); err != nil {
-		return nil, err
-	}
-	return facts, in.acceptable(facts, &r.journal)
+	return v, origin, dcap.Input{Collateral: endorsements, Options: in.options, Journal: &r.journal}, err
 }
 
-func parseEvidence(kind evidence.Type, b []byte) (*sgx.Evidence, error) {
+func parseEnclave(kind evidence.Type, b []byte) (*sgx.Evidence, error) {
 	if kind == evidence.OpenEnclave {
 		return sgx.ParseOpenEnclave(b)
 	}
 	return sgx.Parse(b)
 }
 
-// bound checks that the report data begins with the hash of the runtime data (api.md section 4.1).
-func (d *runtimeData) bound(reportData [64]byte, j *evidence.Journal) error {
+// parseDomain reads a quote of a TD. The container of Azure's paravisor has none.
+func parseDomain(b []byte) (*tdx.Evidence, error) {
+	if !bytes.HasPrefix(b, []byte(hclMagic)) {
+		return tdx.Parse(b)
+	}
+	container, err := hcl.Parse(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case container.Type != hcl.TDX:
+		return nil, notDomain(container)
+	}
+	return nil, evidence.Refuse(evidence.QuoteFormat, "an HCL report of TDX holds a TDREPORT, which only the processor that made it can check").
+		Want("a quote", "an HCL report").
+		Do("have Azure's metadata service make a quote of it (POST http://169.254.169.254/acc/tdquote), and give that with the runtime data of the HCL report")
+}
+
+func notDomain(c *hcl.Container) error {
+	return evidence.Refuse(evidence.HCLFormat, "the HCL report is not of a TDX guest").Want("report type 4", c.Type).Do("if it is 2, the machine is one of SEV-SNP: --type snp")
+}
+
+// bound checks that the report data begins with the hash of the runtime data (api.md section 4.1), and where the tail counts that the rest is zero. Who
+// vouches for them is an enclave or a guest.
+func (d *runtimeData) bound(who string, reportData [64]byte, tail bool, j *evidence.Journal) error {
 	if d.bytes == nil {
 		j.Skip(evidence.RuntimeData, "no runtime data given")
 		return nil
 	}
 	want, found := sha256.Sum256(d.bytes), reportData[:sha256.Size]
 	if !bytes.Equal(want[:], found) {
-		return j.Fail(evidence.Refuse(evidence.RuntimeData, "the runtime data is not what the enclave vouches for").
+		return j.Fail(evidence.Refuse(evidence.RuntimeData, "the runtime data is not what the %s vouches for", who).
 			Want("report data that begins "+hex.EncodeToString(want[:]), hex.EncodeToString(found)).
-			Do("give the very bytes whose SHA-256 the enclave put into its report data"))
+			Do("give the very bytes whose SHA-256 the " + who + " put into its report data"))
+	}
+	if rest := reportData[sha256.Size:]; tail && !bytes.Equal(rest, make([]byte, len(rest))) {
+		return j.Fail(evidence.Refuse(evidence.RuntimeData, "the upper half of the report data is not zero beside runtime data").
+			Want("32 zero bytes", hex.EncodeToString(rest)).Do("leave the upper half of the report data zero"))
 	}
 	if d.json {
 		// Some clients hash and send a NUL byte behind the text.
@@ -153,7 +260,7 @@ func (d *runtimeData) bound(reportData [64]byte, j *evidence.Journal) error {
 }
 
 // acceptable lets the TCB status decide if the caller said which ones are good enough.
-func (in *appraisal) acceptable(facts *sgx.Verified, j *evidence.Journal) error {
+func (in *appraisal) acceptable(facts *dcap.Verified, j *evidence.Journal) error {
 	status := string(facts.Status)
 	switch {
 	case len(in.accept) == 0:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -13,29 +14,43 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/evidence/hcl"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/evidence/tdx"
 )
 
 // evidenceReport is the result of evidence verify (native.md section 1.3). What was learned before a refusal stays.
 type evidenceReport struct {
-	Verified     bool             `json:"verified"`
-	Type         evidence.Type    `json:"type"`
-	QuoteVersion uint16           `json:"quoteVersion,omitzero"`
-	Status       dcap.Status      `json:"status,omitzero"`
-	Platform     dcap.Status      `json:"platformStatus,omitzero"`
-	QE           dcap.Status      `json:"qeStatus,omitzero"`
-	AdvisoryIDs  []string         `json:"advisoryIds,omitzero"`
-	TCBDate      string           `json:"tcbDate,omitzero"`
-	Evaluation   uint32           `json:"tcbEvaluationDataNumber,omitzero"`
-	ValidUntil   string           `json:"collateralValidUntil,omitzero"`
-	Shortfalls   []string         `json:"shortfalls,omitzero"`
-	TrustAnchor  string           `json:"trustAnchor,omitzero"`
-	FMSPC        string           `json:"fmspc,omitzero"`
-	Claims       claims           `json:"claims,omitzero"`
-	Checks       []evidence.Entry `json:"checks"`
-	NotChecked   []string         `json:"notChecked"`
-	Error        *problem         `json:"error,omitzero"`
-	journal      evidence.Journal
+	Verified      bool          `json:"verified"`
+	Type          evidence.Type `json:"type"`
+	QuoteVersion  uint16        `json:"quoteVersion,omitzero"`
+	Status        dcap.Status   `json:"status,omitzero"`
+	Platform      dcap.Status   `json:"platformStatus,omitzero"`
+	QE            dcap.Status   `json:"qeStatus,omitzero"`
+	Module        dcap.Status   `json:"tdxModuleStatus,omitzero"`
+	AdvisoryIDs   []string      `json:"advisoryIds,omitzero"`
+	TCBDate       string        `json:"tcbDate,omitzero"`
+	Evaluation    uint32        `json:"tcbEvaluationDataNumber,omitzero"`
+	ValidUntil    string        `json:"collateralValidUntil,omitzero"`
+	Shortfalls    []string      `json:"shortfalls,omitzero"`
+	TrustAnchor   string        `json:"trustAnchor,omitzero"`
+	FMSPC         string        `json:"fmspc,omitzero"`
+	reportOfGuest `json:",embed"`
+	Claims        claims           `json:"claims,omitzero"`
+	Checks        []evidence.Entry `json:"checks"`
+	NotChecked    []string         `json:"notChecked"`
+	Error         *problem         `json:"error,omitzero"`
+	journal       evidence.Journal
+}
+
+// reportOfGuest is what evidence verify tells of SEV-SNP only.
+type reportOfGuest struct {
+	ReportVersion uint32 `json:"reportVersion,omitzero"`
+	Product       string `json:"product,omitzero"`
+	SigningKey    string `json:"signingKey,omitzero"` // VCEK or VLEK
+	Provider      string `json:"cspId,omitzero"`      // of a VLEK
+	TCB           string `json:"tcb,omitzero"`        // that the key was derived for
+	Until         string `json:"certificateValidUntil,omitzero"`
 }
 
 // claims are printed as one object, in their order.
@@ -54,13 +69,13 @@ func (cs claims) MarshalJSONTo(e *jsontext.Encoder) error {
 	return e.WriteToken(jsontext.EndObject)
 }
 
-// learn takes over the facts about evidence that holds.
-func (r *evidenceReport) learn(v *sgx.Verified) {
-	r.Status, r.Platform, r.QE = v.Status, v.Platform, v.QE
+// learn takes over the facts about a quote that holds.
+func (r *evidenceReport) learn(v *dcap.Verified, list []evidence.Claim) {
+	r.Status, r.Platform, r.QE, r.Module = v.Status, v.Platform, v.QE, v.TDXModule
 	r.AdvisoryIDs = append([]string{}, v.AdvisoryIDs...)
 	r.Shortfalls = shortfalls(v.Shortfalls)
 	r.TCBDate, r.ValidUntil, r.Evaluation = stamp(v.Date), stamp(v.ValidUntil), v.EvaluationNumber
-	r.Claims = v.Claims()
+	r.Claims = list
 }
 
 func shortfalls(list []dcap.Shortfall) []string {
@@ -95,6 +110,9 @@ func (r *evidenceReport) print(s sheet, err error) {
 	if r.QuoteVersion != 0 {
 		about += fmt.Sprintf(", quote version %d", r.QuoteVersion)
 	}
+	if r.ReportVersion != 0 {
+		about += fmt.Sprintf(", report version %d", r.ReportVersion)
+	}
 	if err == nil {
 		s.heading(green, "VERIFIED", about)
 	} else {
@@ -103,6 +121,11 @@ func (r *evidenceReport) print(s sheet, err error) {
 	}
 	if r.Status != "" {
 		r.printStanding(s, err)
+	}
+	if r.Product != "" {
+		s.section("Platform")
+		s.rows(row{"product", r.Product}, row{"signing key", strings.TrimSuffix(r.SigningKey+" of "+r.Provider, " of ")}, row{"TCB", r.TCB},
+			row{"certificate until", r.Until}, row{"trust anchor", r.TrustAnchor})
 	}
 	if len(r.Claims) > 0 {
 		s.section("Claims")
@@ -121,6 +144,7 @@ func (r *evidenceReport) printStanding(s sheet, err error) {
 	}
 	s.section("Platform")
 	s.rows(row{"status", string(r.Status)}, row{"platform", string(r.Platform)}, row{"quoting enclave", string(r.QE)},
+		row{"TDX module", string(r.Module)},
 		row{"short of", strings.Join(r.Shortfalls, ", ")}, row{"advisories", strings.Join(r.AdvisoryIDs, ", ")},
 		row{"TCB date", r.TCBDate}, row{"evaluation", fmt.Sprint(r.Evaluation)}, row{"collateral until", r.ValidUntil},
 		row{"FMSPC", r.FMSPC}, row{"trust anchor", r.TrustAnchor})
@@ -136,52 +160,119 @@ func claimRows(list []evidence.Claim) []row {
 
 // inspection is what evidence says of itself.
 type inspection struct {
-	Verified bool          `json:"verified"` // false: nothing here is believed
-	Type     evidence.Type `json:"type"`
-	Said     *statement    `json:",embed"` // nil: it could not be read
-	Error    *problem      `json:"error,omitzero"`
+	Type  evidence.Type
+	Said  []said // nil: it could not be read
+	Error *problem
 }
 
-// statement is what well-formed evidence says.
-type statement struct {
-	QuoteVersion uint16 `json:"quoteVersion"`
-	Trailing     int    `json:"trailingBytes"`
-	MRENCLAVE    string `json:"mrenclave"`
-	MRSIGNER     string `json:"mrsigner"`
-	ProductID    uint16 `json:"productId"`
-	SVN          uint16 `json:"svn"`
-	Debug        bool   `json:"debuggable"`
-	ReportData   string `json:"reportData"`
+// said is one thing that evidence says: its name in JSON and for people, and the value.
+type said struct {
+	name, label string
+	value       any
+}
+
+// MarshalJSONTo writes the object, in which what evidence says are members of its own. Nothing in it is believed.
+func (i *inspection) MarshalJSONTo(e *jsontext.Encoder) error {
+	all := claims{{Name: "verified", Value: false}, {Name: "type", Value: i.Type}}
+	for _, s := range i.Said {
+		all = append(all, evidence.Claim{Name: s.name, Value: s.value})
+	}
+	if i.Error != nil {
+		all = append(all, evidence.Claim{Name: "error", Value: i.Error})
+	}
+	return all.MarshalJSONTo(e)
 }
 
 // runEvidenceInspect shows the fields of evidence. Nothing is verified, so that forged evidence reads as well as real.
 func runEvidenceInspect(_ context.Context, c *call) error {
 	i := &inspection{}
+	var chain []byte
 	c.typeVar(&i.Type)
+	c.chainVar(&chain)
 	pos, err := c.parse("FILE", "--type")
 	if err != nil {
 		return err
+	}
+	if i.Type != evidence.SevSnpVM && chain != nil {
+		return usage("--chain is for snp")
 	}
 	b, err := c.read(pos[0])
 	if err != nil {
 		return err
 	}
-	e, err := parseEvidence(i.Type, b)
-	if err != nil {
+	if i.Said, err = inspect(i.Type, b, chain); err != nil {
 		i.Error = problemOf(err)
-	} else {
-		i.Said = statementOf(e)
 	}
 	return c.tell(i, err)
 }
 
-func statementOf(e *sgx.Evidence) *statement {
-	r := &e.Report
-	return &statement{
-		QuoteVersion: e.Quote.Version, Trailing: e.Quote.Trailing,
-		MRENCLAVE: hex.EncodeToString(r.MRENCLAVE[:]), MRSIGNER: hex.EncodeToString(r.MRSIGNER[:]),
-		ProductID: r.ProdID, SVN: r.SVN, Debug: r.Debug(), ReportData: hex.EncodeToString(r.ReportData[:]),
+// inspect reads what evidence of a type says.
+func inspect(kind evidence.Type, b, chain []byte) ([]said, error) {
+	switch {
+	case kind == evidence.SevSnpVM:
+		g, err := readGuest(b, chain)
+		if err != nil {
+			return nil, err
+		}
+		return guestSaid(g), nil
+	case kind == evidence.TdxVM && bytes.HasPrefix(b, []byte(hclMagic)):
+		return containerSaid(b)
+	case kind == evidence.TdxVM:
+		e, err := tdx.Parse(b)
+		if err != nil {
+			return nil, err
+		}
+		return domainSaid(e), nil
 	}
+	e, err := parseEnclave(kind, b)
+	if err != nil {
+		return nil, err
+	}
+	return enclaveSaid(e), nil
+}
+
+func enclaveSaid(e *sgx.Evidence) []said {
+	r := &e.Report
+	return []said{
+		{"quoteVersion", "quote version", int64(e.Quote.Version)},
+		{"trailingBytes", "trailing bytes", int64(e.Quote.Trailing)},
+		{"mrenclave", "MRENCLAVE", hex.EncodeToString(r.MRENCLAVE[:])},
+		{"mrsigner", "MRSIGNER", hex.EncodeToString(r.MRSIGNER[:])},
+		{"productId", "product id", int64(r.ProdID)},
+		{"svn", "security version", int64(r.SVN)},
+		{"debuggable", "debuggable", r.Debug()},
+		{"reportData", "report data", hex.EncodeToString(r.ReportData[:])},
+	}
+}
+
+func domainSaid(e *tdx.Evidence) []said {
+	r := &e.Report
+	list := []said{
+		{"quoteVersion", "quote version", int64(e.Quote.Version)},
+		{"trailingBytes", "trailing bytes", int64(e.Quote.Trailing)},
+		{"mrtd", "MRTD", hex.EncodeToString(r.MRTD[:])},
+	}
+	for n, rtmr := range r.RTMR {
+		list = append(list, said{fmt.Sprintf("rtmr%d", n), fmt.Sprintf("RTMR%d", n), hex.EncodeToString(rtmr[:])})
+	}
+	return append(list,
+		said{"mrconfigid", "MRCONFIGID", hex.EncodeToString(r.MRCONFIGID[:])},
+		said{"teeTcbSvn", "TEE_TCB_SVN", hex.EncodeToString(r.TEETCBSVN[:])},
+		said{"debuggable", "debuggable", r.Debug()},
+		said{"reportData", "report data", hex.EncodeToString(r.ReportData[:])})
+}
+
+// containerSaid is what the container of a TDX guest on Azure says.
+func containerSaid(b []byte) ([]said, error) {
+	c, err := hcl.Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	if c.Type != hcl.TDX {
+		return nil, notDomain(c)
+	}
+	data := c.ReportData()
+	return append([]said{{"reportData", "report data", hex.EncodeToString(data[:])}}, saidRuntime(c.RuntimeData)...), nil
 }
 
 func (i *inspection) print(s sheet, err error) {
@@ -190,9 +281,10 @@ func (i *inspection) print(s sheet, err error) {
 		s.refusal(err)
 		return
 	}
-	said := i.Said
-	s.heading(yellow, "UNVERIFIED", fmt.Sprintf("%s evidence, quote version %d: anybody can have written this", i.Type, said.QuoteVersion))
-	s.rows(row{"MRENCLAVE", said.MRENCLAVE}, row{"MRSIGNER", said.MRSIGNER}, row{"product id", fmt.Sprint(said.ProductID)},
-		row{"security version", fmt.Sprint(said.SVN)}, row{"debuggable", fmt.Sprint(said.Debug)},
-		row{"report data", said.ReportData}, row{"trailing bytes", fmt.Sprint(said.Trailing)})
+	s.heading(yellow, "UNVERIFIED", fmt.Sprintf("%s evidence: anybody can have written this", i.Type))
+	var rows []row
+	for _, said := range i.Said {
+		rows = append(rows, row{said.label, fmt.Sprint(said.value)})
+	}
+	s.rows(rows...)
 }

@@ -17,6 +17,9 @@ import (
 type verdict struct {
 	Verified                         bool
 	Status, PlatformStatus, QEStatus string
+	TDXModuleStatus                  string
+	ReportVersion                    float64
+	Product                          string
 	AdvisoryIDs                      []string
 	TCBDate, CollateralValidUntil    time.Time
 	TCBEvaluationDataNumber          uint32
@@ -38,7 +41,7 @@ func (v *verdict) check() string {
 var expiries = map[string]string{"strict": "enforce", "pinned": "pinned", "ignore-collateral-dates": "ignore"}
 
 func TestEvidenceVerifyGivesTheVerdictOfEveryVector(t *testing.T) {
-	for _, c := range vectortest.DCAPCases(t, "sgx", "openenclave") {
+	for _, c := range vectortest.DCAPCases(t, "sgx", "openenclave", "tdx") {
 		expiry, ok := expiries[c.Policy]
 		if !ok {
 			continue // no-crl is a mode of the library; the command line has none
@@ -79,6 +82,9 @@ func checkVerdict(t *testing.T, c *vectortest.DCAPCase, got *verdict) {
 		t.Errorf("status %s, platform %s, QE %s; want %s, %s, %s", got.Status, got.PlatformStatus, got.QEStatus,
 			c.Status, c.PlatformStatus, c.QEStatus)
 	}
+	if got.TDXModuleStatus != c.ModuleStatus {
+		t.Errorf("tdxModuleStatus %s, want %s", got.TDXModuleStatus, c.ModuleStatus)
+	}
 	if !got.TCBDate.Equal(c.TCBDate) {
 		t.Errorf("tcbDate %s, want %s", got.TCBDate, c.TCBDate)
 	}
@@ -89,7 +95,8 @@ func checkVerdict(t *testing.T, c *vectortest.DCAPCase, got *verdict) {
 	if len(c.Evaluations) > 0 && got.TCBEvaluationDataNumber != slices.Min(c.Evaluations) {
 		t.Errorf("tcbEvaluationDataNumber %d, want %d", got.TCBEvaluationDataNumber, slices.Min(c.Evaluations))
 	}
-	if got.Claims["x-ms-attestation-type"] != "sgx" || got.CollateralValidUntil.IsZero() || len(got.TrustAnchor) != 64 {
+	kind := map[string]string{"sgx": "sgx", "openenclave": "sgx", "tdx": "tdxvm"}[c.Type]
+	if got.Claims["x-ms-attestation-type"] != kind || got.CollateralValidUntil.IsZero() || len(got.TrustAnchor) != 64 {
 		t.Errorf("claims, collateralValidUntil or trustAnchor are missing: %+v", got)
 	}
 }
@@ -97,6 +104,9 @@ func checkVerdict(t *testing.T, c *vectortest.DCAPCase, got *verdict) {
 // recordedEvidence is the member verify of an entry of vectors/maa/index.json.
 type recordedEvidence struct {
 	Type, Evidence, Collateral, Expiry, Verdict string
+	Root                                        string
+	ReportType                                  int    `json:"report_type"`
+	Bound                                       *bool  `json:"runtime_data_bound"`
 	TCBStatus                                   string `json:"tcb_status"`
 	RuntimeData                                 string `json:"runtime_data"`
 	At                                          time.Time
@@ -107,7 +117,7 @@ func TestEvidenceVerifyGivesTheOutcomeOfEveryRecording(t *testing.T) {
 	var index map[string]struct{ Verify *recordedEvidence }
 	vectortest.ReadJSON(t, "maa/index.json", &index)
 	for name, entry := range index {
-		if v := entry.Verify; v != nil && (v.Type == "sgx" || v.Type == "openenclave") {
+		if v := entry.Verify; v != nil {
 			t.Run(name, func(t *testing.T) { v.run(t, "maa/"+name) })
 		}
 	}
@@ -119,11 +129,25 @@ func (v *recordedEvidence) run(t *testing.T, file string) {
 	}
 	file = vectortest.Path(t, file)
 	if v.Verdict == "no-collateral" {
-		assay(t, "evidence", "inspect", "--type", v.Type, file).want(t, exitOK, "UNVERIFIED", "")
+		o := assay(t, "evidence", "inspect", "--type", v.kind(), file)
+		o.want(t, exitOK, "UNVERIFIED", "")
+		if bound := strings.Contains(o.stdout, "runtime data fits"); v.Bound != nil && bound != *v.Bound {
+			t.Errorf("runtime data fits: %v", bound)
+		}
 		return
 	}
-	args := []string{"evidence", "verify", "--type", v.Type, file, "--collateral", vectortest.Path(t, v.Collateral),
-		"--at", v.At.Format(time.RFC3339), "--accept-status", "UpToDate,SWHardeningNeeded", "--json"}
+	args := []string{"evidence", "verify", "--type", v.kind(), file, "--json"}
+	if v.kind() == "snp" {
+		args = append(args, v.chain(t)...)
+	} else {
+		args = append(args, "--collateral", vectortest.Path(t, v.Collateral), "--accept-status", "UpToDate,SWHardeningNeeded")
+	}
+	if !v.At.IsZero() {
+		args = append(args, "--at", v.At.Format(time.RFC3339))
+	}
+	if v.Root != "" {
+		args = append(args, "--trust-root", vectortest.Path(t, v.Root))
+	}
 	if v.Expiry != "" {
 		args = append(args, "--collateral-expiry", v.Expiry)
 	}
@@ -141,6 +165,25 @@ func (v *recordedEvidence) run(t *testing.T, file string) {
 	if v.Verdict == "reject" && !slices.Contains(v.Reason, got.check()) {
 		t.Errorf("check %s, want one of %v", got.check(), v.Reason)
 	}
+}
+
+// kind is the type as the command takes it.
+func (v *recordedEvidence) kind() string {
+	switch {
+	case v.Type == "sevsnp", v.Type == "hcl" && v.ReportType == 2:
+		return "snp"
+	case v.Type == "hcl" && v.ReportType == 4:
+		return "tdx"
+	}
+	return v.Type
+}
+
+// chain gives the flag with the certificates, where there are some.
+func (v *recordedEvidence) chain(t *testing.T) []string {
+	if v.Collateral == "" {
+		return nil
+	}
+	return []string{"--chain", vectortest.Path(t, v.Collateral)}
 }
 
 func TestSimulatedEvidenceVerifiesAgainstItsRootOnly(t *testing.T) {

@@ -80,16 +80,17 @@ func (c *call) fileVar(b *[]byte, name, help string) {
 
 // typeVar declares the flag for the type of evidence.
 func (c *call) typeVar(t *evidence.Type) {
-	c.Func("type", "attestation type `T` of the evidence: sgx or openenclave", func(s string) (err error) {
+	c.Func("type", "attestation type `T` of the evidence: sgx, openenclave, snp or tdx", func(s string) (err error) {
 		*t, err = evidenceType(s)
 		return err
 	})
 }
 
+// evidenceType reads a type whose evidence is a file. That of a TPM is a conversation.
 func evidenceType(s string) (evidence.Type, error) {
 	t, ok := evidence.ParseType(s)
-	if !ok {
-		return "", errors.New("expected sgx or openenclave")
+	if !ok || t == evidence.Tpm {
+		return "", errors.New("expected sgx, openenclave, snp or tdx")
 	}
 	return t, nil
 }

@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/assay-attestation/assay/attester"
 )
 
 func main() {
@@ -31,6 +33,7 @@ type env struct {
 	terminal       bool      // stdout is one
 	getenv         func(string) string
 	now            func() time.Time
+	guest          func(root string) *attester.Guest // the ways to evidence of a machine; nil: those of Linux
 }
 
 // run runs the command that e.args names and returns the exit status of native.md section 1.

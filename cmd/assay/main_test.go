@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/assay-attestation/assay/attester"
+	"github.com/assay-attestation/assay/internal/guesttest"
 )
 
 // outcome is what a run of the program left behind.
@@ -23,6 +26,7 @@ type world struct {
 	now      time.Time
 	terminal bool
 	vars     map[string]string
+	guest    *guesttest.Machine // nil: the machine is this one
 }
 
 // assay runs the program in this process.
@@ -37,10 +41,14 @@ func (w world) assay(t *testing.T, args ...string) outcome {
 		w.now = time.Now()
 	}
 	var stdout, stderr bytes.Buffer
+	var guest func(string) *attester.Guest
+	if w.guest != nil {
+		guest = func(string) *attester.Guest { return &attester.Guest{Files: w.guest, Control: w.guest.Control} }
+	}
 	status := run(t.Context(), &env{
 		args: args, stdin: strings.NewReader(w.stdin), stdout: &stdout, stderr: &stderr,
 		terminal: w.terminal, getenv: func(name string) string { return w.vars[name] },
-		now: func() time.Time { return w.now },
+		now: func() time.Time { return w.now }, guest: guest,
 	})
 	return outcome{status, stdout.String(), stderr.String()}
 }
@@ -148,8 +156,8 @@ func TestUsageErrors(t *testing.T) {
 		{"evidence inspect PRESENT --type", "flag needs an argument: --type"},
 		{"evidence inspect PRESENT", "--type is missing"},
 		{"evidence inspect --type sgx", "FILE is missing"},
-		{"evidence inspect --type=", "expected sgx or openenclave"},
-		{"evidence inspect --type toaster PRESENT", `assay: --type "toaster": expected sgx or openenclave`},
+		{"evidence inspect --type=", "expected sgx, openenclave, snp or tdx"},
+		{"evidence inspect --type toaster PRESENT", `assay: --type "toaster": expected sgx, openenclave, snp or tdx`},
 		{"evidence inspect --type sgx absent", "no such file"},
 		{"evidence inspect --type sgx FOLDER", "is a directory"},
 		{"evidence inspect --type sgx PRESENT PRESENT", "unexpected argument"},
@@ -184,7 +192,25 @@ func TestUsageErrors(t *testing.T) {
 		{"policy eval --policy PRESENT --claims PRESENT --evidence PRESENT", "--claims and --evidence exclude each other"},
 		{"policy eval --policy PRESENT --evidence PRESENT", "--type is missing: evidence does not say it"},
 		{"policy eval --policy PRESENT --evidence PRESENT --type sgx", "--collateral is missing"},
-		{"policy eval --policy PRESENT --evidence PRESENT --type tdx --collateral FOLDER", `--type "TdxVm": of evidence, expected sgx or openenclave`},
+		{"policy eval --policy PRESENT --evidence PRESENT --type tpm --collateral FOLDER", `--type "Tpm": of evidence, expected sgx, openenclave, snp or tdx`},
+		{"policy eval --policy PRESENT --evidence PRESENT --type snp --collateral FOLDER", "--collateral is for sgx, openenclave and tdx"},
+		{"policy eval --policy PRESENT --claims PRESENT --chain PRESENT", "--chain goes with --evidence"},
+		{"evidence inspect --type tpm PRESENT", "expected sgx, openenclave, snp or tdx"},
+		{"evidence inspect --type tdx PRESENT --chain PRESENT", "--chain is for snp"},
+		{"evidence verify --type tdx PRESENT", "--collateral is missing"},
+		{"evidence verify --type tdx PRESENT --collateral FOLDER --crl PRESENT", "--crl is for snp"},
+		{"evidence verify --type sgx PRESENT --collateral FOLDER --allow-masked-chip-id", "--allow-masked-chip-id is for snp"},
+		{"evidence verify --type snp PRESENT --accept-status UpToDate", "--accept-status is for sgx, openenclave and tdx"},
+		{"evidence verify --type snp PRESENT --trust-root PRESENT", "--trust-root: trusted root"},
+		{"attest snp --endpoint https://localhost", "FILE is missing: give one, or --collect"},
+		{"attest snp PRESENT --collect --endpoint https://localhost", "FILE and --collect exclude each other"},
+		{"attest snp --collect", "--endpoint is missing"},
+		{"attest snp PRESENT --out x", "--endpoint is missing"},
+		{"attest snp PRESENT --out x --endpoint https://localhost", "--out is for --collect"},
+		{"attest snp --collect --vmpl 4 --out x", "expected a number from 0 to 3"},
+		{"attest tdx --collect --vmpl 1 --out x", "--vmpl is for snp"},
+		{"attest tdx --collect --chain PRESENT --out x", "--chain is for snp"},
+		{"attest openenclave --collect --out x", "--collect is for snp, tdx and sgx, not for OpenEnclave"},
 		{"policy eval --policy PRESENT --evidence absent --type sgx --collateral FOLDER", "no such file"},
 		{"policy eval --policy PRESENT --claims PRESENT", "PRESENT: claims: expected an array"},
 		{"policy eval --policy PRESENT --claims PRESENT --type toaster", "expected sgx"},
@@ -207,6 +233,7 @@ func TestUsageErrors(t *testing.T) {
 		{"collateral fetch --fmspc 00906ED50000 --ca processor", "--out is missing"},
 		{"collateral fetch --fmspc 906ED50000 --ca processor --out x", "12 hex digits"},
 		{"collateral fetch --fmspc 00906ED50000 --ca root --out x", "processor or platform"},
+		{"collateral fetch --tee snp --fmspc 00906ED50000 --ca root --out x", "sgx or tdx"},
 		{"collateral fetch --fmspc 00906ED50000 --ca processor --evaluation newest --out x", "standard or early"},
 		{"collateral fetch --fmspc 00906ED50000 --ca processor --source ftp://x --out x", "--source"},
 		{"collateral verify absent", "no such file"},
@@ -214,8 +241,14 @@ func TestUsageErrors(t *testing.T) {
 		{"collateral import FOLDER", "--out is missing"},
 		{"collateral export FOLDER", "--out is missing"},
 		{"sim sgx", "--out is missing"},
-		{"sim tdx --out FOLDER", "only sgx and tpm are simulated"},
+		{"sim snp", "--out is missing"},
+		{"sim openenclave --out FOLDER", "only sgx, snp, tdx and tpm are simulated"},
+		{"sim toaster --out FOLDER", `TYPE "toaster"`},
 		{"sim sgx --out FOLDER --vbs", "--vbs is for tpm"},
+		{"sim tdx --out FOLDER --vlek", "--vlek is for snp"},
+		{"sim sgx --out FOLDER --product Milan", "--product is for snp"},
+		{"sim tpm --product Milan", "--product is for sgx, snp and tdx"},
+		{"sim snp --out FOLDER --product Rome", "expected Milan, Genoa or Turin"},
 		{"sim tpm --debug", "--debug is for sgx"},
 		{"sim tpm --linux --vbs", "of Windows"},
 		{"sim tpm --secure-boot maybe", "expected on or off"},
@@ -231,7 +264,7 @@ func TestUsageErrors(t *testing.T) {
 		{"dev token --role reader --data FOLDER --life soon", `--life "soon": expected a duration such as 30m`},
 		{"dev token --role reader --data FOLDER --provider a_b", `provider "a_b": expected 3 to 24`},
 		{"attest sgx PRESENT", "--endpoint is missing"},
-		{"attest toaster PRESENT --endpoint https://attest.example", `TYPE "toaster": expected sgx or openenclave`},
+		{"attest toaster PRESENT --endpoint https://attest.example", `TYPE "toaster": expected sgx, openenclave, snp or tdx`},
 		{"attest sgx PRESENT --endpoint https://attest.example --token a --token-file PRESENT", "--token and --token-file exclude each other"},
 		{"attest sgx PRESENT --endpoint https://attest.example --token-command true --token-file PRESENT", "--token-file and --token-command exclude"},
 		{"attest sgx PRESENT --endpoint https://attest.example --token-command true --token a", "--token and --token-command exclude"},

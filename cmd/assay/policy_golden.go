@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/policytest"
 	"github.com/assay-attestation/assay/policy"
 )
@@ -57,7 +56,7 @@ func (c *call) appraise(e policytest.Evidence, p *policy.Policy, configuration *
 
 // appraisalOf reads what the evidence of a case needs. Its errors are no refusals: the case cannot be run.
 func (c *call) appraisalOf(e policytest.Evidence) (*appraisal, error) {
-	in := &appraisal{roots: dcap.IntelRoots()}
+	in := &appraisal{}
 	in.options.At = e.At
 	var err error
 	if in.kind, err = evidenceType(e.Type); err != nil {
@@ -67,7 +66,8 @@ func (c *call) appraisalOf(e policytest.Evidence) (*appraisal, error) {
 		name, value string
 		set         func(string) error
 	}{
-		{"trust-root", e.TrustRoot, func(file string) (err error) { in.roots, err = c.roots(file); return err }},
+		{"trust-root", e.TrustRoot, func(file string) (err error) { in.root, err = c.read(file); return err }},
+		{"chain", e.Chain, func(file string) (err error) { in.guest.chain, err = c.read(file); return err }},
 		{"collateral-expiry", e.Expiry, in.setExpiry},
 		{"accept-status", e.Accept, in.setAccept},
 		{"runtime-data", e.RuntimeData, func(file string) (err error) { in.runtime.bytes, err = c.read(file); return err }},

@@ -259,8 +259,36 @@ func TestPolicyTestVerifiesEvidence(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", tt.name, got, tt.status)
 		}
 	}
-	writeFiles(t, dir, map[string]string{"p.test.yaml": "policy: p.txt\ntype: tdx\ncases:\n  - name: a\n" + evidence(root) + permit})
-	if got := testPolicies(t, exitUsage, dir); !strings.Contains(got.Files[0].Cases[0].Error, "type TdxVm: of evidence, expected sgx or openenclave") {
+	writeFiles(t, dir, map[string]string{"p.test.yaml": "policy: p.txt\ntype: tpm\ncases:\n  - name: a\n" + evidence(root) + permit})
+	if got := testPolicies(t, exitUsage, dir); !strings.Contains(got.Files[0].Cases[0].Error, "type Tpm: of evidence, expected sgx, openenclave, snp or tdx") {
 		t.Errorf("evidence of a type that is not verified: %+v", got)
+	}
+}
+
+func TestPolicyTestVerifiesEvidenceOfGuests(t *testing.T) {
+	dir := t.TempDir()
+	for _, folder := range []string{"snp", "dcap"} { // paths in a test file are below its folder
+		if err := os.Symlink(vectortest.Path(t, folder), filepath.Join(dir, folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	guest := "{file: snp/maa-sample/report.bin, at: 2025-04-08T04:15:00Z"
+	chain := ", chain: snp/maa-sample/chain.pem"
+	tdx := "{file: dcap/synthetic/tdx-01/quote.bin, at: 2030-06-15T00:00:00Z, collateral: dcap/synthetic/tdx-01, trust-root: dcap/synthetic/test_root.pem"
+	const policy = "version=1.0;\nauthorizationrules{\n=> permit();\n};\nissuancerules{};\n"
+	for _, tt := range []struct{ kind, evidence, expect, status, message string }{
+		{"snp", guest + chain, "{verdict: permit, line: 3}", "pass", ""},
+		{"snp", guest, "{verdict: error, code: InvalidParameter, check: snp-chain}", "pass", ""},
+		{"tdx", tdx, "{verdict: permit, line: 3}", "pass", ""},
+		{"tdx", tdx + chain, "{verdict: permit, line: 3}", "", "chain is for SEV-SNP"},
+		{"snp", guest + chain + ", collateral: x", "{verdict: permit, line: 3}", "", "mean nothing"},
+		{"tdx", guest, "{verdict: permit, line: 3}", "", "expected the members file, collateral"},
+	} {
+		writeFiles(t, dir, map[string]string{"p.txt": policy,
+			"p.test.yaml": "policy: p.txt\ntype: " + tt.kind + "\ncases:\n  - name: a\n    evidence: " + tt.evidence + "}\n    expect: " + tt.expect + "\n"})
+		o := assay(t, "policy", "test", dir, "--json")
+		if !strings.Contains(o.stdout, tt.message) || tt.status != "" && !strings.Contains(o.stdout, `"status":"`+tt.status+`"`) {
+			t.Errorf("%s %s: %s", tt.kind, tt.evidence, o.stdout)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/policytest"
@@ -65,12 +66,14 @@ func (f *policyFlags) check(c *call) error {
 		return usage("--claims or --evidence is missing")
 	case *f.evidence != "" && f.kind == "":
 		return usage("--type is missing: evidence does not say it")
-	case *f.evidence != "" && *f.collateral == "":
-		return usage("--collateral is missing")
 	case *f.evidence != "":
-		return nil
+		var err error
+		if f.appraisal.kind, err = evidenceType(f.kind); err != nil {
+			return usage("--type %q: of evidence, %w", f.kind, err)
+		}
+		return f.appraisal.consistent(c)
 	}
-	for _, name := range []string{"collateral", "at", "trust-root", "collateral-expiry", "accept-status", "runtime-data", "runtime-type"} {
+	for _, name := range append(strings.Fields(quoteOnly+" "+guestOnly), "at", "trust-root", "runtime-data", "runtime-type") {
 		if c.isSet(name) {
 			return usage("--%s goes with --evidence", name)
 		}
@@ -93,9 +96,6 @@ func (f *policyFlags) read(c *call) (*policyInput, error) {
 		return in, in.readClaims(c)
 	}
 	in.evidence, in.over = f.appraisal, *f.evidence
-	if in.evidence.kind, err = evidenceType(in.kind); err != nil {
-		return nil, usage("--type %q: of evidence, %w", in.kind, err)
-	}
 	return in, in.evidence.read(c, in.over, *f.collateral)
 }
 
@@ -158,7 +158,7 @@ func (in *appraisal) incoming(r *evidenceReport, p *policy.Policy, configuration
 }
 
 func (in *appraisal) appraise(r *evidenceReport, p *policy.Policy, configuration *policy.Configuration) ([]policy.Claim, error) {
-	facts, err := in.verify(r)
+	subject, err := in.verify(r)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (in *appraisal) appraise(r *evidenceReport, p *policy.Policy, configuration
 	if in.runtime.bytes != nil {
 		data = &verifier.Data{Bytes: in.runtime.bytes, JSON: in.runtime.json}
 	}
-	return verifier.Incoming(p, configuration, verifier.OfEnclave(facts), data)
+	return verifier.Incoming(p, configuration, subject, data)
 }
 
 // notes says where the command cannot know what the service would do.

@@ -4,62 +4,94 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 )
 
-// simulatedRuntimeData is what the simulated enclave vouches for unless it is given something.
-const simulatedRuntimeData = `{"greeting":"hello from a simulated enclave"}`
+// simulatedRuntimeData is what the simulated enclave or guest vouches for unless it is given something.
+const (
+	simulatedRuntimeData = `{"greeting":"hello from a simulated enclave"}`
+	simulatedGuestData   = `{"greeting":"hello from a simulated guest"}`
+)
 
 // runSim simulates the platform of a vendor whose keys everybody has. Only a service in development mode, or a command that is told so by
 // --trust-root, accepts its evidence.
 func runSim(ctx context.Context, c *call) error {
-	sim := simulation{runtime: []byte(simulatedRuntimeData)}
-	machine := tpmSimulation{}
-	c.StringVar(&sim.Dir, "out", "", "`DIR` to write to")
-	c.fileVar(&sim.runtime, "runtime-data", "sgx: `FILE` that the enclave vouches for, JSON (default: a greeting)")
-	c.BoolVar(&sim.debug, "debug", false, "sgx: make the enclave debuggable")
-	c.timeVar(&sim.at)
+	sim, machine := simulation{}, tpmSimulation{}
+	sim.declare(c)
 	machine.declare(c)
 	pos, err := c.parse("TYPE")
 	if err != nil {
 		return err
 	}
-	switch t, err := evidenceType(pos[0]); {
-	case err == nil && t == evidence.Tpm:
-		if err := c.onlyFor("sgx", "runtime-data", "debug", "at"); err != nil {
+	switch sim.kind, _ = evidence.ParseType(pos[0]); sim.kind {
+	case evidence.Tpm:
+		if err := c.onlyFor("sgx, snp and tdx", strings.Fields(simFlags)...); err != nil {
 			return err
 		}
 		machine.Dir = sim.Dir
 		return machine.run(ctx, c)
-	case err != nil || t != evidence.SgxEnclave:
-		return usage("TYPE %q: only sgx and tpm are simulated; sgx writes an Open Enclave report, too", pos[0])
+	case evidence.SgxEnclave, evidence.SevSnpVM, evidence.TdxVM:
+		return sim.run(c)
 	}
-	return sim.run(c)
+	return usage("TYPE %q: only sgx, snp, tdx and tpm are simulated; sgx writes an Open Enclave report, too", pos[0])
 }
 
-// simulation is one run of sim, and its result.
+// simulation is one run of sim for an enclave or a guest, and its result.
 type simulation struct {
 	Dir         string   `json:"dir"`
 	Files       []string `json:"files"`
 	RuntimeHash string   `json:"runtimeDataHash"` // SHA-256, hex
-	at          time.Time
-	runtime     []byte
-	debug       bool
+
+	kind       evidence.Type
+	at         time.Time
+	runtime    []byte
+	debug      bool
+	product    assaytest.AMDProduct
+	vlek       bool
+	reportData [64]byte // what the evidence has to say: the hash of the runtime data, then zeros
+}
+
+// Flags of sim that are not for all types.
+const (
+	simFlags = "runtime-data debug at " + snpFlags
+	snpFlags = "product vlek"
+)
+
+func (sim *simulation) declare(c *call) {
+	c.StringVar(&sim.Dir, "out", "", "`DIR` to write to")
+	c.fileVar(&sim.runtime, "runtime-data", "sgx, snp, tdx: `FILE` that the evidence vouches for, JSON (default: a greeting)")
+	c.BoolVar(&sim.debug, "debug", false, "sgx, snp, tdx: make the enclave or the guest debuggable")
+	c.timeVar(&sim.at)
+	sim.product = assaytest.Milan
+	c.Func("product", "snp: the processor is a `NAME`: Milan, Genoa or Turin (default Milan)", func(s string) error {
+		i := slices.IndexFunc(assaytest.AMDProducts(), func(p assaytest.AMDProduct) bool { return strings.EqualFold(s, string(p)) })
+		if i < 0 {
+			return errors.New("expected Milan, Genoa or Turin")
+		}
+		sim.product = assaytest.AMDProducts()[i]
+		return nil
+	})
+	c.BoolVar(&sim.vlek, "vlek", false, "snp: sign with the key of a cloud provider (VLEK), not of the chip (VCEK)")
 }
 
 // run writes the files and tells of them.
 func (sim *simulation) run(c *call) error {
 	if err := c.onlyFor("tpm", strings.Fields(tpmFlags)...); err != nil {
 		return err
+	}
+	if sim.kind != evidence.SevSnpVM {
+		if err := c.onlyFor("snp", strings.Fields(snpFlags)...); err != nil {
+			return err
+		}
 	}
 	if !c.isSet("out") {
 		return usage("--out is missing")
@@ -72,36 +104,34 @@ func (sim *simulation) run(c *call) error {
 
 // write writes the files.
 func (sim *simulation) write() error {
-	intel := assaytest.WellKnownIntel()
-	scenario := intel.Scenario(sim.at)
-	scenario.Enclave.Debug = sim.debug
+	if sim.runtime == nil {
+		sim.runtime = []byte(simulatedGuestData)
+		if sim.kind == evidence.SgxEnclave {
+			sim.runtime = []byte(simulatedRuntimeData)
+		}
+	}
 	digest := sha256.Sum256(sim.runtime)
-	copy(scenario.Enclave.ReportData[:], digest[:])
+	copy(sim.reportData[:], digest[:])
 	sim.RuntimeHash = hex.EncodeToString(digest[:])
-	quote, err := scenario.Quote()
-	if err != nil {
-		return fmt.Errorf("simulating a quote: %w", err)
+	issue := sim.dcap
+	if sim.kind == evidence.SevSnpVM {
+		issue = sim.snp
 	}
-	root, err := intel.RootPEM()
+	files, endorsements, err := issue()
 	if err != nil {
-		return fmt.Errorf("simulating a root: %w", err)
+		return fmt.Errorf("simulating evidence: %w", err)
 	}
-	endorsements, err := scenario.Collateral()
-	if err != nil {
-		return fmt.Errorf("simulating collateral: %w", err)
-	}
-	body, err := json.Marshal(attestBodyFor(evidence.SgxEnclave, quote, &runtimeData{sim.runtime, true}))
-	if err != nil {
-		return fmt.Errorf("writing a request: %w", err)
-	}
-	if err := endorsements.WriteDir(filepath.Join(sim.Dir, "collateral")); err != nil {
+	if err := os.MkdirAll(sim.Dir, 0o755); err != nil {
 		return badFile(err)
 	}
-	files, err := writeEach(sim.Dir, []file{
-		{"quote.bin", quote}, {"report.bin", assaytest.OpenEnclaveReport(quote)}, {"runtime.json", sim.runtime},
-		{"root.pem", root}, {"request.json", body},
-	})
-	sim.Files = append([]string{"collateral"}, files...)
+	if endorsements != nil {
+		if err := endorsements.WriteDir(filepath.Join(sim.Dir, "collateral")); err != nil {
+			return badFile(err)
+		}
+		sim.Files = []string{"collateral"}
+	}
+	names, err := writeEach(sim.Dir, append(files, file{"runtime.json", sim.runtime}))
+	sim.Files = append(sim.Files, names...)
 	return err
 }
 
@@ -119,14 +149,4 @@ func writeEach(dir string, files []file) (names []string, err error) {
 		names = append(names, f.name)
 	}
 	return names, nil
-}
-
-func (sim *simulation) print(s sheet, _ error) {
-	s.heading(green, "WRITTEN", sim.Dir+": evidence of a simulated enclave, worth nothing outside development mode")
-	s.rows(row{"evidence", "quote.bin, report.bin (the same behind an Open Enclave header)"},
-		row{"runtime data", "runtime.json, SHA-256 " + sim.RuntimeHash},
-		row{"collateral", "collateral"}, row{"trusted root", "root.pem"}, row{"attest request", "request.json"})
-	s.section("Verify it:")
-	fmt.Fprintf(s.w, "  assay evidence verify --type sgx %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem\n",
-		strings.TrimSuffix(plain(sim.Dir), "/"))
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/assay-attestation/assay/internal/server"
 )
 
-// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network, and that
-// of the maker of TPMs.
+// simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network; the
+// authorities of AMD, with its key service; and the roots of the maker of TPMs, for attestation keys and for endorsement keys
+// (aik_enrolment vendor).
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -28,11 +29,35 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	if err != nil {
 		return nil, err
 	}
-	aikRoot, err := assaytest.WellKnownTPMVendor().CertificatePEM(assaytest.AIKRoot)
-	if err != nil {
+	simulated := &server.Simulated{Root: root, Source: source}
+	maker := assaytest.WellKnownTPMVendor()
+	if simulated.AIKRoot, err = maker.CertificatePEM(assaytest.AIKRoot); err != nil {
 		return nil, err
 	}
-	return &server.Simulated{Root: root, Source: source, AIKRoot: aikRoot}, nil
+	if simulated.EKRoot, err = maker.CertificatePEM(assaytest.EKRoot); err != nil {
+		return nil, err
+	}
+	if simulated.AMDRoots, err = assaytest.WellKnownAMD().Authorities(); err != nil {
+		return nil, err
+	}
+	service := inProcess{assaytest.NewKDS(assaytest.WellKnownAMD(), now)}
+	simulated.KeyService = &http.Client{Transport: inProcessFirst{service, http.DefaultTransport}}
+	return simulated, nil
+}
+
+// inProcessFirst is a transport that asks a handler, and the network for what that does not have. It is for requests without a body.
+type inProcessFirst struct {
+	inProcess
+	network http.RoundTripper
+}
+
+// RoundTrip answers the request by the handler, or by the network.
+func (t inProcessFirst) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.inProcess.RoundTrip(r)
+	if err == nil && answer.StatusCode == http.StatusNotFound {
+		return t.network.RoundTrip(r)
+	}
+	return answer, err
 }
 
 // inProcess is a transport that asks a handler instead of the network.

@@ -19,6 +19,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 // blocks takes a PEM chain apart into its blocks, each with its line end.
@@ -77,12 +78,12 @@ func TestPEMOfTheChain(t *testing.T) {
 		{"root missing", joined(func(b [][]byte) [][]byte { return b[:2] }), false},
 		{"root twice", joined(func(b [][]byte) [][]byte { return append(b, b[2]) }), false},
 	} {
-		_, err := l.verify(l.scenario(edit(assaytest.PCKChainPEM, tt.change)))
+		_, err := l.verify(l.scenario(dcaptest.Edit(assaytest.PCKChainPEM, tt.change)))
 		var want []evidence.Check
 		if !tt.accept {
 			want = []evidence.Check{evidence.PCKChain}
 		}
-		expect(t, tt.what, err, want...)
+		dcaptest.Expect(t, tt.what, err, want...)
 	}
 }
 
@@ -90,8 +91,8 @@ func TestChainOrderIsLeafFirst(t *testing.T) {
 	l := newLab(t)
 	for _, order := range [][3]int{{0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}, {0, 0, 0}, {2, 2, 2}} {
 		change := joined(func(b [][]byte) [][]byte { return [][]byte{b[order[0]], b[order[1]], b[order[2]]} })
-		_, err := l.verify(l.scenario(edit(assaytest.PCKChainPEM, change)))
-		expect(t, fmt.Sprint(order), err, evidence.PCKChain, evidence.UntrustedRoot)
+		_, err := l.verify(l.scenario(dcaptest.Edit(assaytest.PCKChainPEM, change)))
+		dcaptest.Expect(t, fmt.Sprint(order), err, evidence.PCKChain, evidence.UntrustedRoot)
 	}
 }
 
@@ -128,7 +129,7 @@ func TestWhatCertificatesMustBe(t *testing.T) {
 				}
 			}
 		}))
-		expect(t, fmt.Sprintf("%s: %s", tt.role, tt.what), err, evidence.PCKChain)
+		dcaptest.Expect(t, fmt.Sprintf("%s: %s", tt.role, tt.what), err, evidence.PCKChain)
 	}
 }
 
@@ -149,7 +150,7 @@ func TestSignersMustBeMeantForIt(t *testing.T) {
 				}
 			}
 		}))
-		expect(t, string(tt.role), err, tt.want)
+		dcaptest.Expect(t, string(tt.role), err, tt.want)
 	}
 }
 
@@ -178,19 +179,19 @@ func TestRememberedChainsAreJudgedAnew(t *testing.T) {
 	l := newLab(t)
 	for range 2 {
 		_, err := l.verify(l.scenario())
-		expect(t, "sound", err)
+		dcaptest.Expect(t, "sound", err)
 		_, err = l.verify(l.scenario(func(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.PCK} }))
-		expect(t, "since revoked", err, evidence.Revoked)
+		dcaptest.Expect(t, "since revoked", err, evidence.Revoked)
 		_, err = l.verify(l.scenario(func(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.PlatformCA} }))
-		expect(t, "CA since revoked", err, evidence.Revoked)
+		dcaptest.Expect(t, "CA since revoked", err, evidence.Revoked)
 		_, err = l.trace(l.scenario(), today().AddDate(30, 0, 0))
-		expect(t, "since expired", err, evidence.PCKExpired)
-		_, err = l.verify(l.scenario(edit(assaytest.PCK.Certificate(), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })))
-		expect(t, "same certificate, other signature", err, evidence.PCKChain)
-		_, err = l.verify(l.scenario(edit(assaytest.PlatformCA.Certificate(), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })))
-		expect(t, "same CA, other signature", err, evidence.PCKChain)
-		_, err = l.verify(l.scenario(edit(assaytest.Root.Certificate(), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })))
-		expect(t, "same root, other signature", err, evidence.PCKChain)
+		dcaptest.Expect(t, "since expired", err, evidence.PCKExpired)
+		_, err = l.verify(l.scenario(dcaptest.Edit(assaytest.PCK.Certificate(), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })))
+		dcaptest.Expect(t, "same certificate, other signature", err, evidence.PCKChain)
+		_, err = l.verify(l.scenario(dcaptest.Edit(assaytest.PlatformCA.Certificate(), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })))
+		dcaptest.Expect(t, "same CA, other signature", err, evidence.PCKChain)
+		_, err = l.verify(l.scenario(dcaptest.Edit(assaytest.Root.Certificate(), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })))
+		dcaptest.Expect(t, "same root, other signature", err, evidence.PCKChain)
 	}
 }
 
@@ -206,15 +207,15 @@ func TestOnlyTheUsualTextOfAChainIsRemembered(t *testing.T) {
 			func(b []byte) []byte { return append(b, make([]byte, i+1)...) },
 			func(b []byte) []byte { return append(b, strings.Repeat("\n", i+1)...) },
 		} {
-			_, err := l.verify(l.scenario(edit(assaytest.PCKChainPEM, change)))
-			expect(t, "another text", err)
+			_, err := l.verify(l.scenario(dcaptest.Edit(assaytest.PCKChainPEM, change)))
+			dcaptest.Expect(t, "another text", err)
 		}
 	}
 	if chains, cas := l.verifier.Remembered(); chains != 0 || cas > 1 {
 		t.Errorf("%d chains and %d authorities are remembered", chains, cas)
 	}
 	_, err := l.verify(l.scenario())
-	expect(t, "the usual text", err)
+	dcaptest.Expect(t, "the usual text", err)
 	if chains, cas := l.verifier.Remembered(); chains != 1 || cas != 1 {
 		t.Errorf("%d chains and %d authorities are remembered, want one each", chains, cas)
 	}
@@ -224,7 +225,7 @@ func TestOnlyTheUsualTextOfAChainIsRemembered(t *testing.T) {
 func TestRememberedAuthoritiesAreTheSameCertificates(t *testing.T) {
 	l := newLab(t)
 	_, err := l.verify(l.scenario())
-	expect(t, "sound", err)
+	dcaptest.Expect(t, "sound", err)
 	recut := joined(func(b [][]byte) [][]byte {
 		ca, _ := pem.Decode(b[1])
 		root, _ := pem.Decode(b[2])
@@ -233,8 +234,8 @@ func TestRememberedAuthoritiesAreTheSameCertificates(t *testing.T) {
 		block := func(der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}) }
 		return [][]byte{b[0], block(all[:cut]), block(all[cut:])}
 	})
-	_, err = l.verify(l.scenario(edit(assaytest.PCKChainPEM, recut)))
-	expect(t, "cut differently", err, evidence.PCKChain)
+	_, err = l.verify(l.scenario(dcaptest.Edit(assaytest.PCKChainPEM, recut)))
+	dcaptest.Expect(t, "cut differently", err, evidence.PCKChain)
 }
 
 func TestOriginOfAnotherVerifier(t *testing.T) {
@@ -242,7 +243,7 @@ func TestOriginOfAnotherVerifier(t *testing.T) {
 	s := theirs.scenario()
 	o, c := theirs.endorsed(s)
 	_, err := mine.verifier.Verify(o, c, dcap.Options{At: today()}, nil)
-	expect(t, "traced by a verifier with other roots", err, evidence.UntrustedRoot)
+	dcaptest.Expect(t, "traced by a verifier with other roots", err, evidence.UntrustedRoot)
 }
 
 // Where two roots are trusted, a quote is judged by the collateral of its own.
@@ -281,7 +282,7 @@ func TestCollateralOfAnotherTrustedRoot(t *testing.T) {
 		c := own
 		tt.change(&c)
 		_, err := both.Verify(o, c, dcap.Options{At: today()}, nil)
-		expect(t, tt.what+" of the other root", err, tt.want...)
+		dcaptest.Expect(t, tt.what+" of the other root", err, tt.want...)
 	}
 }
 
@@ -302,10 +303,10 @@ func TestRoots(t *testing.T) {
 	var none dcap.Roots
 	l.verifier = dcap.NewVerifier(none)
 	_, err := l.trace(l.scenario(), today())
-	expect(t, "no roots", err, evidence.UntrustedRoot)
+	dcaptest.Expect(t, "no roots", err, evidence.UntrustedRoot)
 	l.verifier = dcap.NewVerifier(dcap.IntelRoots())
 	_, err = l.trace(l.scenario(), today())
-	expect(t, "Intel's roots, simulated Intel", err, evidence.UntrustedRoot)
+	dcaptest.Expect(t, "Intel's roots, simulated Intel", err, evidence.UntrustedRoot)
 }
 
 // certificateP384 is a certificate of a key that no chain of Intel's can end in.
@@ -347,7 +348,7 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 		}()
 	}
 	for range 8 {
-		expect(t, "concurrently", <-done)
+		dcaptest.Expect(t, "concurrently", <-done)
 	}
 }
 
@@ -365,7 +366,7 @@ func TestRefusalsOfLongNamesAreShort(t *testing.T) {
 				}
 			}
 		}), today())
-		expect(t, "long name", err, evidence.PCKChain)
+		dcaptest.Expect(t, "long name", err, evidence.PCKChain)
 		if err != nil && (len(err.Error()) > 1000 || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("a refusal of %d characters, or of several lines: %.100q…", len(err.Error()), err.Error())
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -47,11 +48,11 @@ func TestCRLForms(t *testing.T) {
 	}
 	for form, b := range crlForms(raw.RootCRL) {
 		_, err := l.verifier.RootCRL(b, o.Anchor())
-		expect(t, "root CRL as "+form, err)
+		dcaptest.Expect(t, "root CRL as "+form, err)
 	}
 	for form, b := range crlForms(raw.PCKCRL) {
 		_, err := l.verifier.PCKCRL(b, o.CA())
-		expect(t, "PCK CRL as "+form, err)
+		dcaptest.Expect(t, "PCK CRL as "+form, err)
 	}
 }
 
@@ -89,12 +90,12 @@ func TestUnreadableCRLs(t *testing.T) {
 		"a certificate's SEQUENCES": {0x30, 0x06, 0x30, 0x00, 0x30, 0x00, 0x03, 0x00},
 	} {
 		_, err := l.verifier.PCKCRL(b, o.CA())
-		expect(t, "PCK CRL: "+what, err, evidence.CRLFormat)
+		dcaptest.Expect(t, "PCK CRL: "+what, err, evidence.CRLFormat)
 		_, err = l.verifier.RootCRL(b, o.Anchor())
-		expect(t, "root CRL: "+what, err, evidence.CRLFormat)
+		dcaptest.Expect(t, "root CRL: "+what, err, evidence.CRLFormat)
 	}
 	_, err = l.verifier.PCKCRL(more(der, strings.Repeat("\n", dcap.MaxDocument-len(der))), o.CA())
-	expect(t, "as long as it may be", err)
+	dcaptest.Expect(t, "as long as it may be", err)
 }
 
 // A list with a critical extension says something else than which certificates are revoked (RFC 5280 section 5.2).
@@ -121,7 +122,7 @@ func TestCRLsWithCriticalExtensions(t *testing.T) {
 					}
 				}
 			}))
-			expect(t, string(part)+": "+tt.what, err, tt.want...)
+			dcaptest.Expect(t, string(part)+": "+tt.what, err, tt.want...)
 		}
 	}
 }
@@ -133,7 +134,7 @@ func TestCRLOfAnUnknownRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = l.verifier.RootCRL(raw.RootCRL, dcap.Anchor{1})
-	expect(t, "unknown anchor", err, evidence.UntrustedRoot)
+	dcaptest.Expect(t, "unknown anchor", err, evidence.UntrustedRoot)
 }
 
 func TestCRLSignedWithAnotherHash(t *testing.T) {
@@ -146,7 +147,7 @@ func TestCRLSignedWithAnotherHash(t *testing.T) {
 				}
 			}
 		}))
-		expect(t, string(part), err, evidence.CRLSignature)
+		dcaptest.Expect(t, string(part), err, evidence.CRLSignature)
 	}
 }
 
@@ -156,8 +157,8 @@ func TestWithoutCRLs(t *testing.T) {
 	l := newLab(t)
 	without := dcap.Options{At: today(), WithoutCRLs: true}
 	missing := func(s *assaytest.Scenario) {
-		edit(assaytest.PCKCRL, func([]byte) []byte { return nil })(s)
-		edit(assaytest.RootCRL, func([]byte) []byte { return nil })(s)
+		dcaptest.Edit(assaytest.PCKCRL, func([]byte) []byte { return nil })(s)
+		dcaptest.Edit(assaytest.RootCRL, func([]byte) []byte { return nil })(s)
 	}
 	v, err := l.verifyWith(l.scenario(missing), without)
 	if err != nil {
@@ -167,15 +168,15 @@ func TestWithoutCRLs(t *testing.T) {
 		t.Errorf("not checked: got %v, hash %x, want %v and none", v.NotChecked, v.Hashes.RootCRL, want)
 	}
 	_, err = l.verify(l.scenario(missing))
-	expect(t, "missing where they are required", err, evidence.CollateralMissing)
+	dcaptest.Expect(t, "missing where they are required", err, evidence.CollateralMissing)
 	_, err = l.verifyWith(l.scenario(func(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.TCBSigning} }), without)
-	expect(t, "TCB signer in a root CRL that is there", err, evidence.Revoked)
+	dcaptest.Expect(t, "TCB signer in a root CRL that is there", err, evidence.Revoked)
 	_, err = l.verifyWith(l.scenario(func(s *assaytest.Scenario) { s.Revoked = []assaytest.Role{assaytest.PCK} }), without)
-	expect(t, "PCK certificate in a PCK CRL that is there", err, evidence.Revoked)
+	dcaptest.Expect(t, "PCK certificate in a PCK CRL that is there", err, evidence.Revoked)
 	_, err = l.verifyWith(l.scenario(), dcap.Options{At: today().AddDate(0, 2, 0), Expiry: dcap.Pinned, WithoutCRLs: true})
-	expect(t, "lists past their nextUpdate", err)
+	dcaptest.Expect(t, "lists past their nextUpdate", err)
 	_, err = l.verifyWith(l.scenario(missing, within(t, assaytest.TCBInfoBody, span{-day, 0})), without)
-	expect(t, "TCB info expired", err, evidence.TCBInfoExpired)
+	dcaptest.Expect(t, "TCB info expired", err, evidence.TCBInfoExpired)
 }
 
 func TestRevokedOnlyByTheRightSerialAndList(t *testing.T) {
@@ -208,7 +209,7 @@ func TestRevokedOnlyByTheRightSerialAndList(t *testing.T) {
 		{"its serial in the root CRL, which speaks of others", list(assaytest.RootCRL, pck), nil},
 	} {
 		_, err := l.verify(l.scenario(tt.change))
-		expect(t, tt.what, err, tt.want...)
+		dcaptest.Expect(t, tt.what, err, tt.want...)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 const day = 24 * time.Hour
@@ -23,7 +24,7 @@ func within(t testing.TB, body assaytest.Part, v span) func(*assaytest.Scenario)
 		stamp := func(d time.Duration) string { return today().Add(d).Format(time.RFC3339) }
 		return fmt.Sprintf(`"issueDate":"%s","nextUpdate":"%s"`, stamp(v.from), stamp(v.to))
 	}
-	return edit(body, replace(t, text(span{-day, 29 * day}), text(v)))
+	return dcaptest.Edit(body, replace(t, text(span{-day, 29 * day}), text(v)))
 }
 
 func crlWithin(part assaytest.Part, v span) func(*assaytest.Scenario) {
@@ -87,7 +88,7 @@ func TestDatesOfDocuments(t *testing.T) {
 			s := l.scenario(within(t, document.body, tt.dates))
 			_, err := l.verifyWith(s, dcap.Options{At: today(), Expiry: tt.rules.expiry, Grace: tt.rules.grace})
 			checks := map[string][]evidence.Check{pass: nil, expired: {document.expired}, future: {document.future}}[tt.want]
-			expect(t, string(document.body)+" "+tt.what, err, checks...)
+			dcaptest.Expect(t, string(document.body)+" "+tt.what, err, checks...)
 		}
 	}
 }
@@ -115,7 +116,7 @@ func TestDatesOfRevocationLists(t *testing.T) {
 			{"of the future, ignored", span{day, 2 * day}, dcap.Ignore, 0, nil},
 		} {
 			_, err := l.verifyWith(l.scenario(crlWithin(part, tt.dates)), dcap.Options{At: today(), Expiry: tt.expiry, Grace: tt.grace})
-			expect(t, string(part)+" "+tt.what, err, tt.want...)
+			dcaptest.Expect(t, string(part)+" "+tt.what, err, tt.want...)
 		}
 	}
 }
@@ -141,7 +142,7 @@ func TestDatesOfCertificatesInTheQuote(t *testing.T) {
 			}
 			for _, expiry := range modes {
 				_, err := l.verifyWith(s, dcap.Options{At: today(), Expiry: expiry})
-				expect(t, fmt.Sprintf("%s %s, expiry %d", role, tt.what, expiry), err, tt.want...)
+				dcaptest.Expect(t, fmt.Sprintf("%s %s, expiry %d", role, tt.what, expiry), err, tt.want...)
 			}
 		}
 	}
@@ -166,7 +167,7 @@ func TestDatesOfTheTCBSigner(t *testing.T) {
 		s := l.scenario(certificateWithin(assaytest.TCBSigning, tt.dates))
 		for expiry, want := range map[dcap.Expiry][]evidence.Check{dcap.Enforce: tt.enforce, dcap.Pinned: tt.pinned, dcap.Ignore: tt.ignore} {
 			_, err := l.verifyWith(s, dcap.Options{At: today(), Expiry: expiry})
-			expect(t, fmt.Sprintf("%s, expiry %d", tt.what, expiry), err, want...)
+			dcaptest.Expect(t, fmt.Sprintf("%s, expiry %d", tt.what, expiry), err, want...)
 		}
 	}
 }
@@ -189,8 +190,8 @@ func TestDatesOfTheRootInAnIssuerChain(t *testing.T) {
 	for part, chain := range map[assaytest.Part][]byte{
 		assaytest.TCBInfoChain: old.TCBInfoChain, assaytest.QEIdentityChain: old.QEIdentityChain,
 	} {
-		_, err := l.verify(l.scenario(edit(part, replaced(chain))))
-		expect(t, string(part), err, evidence.TCBSigningChain)
+		_, err := l.verify(l.scenario(dcaptest.Edit(part, replaced(chain))))
+		dcaptest.Expect(t, string(part), err, evidence.TCBSigningChain)
 	}
 }
 
@@ -203,7 +204,7 @@ func TestExpiryModesRelaxNothingElse(t *testing.T) {
 		}
 		for _, expiry := range []dcap.Expiry{dcap.Pinned, dcap.Ignore} {
 			_, err := l.verifyWith(s, dcap.Options{At: today(), Expiry: expiry})
-			expect(t, fmt.Sprintf("%s, expiry %d", f.Name, expiry), err, f.Checks...)
+			dcaptest.Expect(t, fmt.Sprintf("%s, expiry %d", f.Name, expiry), err, f.Checks...)
 		}
 	}
 }
@@ -247,7 +248,7 @@ func TestZeroOptionsRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = l.verifier.Verify(o, c, dcap.Options{}, nil)
-	expect(t, "no time", err, evidence.PCKNotYetValid)
+	dcaptest.Expect(t, "no time", err, evidence.PCKNotYetValid)
 }
 
 // An origin is traced at one time and may be verified at another, when its certificates are no longer in force.
@@ -256,7 +257,7 @@ func TestVerifyJudgesTheChainAtItsOwnTime(t *testing.T) {
 	s := l.scenario(certificateWithin(assaytest.PCK, span{-day, day}))
 	o, c := l.endorsed(s)
 	_, err := l.verifier.Verify(o, c, dcap.Options{At: today()}, nil)
-	expect(t, "same day", err)
+	dcaptest.Expect(t, "same day", err)
 	_, err = l.verifier.Verify(o, c, dcap.Options{At: today().Add(2 * day)}, nil)
-	expect(t, "two days later", err, evidence.PCKExpired)
+	dcaptest.Expect(t, "two days later", err, evidence.PCKExpired)
 }

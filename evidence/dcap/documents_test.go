@@ -11,6 +11,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 // edited is a change of a document and whether it is still one.
@@ -23,13 +24,13 @@ type edited struct {
 func (l lab) run(body assaytest.Part, version int, format evidence.Check, cases []edited) {
 	l.Helper()
 	for _, tt := range cases {
-		s := l.scenario(func(s *assaytest.Scenario) { s.TCBInfoVersion = version }, edit(body, replace(l, tt.old, tt.new)))
+		s := l.scenario(func(s *assaytest.Scenario) { s.TCBInfoVersion = version }, dcaptest.Edit(body, replace(l, tt.old, tt.new)))
 		_, err := l.verify(s)
 		var want []evidence.Check
 		if !tt.accept {
 			want = []evidence.Check{format}
 		}
-		expect(l, fmt.Sprintf("%s version %d, %s", body, version, tt.what), err, want...)
+		dcaptest.Expect(l, fmt.Sprintf("%s version %d, %s", body, version, tt.what), err, want...)
 	}
 }
 
@@ -187,8 +188,8 @@ func TestEnvelope(t *testing.T) {
 			{"signature too long", func(b []byte) []byte { return append(b[:len(b)-2], `00"}`...) }, []evidence.Check{d.signature}},
 			{"signature not hex", func(b []byte) []byte { return append(b[:len(b)-4], `zz"}`...) }, []evidence.Check{d.signature}},
 		} {
-			_, err := l.verify(l.scenario(edit(d.document, tt.change)))
-			expect(t, string(d.document)+", "+tt.what, err, tt.want...)
+			_, err := l.verify(l.scenario(dcaptest.Edit(d.document, tt.change)))
+			dcaptest.Expect(t, string(d.document)+", "+tt.what, err, tt.want...)
 		}
 	}
 }
@@ -214,8 +215,8 @@ func TestIssuerChain(t *testing.T) {
 				der[i] ^= 1
 			}), []evidence.Check{evidence.TCBSigningChain, evidence.UntrustedRoot}},
 		} {
-			_, err := l.verify(l.scenario(edit(chain, tt.change)))
-			expect(t, string(chain)+", "+tt.what, err, tt.want...)
+			_, err := l.verify(l.scenario(dcaptest.Edit(chain, tt.change)))
+			dcaptest.Expect(t, string(chain)+", "+tt.what, err, tt.want...)
 		}
 	}
 }
@@ -241,16 +242,16 @@ func TestSignedObjectOfTheOtherKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = l.verifier.TCBInfo(bytes.Replace(raw.QEIdentity, []byte("enclaveIdentity"), []byte("tcbInfo"), 1), raw.QEIdentityChain)
-	expect(t, "QE identity as TCB info", err, evidence.TCBInfoFormat)
+	dcaptest.Expect(t, "QE identity as TCB info", err, evidence.TCBInfoFormat)
 	_, err = l.verifier.QEIdentity(bytes.Replace(raw.TCBInfo, []byte("tcbInfo"), []byte("enclaveIdentity"), 1), raw.TCBInfoChain)
-	expect(t, "TCB info as QE identity", err, evidence.QEIdentityFormat)
+	dcaptest.Expect(t, "TCB info as QE identity", err, evidence.QEIdentityFormat)
 }
 
 func TestIdentitiesOfOtherEnclavesDoNotMatch(t *testing.T) {
 	l := newLab(t)
 	for _, id := range []string{"TD_QE", "QVE", "QAE"} {
-		_, err := l.verify(l.scenario(edit(assaytest.QEIdentityBody, replace(t, `"id":"QE"`, `"id":"`+id+`"`))))
-		expect(t, id, err, evidence.QEIdentityMismatch)
+		_, err := l.verify(l.scenario(dcaptest.Edit(assaytest.QEIdentityBody, replace(t, `"id":"QE"`, `"id":"`+id+`"`))))
+		dcaptest.Expect(t, id, err, evidence.QEIdentityMismatch)
 	}
 }
 
@@ -262,17 +263,17 @@ func TestMasksOfTheIdentity(t *testing.T) {
 		change func(*assaytest.Scenario)
 		want   []evidence.Check
 	}{
-		{"MODE64BIT, hidden by the mask", edit(assaytest.QEReport, func(b []byte) []byte { b[48] ^= 0x04; return b }), nil},
-		{"DEBUG", edit(assaytest.QEReport, func(b []byte) []byte { b[48] ^= 0x02; return b }), []evidence.Check{evidence.QEIdentityMismatch}},
-		{"last flag byte", edit(assaytest.QEReport, func(b []byte) []byte { b[55] ^= 0x80; return b }), []evidence.Check{evidence.QEIdentityMismatch}},
-		{"XFRM, hidden by the mask", edit(assaytest.QEReport, func(b []byte) []byte { b[56] ^= 0xFF; return b }), nil},
-		{"highest byte of MISCSELECT", edit(assaytest.QEReport, func(b []byte) []byte { b[19] ^= 1; return b }), []evidence.Check{evidence.QEIdentityMismatch}},
+		{"MODE64BIT, hidden by the mask", dcaptest.Edit(assaytest.QEReport, func(b []byte) []byte { b[48] ^= 0x04; return b }), nil},
+		{"DEBUG", dcaptest.Edit(assaytest.QEReport, func(b []byte) []byte { b[48] ^= 0x02; return b }), []evidence.Check{evidence.QEIdentityMismatch}},
+		{"last flag byte", dcaptest.Edit(assaytest.QEReport, func(b []byte) []byte { b[55] ^= 0x80; return b }), []evidence.Check{evidence.QEIdentityMismatch}},
+		{"XFRM, hidden by the mask", dcaptest.Edit(assaytest.QEReport, func(b []byte) []byte { b[56] ^= 0xFF; return b }), nil},
+		{"highest byte of MISCSELECT", dcaptest.Edit(assaytest.QEReport, func(b []byte) []byte { b[19] ^= 1; return b }), []evidence.Check{evidence.QEIdentityMismatch}},
 		{"MISCSELECT, hidden by another mask", func(s *assaytest.Scenario) {
 			s.QE.MiscSelect = 0x01000000
-			edit(assaytest.QEIdentityBody, replace(t, `"FFFFFFFF"`, `"FFFFFF00"`))(s)
+			dcaptest.Edit(assaytest.QEIdentityBody, replace(t, `"FFFFFFFF"`, `"FFFFFF00"`))(s)
 		}, nil},
 	} {
 		_, err := l.verify(l.scenario(tt.change))
-		expect(t, tt.what, err, tt.want...)
+		dcaptest.Expect(t, tt.what, err, tt.want...)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -21,8 +22,9 @@ type realQuote struct {
 	at    time.Time // its certificate is in force
 }
 
-// quoteFacts are the members that the index has about SGX quotes.
+// quoteFacts are the members that the index has about quotes.
 type quoteFacts struct {
+	tdFacts
 	Version            uint16
 	BodySize           int `json:"body_size"`
 	Trailing           int `json:"trailing_bytes"`
@@ -61,6 +63,12 @@ type quoteFacts struct {
 // realQuotes reads the SGX quotes that vectors/dcap/index.json lists.
 func realQuotes(t testing.TB) []realQuote {
 	t.Helper()
+	return indexedQuotes(t, "SGX", func(f quoteFacts) bool { return f.BodySize == 384 })
+}
+
+// indexedQuotes reads the quotes of a kind that vectors/dcap/index.json lists.
+func indexedQuotes(t testing.TB, kind string, is func(quoteFacts) bool) []realQuote {
+	t.Helper()
 	var index struct {
 		Quotes []struct {
 			Name, File, SHA256 string
@@ -70,7 +78,7 @@ func realQuotes(t testing.TB) []realQuote {
 	vectortest.ReadJSON(t, "dcap/index.json", &index)
 	var quotes []realQuote
 	for _, q := range index.Quotes {
-		if q.Facts.BodySize != 384 {
+		if !is(q.Facts) {
 			continue
 		}
 		b := vectortest.Read(t, path.Join("dcap", q.File))
@@ -83,7 +91,7 @@ func realQuotes(t testing.TB) []realQuote {
 		quotes = append(quotes, realQuote{q.Name, b, q.Facts, q.Facts.PCKNotBefore.Add(24 * time.Hour)})
 	}
 	if len(quotes) == 0 {
-		none(t, "SGX quote")
+		none(t, kind+" quote")
 	}
 	return quotes
 }
@@ -94,16 +102,17 @@ func TestFactsOfRealQuotes(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			q, err := dcap.ParseQuote(r.bytes)
 			if r.facts.CertDataType != 5 {
-				expect(t, r.name, err, evidence.CertDataType)
+				dcaptest.Expect(t, r.name, err, evidence.CertDataType)
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			equalFacts(t, q, r.facts)
+			equalSGXFacts(t, q, r.facts)
 			o, err := v.Trace(q, r.at, nil)
 			if !r.facts.ChainOK || r.facts.Root != hex.EncodeToString(intelAnchor(t)) {
-				expect(t, r.name, err, evidence.UntrustedRoot, evidence.PCKChain)
+				dcaptest.Expect(t, r.name, err, evidence.UntrustedRoot, evidence.PCKChain)
 				return
 			}
 			if err != nil {
@@ -134,27 +143,36 @@ func same(t *testing.T, pairs ...[3]any) {
 	}
 }
 
+// equalFacts compares what quotes of every TEE say.
 func equalFacts(t *testing.T, q *dcap.Quote, f quoteFacts) {
 	t.Helper()
-	report, err := dcap.ParseEnclaveReport(q.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	qe, err := q.QEReport()
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := func(b []byte) string { return hex.EncodeToString(b) }
 	same(t, [][3]any{
-		{"version", q.Version, f.Version}, {"TEE", q.TEE, "SGX"}, {"trailing", q.Trailing, f.Trailing},
+		{"version", q.Version, f.Version}, {"body size", len(q.Body), f.BodySize}, {"trailing", q.Trailing, f.Trailing},
 		{"QE vendor", h(q.Header()[12:28]), f.QEVendor}, {"user data", h(q.Header()[28:]), f.UserData},
-		{"CPUSVN of the report", h(report.CPUSVN[:]), f.CPUSVNReport}, {"MISCSELECT", report.MiscSelect, f.MiscSelect},
-		{"ATTRIBUTES", h(report.Attributes[:]), f.Attributes}, {"debug", report.Debug(), f.Debug},
-		{"MRENCLAVE", h(report.MRENCLAVE[:]), f.MRENCLAVE}, {"MRSIGNER", h(report.MRSIGNER[:]), f.MRSIGNER},
-		{"ISVPRODID", report.ProdID, f.ProdID}, {"ISVSVN", report.SVN, f.SVN}, {"REPORTDATA", h(report.ReportData[:]), f.ReportData},
 		{"QE ATTRIBUTES", h(qe.Attributes[:]), f.QEAttributes}, {"QE debug", qe.Debug(), f.QEDebug},
 		{"QE MRSIGNER", h(qe.MRSIGNER[:]), f.QEMRSIGNER}, {"QE ISVPRODID", qe.ProdID, f.QEProdID}, {"QE ISVSVN", qe.SVN, f.QESVN},
 		{"QE authentication data", q.QEAuthSize(), f.QEAuthSize},
+	}...)
+}
+
+// equalSGXFacts compares what the report of an enclave says.
+func equalSGXFacts(t *testing.T, q *dcap.Quote, f quoteFacts) {
+	t.Helper()
+	report, err := dcap.ParseEnclaveReport(q.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := func(b []byte) string { return hex.EncodeToString(b) }
+	same(t, [][3]any{
+		{"TEE", q.TEE, "SGX"}, {"CPUSVN of the report", h(report.CPUSVN[:]), f.CPUSVNReport}, {"MISCSELECT", report.MiscSelect, f.MiscSelect},
+		{"ATTRIBUTES", h(report.Attributes[:]), f.Attributes}, {"debug", report.Debug(), f.Debug},
+		{"MRENCLAVE", h(report.MRENCLAVE[:]), f.MRENCLAVE}, {"MRSIGNER", h(report.MRSIGNER[:]), f.MRSIGNER},
+		{"ISVPRODID", report.ProdID, f.ProdID}, {"ISVSVN", report.SVN, f.SVN}, {"REPORTDATA", h(report.ReportData[:]), f.ReportData},
 	}...)
 }
 

@@ -250,6 +250,10 @@ func issuerChain(f *testing.F) []byte {
 
 func FuzzTCBInfo(f *testing.F) {
 	signed := documentSeeds(f, "tcb_info.json", func(e envelope) []byte { return e.TCBInfo })
+	for _, b := range seeds(f, "dcap/collateral", "tdx-*/tcb_info.json") {
+		f.Add(bytes.ReplaceAll(b, []byte("TDX_03"), []byte("TDX_0A")))
+		f.Add(bytes.ReplaceAll(b, []byte("TDX_03"), []byte("tdx_01")))
+	}
 	v, chain := NewVerifier(IntelRoots()), issuerChain(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := readEnvelope(b)
@@ -277,7 +281,9 @@ func FuzzTCBInfo(f *testing.F) {
 			if r, refusal := first.rate(l.tcb, td); refusal != nil || first.tee == SGX && r.status != l.status {
 				t.Errorf("a platform at level %d (%s) is rated %s (%v)", i, l.status, r.status, refusal)
 			}
+			agree(t, l.tdx, first.levels[0].tdx)
 		}
+		modulesHold(t, &first)
 	})
 }
 

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/assay-attestation/assay/assaytest"
-	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 )
 
@@ -118,37 +116,6 @@ func (l lab) collateral(o *dcap.Origin, s *assaytest.Scenario) (c dcap.Collatera
 		c.QEIdentity, errs[3] = l.verifier.QEIdentity(raw.QEIdentity, raw.QEIdentityChain)
 	}
 	return c, errors.Join(errs[:]...)
-}
-
-// expect fails the test unless err is a refusal for one of checks, or nil where none is given.
-func expect(t testing.TB, what string, err error, checks ...evidence.Check) {
-	t.Helper()
-	if len(checks) == 0 {
-		if err != nil {
-			t.Errorf("%s: got %v, want it accepted", what, err)
-		}
-		return
-	}
-	r, ok := errors.AsType[*evidence.Refusal](err)
-	if !ok || !slices.Contains(checks, r.Check) {
-		t.Errorf("%s: got %v, want a refusal for %v", what, err, checks)
-	}
-}
-
-// edit changes the bytes of one part of a scenario. It keeps the edits made before.
-func edit(part assaytest.Part, change func([]byte) []byte) func(*assaytest.Scenario) {
-	return func(s *assaytest.Scenario) {
-		before := s.Edit.Bytes
-		s.Edit.Bytes = func(p assaytest.Part, b []byte) []byte {
-			if before != nil {
-				b = before(p, b)
-			}
-			if p != part {
-				return b
-			}
-			return change(b)
-		}
-	}
 }
 
 // replace makes an edit that replaces the first old, which must be there.

@@ -63,6 +63,7 @@ type Quote struct {
 	Trailing int    // bytes after the signature data, which no signature covers
 
 	signed         []byte // header, descriptor and body
+	body           []byte // the end of signed; unlike Body it cannot have been replaced
 	signature      rawSignature
 	attestationKey *ecdsa.PublicKey
 	rawKey         []byte // X ‖ Y
@@ -81,7 +82,7 @@ func ParseQuote(b []byte) (*Quote, error) {
 	q.readHeader(c)
 	size := q.readBodySize(c)
 	q.Body = c.Bytes("report body", size)
-	q.signed = b[:c.Offset()]
+	q.signed, q.body = b[:c.Offset()], q.Body
 	length := c.LE32("signature data length")
 	s := c.Sub("signature data", uint64(length))
 	q.Trailing = c.Left()
@@ -159,9 +160,6 @@ func (t BodyType) size() int {
 	}
 	return 0
 }
-
-// body is the end of what is signed. Unlike Body it cannot have been replaced.
-func (q *Quote) body() []byte { return q.signed[len(q.signed)-q.BodyType.size():] }
 
 // readSignatureData reads the signature data, in which all lengths must add up. It returns a description of the
 // certification data if that is of another type than needed, else "".

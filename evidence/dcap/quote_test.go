@@ -12,6 +12,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 // allVersions are sound quotes, by version.
@@ -43,7 +44,7 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 			}
 		}
 		_, err := dcap.ParseQuote(b[:len(b)-1])
-		expect(t, name, err, evidence.QuoteFormat)
+		dcaptest.Expect(t, name, err, evidence.QuoteFormat)
 	}
 }
 
@@ -84,7 +85,7 @@ func TestEveryWrongLengthIsRefusedAtNoCost(t *testing.T) {
 					continue
 				}
 				_, err := dcap.ParseQuote(bad)
-				expect(t, fmt.Sprintf("version %d, %s %d for %d", version, name, wrong, right), err, evidence.QuoteFormat)
+				dcaptest.Expect(t, fmt.Sprintf("version %d, %s %d for %d", version, name, wrong, right), err, evidence.QuoteFormat)
 				if n := allocated(func() { _, _ = dcap.ParseQuote(bad) }); n > 1<<16 {
 					t.Errorf("version %d, %s %d: %d bytes allocated", version, name, wrong, n)
 				}
@@ -100,7 +101,7 @@ func TestSizesOfAuthenticationData(t *testing.T) {
 			_, err := l.verify(l.scenario(func(s *assaytest.Scenario) {
 				s.QuoteVersion, s.AuthData = version, bytes.Repeat([]byte{7}, n)
 			}))
-			expect(t, fmt.Sprintf("%d bytes in version %d", n, version), err)
+			dcaptest.Expect(t, fmt.Sprintf("%d bytes in version %d", n, version), err)
 		}
 	}
 }
@@ -108,7 +109,7 @@ func TestSizesOfAuthenticationData(t *testing.T) {
 func TestTrailingBytesAreCountedAndChangeNothing(t *testing.T) {
 	l := newLab(t)
 	for _, tail := range [][]byte{{0}, make([]byte, 70), make([]byte, 3065), []byte("not zero")} {
-		s := l.scenario(edit(assaytest.Evidence, func(b []byte) []byte { return append(b, tail...) }))
+		s := l.scenario(dcaptest.Edit(assaytest.Evidence, func(b []byte) []byte { return append(b, tail...) }))
 		v, err := l.verify(s)
 		if err != nil {
 			t.Errorf("%d bytes behind the quote: %v", len(tail), err)
@@ -152,7 +153,7 @@ func TestHeaderValues(t *testing.T) {
 		b := bytes.Clone(quotes[tt.version])
 		tt.change(b)
 		_, err := dcap.ParseQuote(b)
-		expect(t, tt.what, err, evidence.QuoteFormat)
+		dcaptest.Expect(t, tt.what, err, evidence.QuoteFormat)
 	}
 }
 
@@ -170,8 +171,8 @@ func TestSignaturesOutOfRange(t *testing.T) {
 		for what, half := range map[string][]byte{"zero": zero, "the group order": n, "all ones": bytes.Repeat([]byte{0xFF}, 32)} {
 			for i, name := range []string{"r", "s"} {
 				put := func(b []byte) []byte { copy(b[32*i:], half); return b }
-				_, err := l.verify(l.scenario(edit(part, put)))
-				expect(t, fmt.Sprintf("%s: %s is %s", part, name, what), err, evidence.QuoteFormat)
+				_, err := l.verify(l.scenario(dcaptest.Edit(part, put)))
+				dcaptest.Expect(t, fmt.Sprintf("%s: %s is %s", part, name, what), err, evidence.QuoteFormat)
 			}
 		}
 	}
@@ -180,14 +181,14 @@ func TestSignaturesOutOfRange(t *testing.T) {
 func TestAttestationKeysThatAreNoPoints(t *testing.T) {
 	l := newLab(t)
 	for what, key := range map[string][]byte{"zero": make([]byte, 64), "all ones": bytes.Repeat([]byte{0xFF}, 64), "one off": nil} {
-		_, err := l.verify(l.scenario(edit(assaytest.AttestationKey, func(b []byte) []byte {
+		_, err := l.verify(l.scenario(dcaptest.Edit(assaytest.AttestationKey, func(b []byte) []byte {
 			if key == nil {
 				b[63] ^= 1
 				return b
 			}
 			return bytes.Clone(key)
 		})))
-		expect(t, what, err, evidence.QuoteFormat)
+		dcaptest.Expect(t, what, err, evidence.QuoteFormat)
 	}
 }
 
@@ -244,5 +245,5 @@ func TestCollateralOfSGXDoesNotJudgeTDX(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = l.verifier.Verify(o, c, dcap.Options{At: today()}, nil)
-	expect(t, "TDX quote", err, evidence.TCBInfoMismatch)
+	dcaptest.Expect(t, "TDX quote", err, evidence.TCBInfoMismatch)
 }

@@ -55,7 +55,7 @@ type Standing struct {
 
 // Shortfall is one part of a TCB that is below the best level of the collateral.
 type Shortfall struct {
-	Component string // "sgxtcbcomp07svn", "pcesvn", "QE isvsvn"
+	Component string // "sgxtcbcomp07svn", "pcesvn", "QE isvsvn"; for TDX also "tdxtcbcomp03svn", "TDX_01 isvsvn"
 	Need      int    // the value of the best level
 	Have      int
 }
@@ -66,11 +66,15 @@ func (s Shortfall) String() string {
 }
 
 // Remedy says what would let a platform of this standing pass: which parts of it are short, where Intel says more, and in
-// which setting its status could be accepted.
+// which setting its status could be accepted. A TD whose platform was updated since its launch is to be launched again.
 func (s *Standing) Remedy(setting string) string {
 	var parts []string
 	if len(s.Shortfalls) > 0 {
-		parts = append(parts, "update the platform ("+describe(s.Shortfalls)+")")
+		verb := "update the platform"
+		if s.Status == TDRelaunchAdvised || s.Status == TDRelaunchAdvisedConfigurationNeeded {
+			verb = "launch the TD again, since it was launched on an older platform"
+		}
+		parts = append(parts, verb+" ("+describe(s.Shortfalls)+")")
 	}
 	if len(s.AdvisoryIDs) > 0 {
 		parts = append(parts, "see "+strings.Join(s.AdvisoryIDs, ", "))

@@ -8,6 +8,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 // rated makes platform and quoting enclave meet levels of the given statuses.
@@ -60,7 +61,7 @@ func TestQuotingEnclaveHasFewerStatuses(t *testing.T) {
 	l := newLab(t)
 	for _, qe := range []dcap.Status{dcap.SWHardeningNeeded, dcap.ConfigurationAndSWHardeningNeeded} {
 		_, err := l.verify(l.scenario(rated(dcap.UpToDate, qe)))
-		expect(t, "QE "+string(qe), err, evidence.QEIdentityFormat)
+		dcaptest.Expect(t, "QE "+string(qe), err, evidence.QEIdentityFormat)
 	}
 }
 
@@ -133,7 +134,7 @@ func TestDateAdvisoriesAndEvaluationOfBothDocuments(t *testing.T) {
 		s := l.scenario(rated(dcap.UpToDate, dcap.OutOfDate), func(s *assaytest.Scenario) {
 			s.Levels[0].Date, s.Levels[0].Advisories = tt.platform, []string{"INTEL-SA-2", "INTEL-SA-1"}
 			s.QELevels[0].Date, s.QELevels[0].Advisories = tt.qe, []string{"INTEL-SA-3", "INTEL-SA-2"}
-		}, edit(assaytest.QEIdentityBody, replace(t, `"tcbEvaluationDataNumber":17`, `"tcbEvaluationDataNumber":16`)))
+		}, dcaptest.Edit(assaytest.QEIdentityBody, replace(t, `"tcbEvaluationDataNumber":17`, `"tcbEvaluationDataNumber":16`)))
 		v, err := l.verify(s)
 		if err != nil {
 			t.Fatal(err)

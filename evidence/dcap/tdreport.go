@@ -77,16 +77,27 @@ func (t teeTCB) hasModule() bool { return t[1] > 0 }
 // String gives the components in hex.
 func (t teeTCB) String() string { return hex.EncodeToString(t[:]) }
 
-// reaches reports whether every component is at least that of level, without those that the module's identity judges.
-func (t teeTCB) reaches(level teeTCB) bool { return len(t.below(level)) == 0 }
-
-// below lists the components that are below a level.
-func (t teeTCB) below(level teeTCB) (list []Shortfall) {
-	first := 0
+// first is the index of the first component that counts for the platform: those before it are judged by the module's identity.
+func (t teeTCB) first() int {
 	if t.hasModule() {
-		first = 2
+		return 2
 	}
-	for i := first; i < len(t); i++ {
+	return 0
+}
+
+// reaches reports whether every component that counts is at least that of level.
+func (t teeTCB) reaches(level teeTCB) bool {
+	for i := t.first(); i < len(t); i++ {
+		if t[i] < level[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// below lists the components that count and are below a level.
+func (t teeTCB) below(level teeTCB) (list []Shortfall) {
+	for i := t.first(); i < len(t); i++ {
 		if t[i] < level[i] {
 			list = append(list, Shortfall{fmt.Sprintf("tdxtcbcomp%02dsvn", i+1), int(level[i]), int(t[i])})
 		}

@@ -89,9 +89,9 @@ func (t *TCBInfo) moduleOf(tcb teeTCB) (*tdxModule, *evidence.Refusal) {
 	if m := t.identity(tcb.moduleID()); m != nil {
 		return m, nil
 	}
-	ids := make([]string, len(t.identities))
-	for i, m := range t.identities {
-		ids[i] = m.id
+	ids := []string{"TDX_00"}
+	for _, m := range t.identities {
+		ids = append(ids, m.id)
 	}
 	return nil, evidence.Refuse(evidence.TDXModule, "Intel describes no TDX module of this version").
 		Want("one of "+strings.Join(ids, ", "), tcb.moduleID()).Do("run the TD on a TDX module of Intel's, or fetch newer TCB info")

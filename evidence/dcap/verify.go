@@ -211,7 +211,7 @@ func (r *verification) tdxModule() *evidence.Refusal {
 		return nil
 	}
 	var err error
-	if r.td, err = ParseTDReport(q.body(), q.BodyType); err != nil {
+	if r.td, err = ParseTDReport(q.body, q.BodyType); err != nil {
 		return evidence.Refuse(evidence.QuoteFormat, "the TD report cannot be parsed").Because(err)
 	}
 	m, refusal := r.c.TCBInfo.moduleOf(r.td.TEETCBSVN)
@@ -287,7 +287,7 @@ func (r *verification) standing() (refusal *evidence.Refusal) {
 func (r *verification) verified() *Verified {
 	t, q := r.c.TCBInfo, r.c.QEIdentity
 	v := &Verified{
-		Standing: r.stand, Origin: r.o, NotChecked: r.notChecked, Body: r.o.quote.body(),
+		Standing: r.stand, Origin: r.o, NotChecked: r.notChecked, Body: r.o.quote.body,
 		CollateralExpired: t.expired(r.opt.At) || q.expired(r.opt.At),
 		Hashes:            CollateralHashes{TCBInfo: t.hash, TCBInfoCerts: t.chainHash, QEIdentity: q.hash, QEIdentityCerts: q.chainHash},
 	}

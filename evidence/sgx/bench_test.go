@@ -1,72 +1,22 @@
 package sgx_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
-// The P-256 verifications that nobody can do without (sgx-tdx.md section 13).
-const (
-	neededCold       = 13 // PCK chain 3, CRLs 2, TCB info 3, QE identity 3, QE report, quote
-	neededCollateral = 3  // PCK certificate, QE report, quote
-	neededLeaf       = 2  // QE report, quote
-)
-
-// BenchmarkVerify measures the verification of a quote from its bytes on, and beside it the bare P-256 verifications
-// that it needs. The metric x/bare is the ratio of the two, measured by turns.
+// BenchmarkVerify measures the verification of a quote from its bytes on.
 func BenchmarkVerify(b *testing.B) {
 	w := newBench(b)
-	for _, bm := range []struct {
-		name   string
-		needed int
-		verify func() error
-	}{
-		{"cold", neededCold, w.cold},
-		{"collateral cached", neededCollateral, w.collateralCached},
-		{"leaf cached", neededLeaf, w.leafCached},
-	} {
-		if err := bm.verify(); err != nil {
-			b.Fatalf("%s: %v", bm.name, err)
-		}
-		b.Run(bm.name+"/verify", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_ = bm.verify()
-			}
-			b.ReportMetric(ratio(func() { _ = bm.verify() }, func() { w.bare(bm.needed) }), "x/bare")
-		})
-		b.Run(bm.name+"/bare", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				w.bare(bm.needed)
-			}
-		})
-	}
-}
-
-// ratio compares the medians of f and g, run by turns so that both see the same machine.
-func ratio(f, g func()) float64 {
-	const turns = 401
-	var times [2][]time.Duration
-	for range turns {
-		for i, run := range []func(){f, g} {
-			start := time.Now()
-			run()
-			times[i] = append(times[i], time.Since(start))
-		}
-	}
-	slices.Sort(times[0])
-	slices.Sort(times[1])
-	return float64(times[0][turns/2]) / float64(times[1][turns/2])
+	dcaptest.Measure(b, []dcaptest.Case{
+		{Name: "cold", Needed: dcaptest.NeededCold, Run: w.cold},
+		{Name: "collateral cached", Needed: dcaptest.NeededCollateral, Run: w.collateralCached},
+		{Name: "leaf cached", Needed: dcaptest.NeededLeaf, Run: w.leafCached},
+	})
 }
 
 // bench holds what the benchmarks verify.
@@ -77,10 +27,6 @@ type bench struct {
 	unusual    []byte // the quote with a blank line behind its PCK chain: no verifier remembers that chain
 	raw        map[string][]byte
 	collateral dcap.Collateral
-
-	key       *ecdsa.PrivateKey
-	digest    [sha256.Size]byte
-	signature []byte
 }
 
 func newBench(b *testing.B) *bench {
@@ -105,17 +51,12 @@ func newBench(b *testing.B) *bench {
 	check(b, err)
 	raw, err := s.Collateral()
 	check(b, err)
-	w.raw = filesOf(raw)
+	w.raw = dcaptest.Files(raw)
 	e, err := sgx.Parse(w.quote)
 	check(b, err)
 	o, err := w.verifier.Trace(e.Quote, today(), nil)
 	check(b, err)
-	w.collateral, err = load(w.verifier, o, w.raw)
-	check(b, err)
-	w.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(b, err)
-	w.digest = sha256.Sum256(w.quote)
-	w.signature, err = ecdsa.SignASN1(rand.Reader, w.key, w.digest[:])
+	w.collateral, err = dcaptest.Load(w.verifier, o, w.raw)
 	check(b, err)
 	return w
 }
@@ -127,13 +68,6 @@ func check(b *testing.B, err error) {
 	}
 }
 
-// bare makes n P-256 verifications of a digest.
-func (w *bench) bare(n int) {
-	for range n {
-		ecdsa.VerifyASN1(&w.key.PublicKey, w.digest[:], w.signature)
-	}
-}
-
 // cold knows nothing yet: it checks every certificate and every document.
 func (w *bench) cold() error {
 	v := dcap.NewVerifier(w.roots)
@@ -141,7 +75,7 @@ func (w *bench) cold() error {
 	if err != nil {
 		return err
 	}
-	c, err := load(v, o, w.raw)
+	c, err := dcaptest.Load(v, o, w.raw)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 // checklistRow is a row of the table in sgx-tdx.md section 12: faults that must be refused, and what else must hold.
@@ -74,7 +75,7 @@ func TestChecklist(t *testing.T) {
 					continue
 				}
 				_, err := l.judge(l.scenario(f.Apply))
-				expect(t, name, err, f.Checks...)
+				dcaptest.Expect(t, name, err, f.Checks...)
 			}
 			if row.also != nil {
 				row.also(t, l)
@@ -119,7 +120,7 @@ func revokedIsChecked(t *testing.T, l *lab) {
 		switch f.Checks[0] {
 		case evidence.QuoteSignature, evidence.QEReportSignature, evidence.QEReportData, evidence.QEIdentityMismatch, evidence.Revoked:
 			_, err := l.judge(l.scenario(platformAt(lowest), f.Apply))
-			expect(t, "platform Revoked and "+f.Name, err, f.Checks...)
+			dcaptest.Expect(t, "platform Revoked and "+f.Name, err, f.Checks...)
 		}
 	}
 }
@@ -139,7 +140,7 @@ func crlsInEveryForm(t *testing.T, l *lab) {
 				return b
 			}
 		}))
-		expect(t, form, err)
+		dcaptest.Expect(t, form, err)
 	}
 }
 
@@ -151,9 +152,9 @@ func trailingBytesAreAccepted(t *testing.T, l *lab) {
 	}
 	padded := append(b, make([]byte, 3065)...)
 	_, err = l.judgeEvidence(s, padded, sgx.Parse)
-	expect(t, "bare quote", err)
+	dcaptest.Expect(t, "bare quote", err)
 	_, err = l.judgeEvidence(s, assaytest.OpenEnclaveReport(padded), sgx.ParseOpenEnclave)
-	expect(t, "inside an Open Enclave report", err, evidence.QuoteFormat)
+	dcaptest.Expect(t, "inside an Open Enclave report", err, evidence.QuoteFormat)
 }
 
 func debugIsAClaim(t *testing.T, l *lab) {
@@ -161,7 +162,7 @@ func debugIsAClaim(t *testing.T, l *lab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !v.Report.Debug() || claimsOf(v)["x-ms-sgx-is-debuggable"] != true {
+	if !v.Report.Debug() || dcaptest.Claims(v.Claims())["x-ms-sgx-is-debuggable"] != true {
 		t.Error("a debug enclave does not show as one")
 	}
 }

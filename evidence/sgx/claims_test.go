@@ -17,6 +17,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -39,14 +40,14 @@ func knownHashes(t *testing.T) (want map[string]string, quote []byte, files map[
 			dir = m
 		}
 	}
-	return want, vectortest.Read(t, path.Join(path.Dir(collateralHashes), known.Quote)), folder(t, path.Join("dcap", dir))
+	return want, vectortest.Read(t, path.Join(path.Dir(collateralHashes), known.Quote)), dcaptest.Folder(t, path.Join("dcap", dir))
 }
 
 func TestCollateralHashesOfARealToken(t *testing.T) {
 	want, quote, files := knownHashes(t)
 	v := verifyAzure(t, quote, files, inForce(t, files["root_ca_crl.der"], files["pck_crl.der"]))
 	for _, name := range []string{"x-ms-sgx-collateral", "maa-attestationcollateral"} {
-		equalHashes(t, name, claimsOf(v)[name], want)
+		equalHashes(t, name, dcaptest.Claims(v.Claims())[name], want)
 	}
 }
 
@@ -60,7 +61,7 @@ func TestCollateralHashesDoNotDependOnPaddingOrForm(t *testing.T) {
 	files["tcb_info_issuer_chain.pem"] = crlf(files["tcb_info_issuer_chain.pem"])
 	files["qe_identity_issuer_chain.pem"] = append(files["qe_identity_issuer_chain.pem"], 0)
 	files["root_ca_crl.der"] = assaytest.CRLHex(files["root_ca_crl.der"])
-	equalHashes(t, "in other forms", claimsOf(verifyAzure(t, quote, files, at))["x-ms-sgx-collateral"], want)
+	equalHashes(t, "in other forms", dcaptest.Claims(verifyAzure(t, quote, files, at).Claims())["x-ms-sgx-collateral"], want)
 }
 
 // inForce is a time from which on all of the CRLs are in force.
@@ -90,7 +91,7 @@ func verifyAzure(t *testing.T, quote []byte, files map[string][]byte, at time.Ti
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := load(verifier, o, files)
+	c, err := dcaptest.Load(verifier, o, files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func TestClaims(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", tt.what, err)
 			}
-			got := claimsOf(v)
+			got := dcaptest.Claims(v.Claims())
 			if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, slices.Sorted(slices.Values(tt.names))) {
 				t.Errorf("%s, version %d: claims %v, want %v", tt.what, version, names, tt.names)
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 // Each fault breaks one thing. The refusal must name its check and blame the right side, and the journal must end
@@ -15,41 +16,9 @@ func TestEachFaultIsRefusedForItsReasonOnly(t *testing.T) {
 	for _, f := range assaytest.Faults() {
 		t.Run(f.Name, func(t *testing.T) {
 			_, err := l.judge(l.scenario(f.Apply))
-			expect(t, f.What, err, f.Checks...)
-			r, ok := refusal(err)
-			if !ok {
-				return
-			}
-			if want := blame(f); r.Fault != want {
-				t.Errorf("%s: blames %d, want %d", f.What, r.Fault, want)
-			}
-			endsWith(t, l.journal, r)
+			dcaptest.Expect(t, f.What, err, f.Checks...)
+			dcaptest.Blamed(t, f, err, l.journal)
 		})
-	}
-}
-
-// blame tells whose fault f is: that of whoever submits evidence, or of whoever brings the collateral.
-func blame(f assaytest.Fault) evidence.Fault {
-	ofEndorsement := []evidence.Check{
-		evidence.CollateralMissing, evidence.CRLFormat, evidence.CRLSignature, evidence.CRLExpired, evidence.CRLNotYetValid, evidence.TCBSigningChain,
-		evidence.TCBInfoSignature, evidence.TCBInfoFormat, evidence.TCBInfoExpired, evidence.TCBInfoNotYetValid,
-		evidence.TCBInfoMismatch, evidence.QEIdentitySignature, evidence.QEIdentityFormat, evidence.QEIdentityExpired, evidence.QEIdentityNotYetValid,
-	}
-	named := []string{"tcb-info-other-root", "qe-identity-other-root", "tcb-signer-revoked", "qe-identity-td-qe"}
-	if slices.Contains(named, f.Name) || slices.Contains(ofEndorsement, f.Checks[0]) {
-		return evidence.OfEndorsement
-	}
-	return evidence.OfEvidence
-}
-
-// endsWith checks that the journal holds no failure, or r as its last entry: what fails while parsing or loading has
-// no place in it.
-func endsWith(t *testing.T, j *evidence.Journal, r *evidence.Refusal) {
-	t.Helper()
-	for i, e := range j.Entries {
-		if e.Outcome == evidence.Fail && (i != len(j.Entries)-1 || e.Name != r.Check) {
-			t.Errorf("entry %d of %d is a failed %s, want none but %s at the end", i, len(j.Entries), e.Name, r.Check)
-		}
 	}
 }
 
@@ -89,25 +58,9 @@ func TestFirstFailingCheckGivesTheReason(t *testing.T) {
 	for i, name := range order {
 		s := l.scenario()
 		for _, later := range slices.Backward(order[i:]) {
-			withEdits(s, faults[later])
+			dcaptest.Then(faults[later].Apply)(s)
 		}
 		_, err := l.judge(s)
-		expect(t, name+" and all that follow", err, faults[name].Checks...)
-	}
-}
-
-// withEdits applies f and keeps the byte edits made before, which a fault would replace.
-func withEdits(s *assaytest.Scenario, f assaytest.Fault) {
-	before := s.Edit.Bytes
-	s.Edit.Bytes = nil
-	f.Apply(s)
-	after := s.Edit.Bytes
-	s.Edit.Bytes = func(p assaytest.Part, b []byte) []byte {
-		for _, change := range []func(assaytest.Part, []byte) []byte{before, after} {
-			if change != nil {
-				b = change(p, b)
-			}
-		}
-		return b
+		dcaptest.Expect(t, name+" and all that follow", err, faults[name].Checks...)
 	}
 }

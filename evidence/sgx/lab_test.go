@@ -2,7 +2,6 @@ package sgx_test
 
 import (
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 )
 
 // lab is a simulated Intel and a verifier that trusts it alone.
@@ -77,34 +77,10 @@ func (l *lab) judgeEvidence(s *assaytest.Scenario, b []byte, parse func([]byte) 
 		l.Fatal(err)
 	}
 	in := dcap.Input{Options: dcap.Options{At: today()}, Journal: l.journal}
-	if in.Collateral, err = load(l.verifier, o, filesOf(raw)); err != nil {
+	if in.Collateral, err = dcaptest.Load(l.verifier, o, dcaptest.Files(raw)); err != nil {
 		return nil, err
 	}
 	return sgx.Verify(l.verifier, o, e, in)
-}
-
-// filesOf names the documents as a folder of collateral does.
-func filesOf(c assaytest.Collateral) map[string][]byte {
-	return map[string][]byte{
-		"tcb_info.json": c.TCBInfo, "tcb_info_issuer_chain.pem": c.TCBInfoChain,
-		"qe_identity.json": c.QEIdentity, "qe_identity_issuer_chain.pem": c.QEIdentityChain,
-		"pck_crl.der": c.PCKCRL, "root_ca_crl.der": c.RootCRL,
-	}
-}
-
-// expect fails the test unless err is a refusal for one of checks, or nil where none is given.
-func expect(t testing.TB, what string, err error, checks ...evidence.Check) {
-	t.Helper()
-	if len(checks) == 0 {
-		if err != nil {
-			t.Errorf("%s: got %v, want it accepted", what, err)
-		}
-		return
-	}
-	r, ok := refusal(err)
-	if !ok || !slices.Contains(checks, r.Check) {
-		t.Errorf("%s: got %v, want a refusal for %v", what, err, checks)
-	}
 }
 
 // none fails a test that found no such vector, unless it looks at vectors of somebody's own choice.

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -117,21 +118,10 @@ func (e maaEntry) verify(t *testing.T, parsed *sgx.Evidence, err error) (*sgx.Ve
 	}
 	expiry := map[string]dcap.Expiry{"enforce": dcap.Enforce, "pinned": dcap.Pinned, "ignore": dcap.Ignore}[e.Verify.Expiry]
 	in := dcap.Input{Options: dcap.Options{At: e.Verify.At, Expiry: expiry}}
-	if in.Collateral, err = load(v, o, folder(t, e.Verify.Collateral)); err != nil {
+	if in.Collateral, err = dcaptest.Load(v, o, dcaptest.Folder(t, e.Verify.Collateral)); err != nil {
 		return nil, err
 	}
 	return sgx.Verify(v, o, parsed, in)
-}
-
-// folder reads a folder of collateral.
-func folder(t testing.TB, dir string) map[string][]byte {
-	t.Helper()
-	files := map[string][]byte{}
-	for _, name := range []string{"tcb_info.json", "tcb_info_issuer_chain.pem", "qe_identity.json",
-		"qe_identity_issuer_chain.pem", "pck_crl.der", "root_ca_crl.der"} {
-		files[name] = vectortest.Read(t, path.Join(dir, name))
-	}
-	return files
 }
 
 // compare compares the outcome and the claims with the entry.
@@ -141,7 +131,7 @@ func (e maaEntry) compare(t *testing.T, v *sgx.Verified, err error) {
 		if reasons := strings.NewReplacer(`"`, " ", ",", " ", "[", " ", "]", " ").Replace(string(e.Verify.Reason)); err == nil {
 			t.Errorf("accepted, want a refusal for%s", reasons)
 		} else if !strings.Contains(reasons, string(evidence.RuntimeData)) {
-			refused(t, err, strings.Fields(reasons))
+			dcaptest.Refused(t, err, strings.Fields(reasons))
 		}
 		return
 	}
@@ -157,7 +147,7 @@ func (e maaEntry) compare(t *testing.T, v *sgx.Verified, err error) {
 	if got := hex.EncodeToString(v.QuoteHash[:]); got != e.QuoteHash {
 		t.Errorf("quotehash %s, want %s", got, e.QuoteHash)
 	}
-	got := claimsOf(v)
+	got := dcaptest.Claims(v.Claims())
 	for name, want := range map[string]any{
 		"x-ms-sgx-mrenclave": e.MRENCLAVE, "x-ms-sgx-mrsigner": e.MRSIGNER, "x-ms-sgx-product-id": e.ProductID,
 		"x-ms-sgx-svn": e.SVN, "x-ms-sgx-is-debuggable": e.Debuggable, "x-ms-sgx-report-data": e.ReportData,
@@ -166,13 +156,4 @@ func (e maaEntry) compare(t *testing.T, v *sgx.Verified, err error) {
 			t.Errorf("%s: got %v, want %v", name, got[name], want)
 		}
 	}
-}
-
-// claimsOf gives the claims by name.
-func claimsOf(v *sgx.Verified) map[string]any {
-	claims := map[string]any{}
-	for _, c := range v.Claims() {
-		claims[c.Name] = c.Value
-	}
-	return claims
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/sgx"
+	"github.com/assay-attestation/assay/internal/dcaptest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
 
@@ -104,7 +105,7 @@ func TestOpenEnclaveEvidence(t *testing.T) {
 		if !tt.accept {
 			want = []evidence.Check{evidence.QuoteFormat}
 		}
-		expect(t, tt.what, err, want...)
+		dcaptest.Expect(t, tt.what, err, want...)
 	}
 }
 
@@ -131,13 +132,13 @@ func customClaimsAreBoundExactly(t *testing.T, l *lab) {
 	for _, claims := range [][]byte{nil, []byte("no structure"), customClaims("a", "b"), make([]byte, 1<<16)} {
 		s, quote := l.quoteOver(claims)
 		_, err := l.judgeEvidence(s, openEvidence(t, formatECDSA, slices.Concat(quote, claims)), sgx.ParseOpenEnclave)
-		expect(t, "as quoted", err)
+		dcaptest.Expect(t, "as quoted", err)
 		for what, other := range map[string][]byte{
 			"a NUL byte more": append(bytes.Clone(claims), 0), "others": []byte("others"),
 			"the hash": s.Enclave.ReportData[:32], "hex": []byte(hex.EncodeToString(claims) + "00"),
 		} {
 			_, err := l.judgeEvidence(s, openEvidence(t, formatECDSA, slices.Concat(quote, other)), sgx.ParseOpenEnclave)
-			expect(t, what, err, evidence.QuoteFormat)
+			dcaptest.Expect(t, what, err, evidence.QuoteFormat)
 		}
 	}
 }
@@ -175,15 +176,15 @@ func TestFormsAreNotMixedUp(t *testing.T) {
 		}
 		if c.Type != "sgx" {
 			_, err := sgx.Parse(c.Quote)
-			expect(t, c.Name+" as a bare SGX quote", err, evidence.QuoteFormat)
+			dcaptest.Expect(t, c.Name+" as a bare SGX quote", err, evidence.QuoteFormat)
 		}
 		if c.Type != "openenclave" {
 			_, err := sgx.ParseOpenEnclave(c.Quote)
-			expect(t, c.Name+" as Open Enclave evidence", err, evidence.QuoteFormat)
+			dcaptest.Expect(t, c.Name+" as Open Enclave evidence", err, evidence.QuoteFormat)
 		}
 		if c.Type == "tdx" {
 			_, err := sgx.ParseOpenEnclave(assaytest.OpenEnclaveReport(c.Quote))
-			expect(t, c.Name+" in an Open Enclave report", err, evidence.QuoteFormat)
+			dcaptest.Expect(t, c.Name+" in an Open Enclave report", err, evidence.QuoteFormat)
 		}
 	}
 }
@@ -208,10 +209,10 @@ func TestOriginOfAnotherQuoteIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := load(l.verifier, o, filesOf(raw))
+	c, err := dcaptest.Load(l.verifier, o, dcaptest.Files(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = sgx.Verify(l.verifier, o, mine, dcap.Input{Collateral: c, Options: dcap.Options{At: today()}})
-	expect(t, "origin of another quote", err, evidence.QuoteFormat)
+	dcaptest.Expect(t, "origin of another quote", err, evidence.QuoteFormat)
 }

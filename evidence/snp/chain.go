@@ -47,6 +47,15 @@ type Signer struct {
 // NotAfter is the end of the signer's certificate.
 func (s *Signer) NotAfter() time.Time { return s.leaf.NotAfter }
 
+// Usual reports whether a chain of the signer has the form in which it is sent: its certificate, and then either no others or its ASK or ASVK
+// and its ARK. There are two such chains of each signer; of others there are as many as anybody likes.
+func (s *Signer) Usual(c *Chain) bool {
+	if !c.Leaf.Equal(s.leaf) || len(c.Others) == 0 {
+		return c.Leaf.Equal(s.leaf)
+	}
+	return len(c.Others) == 2 && c.Others[0].Equal(s.ask) && c.Others[1].Equal(s.ark)
+}
+
 // Trace follows the chain to a trusted ARK: signatures, roles, products, extensions, and dates at opt.At (sev-snp.md section 3 step 3). ASK and ASVK
 // come from the chain or from the roots; an ARK in the chain is only looked at to say that it is not trusted. The journal records nothing but a
 // refusal: what holds is recorded by [Verify]. The error is an [evidence.Refusal]; [ErrMissing] is in it if certificates are missing.

@@ -112,7 +112,7 @@ func readReport(b []byte) (*Report, *evidence.Refusal) {
 	r.readPlatform(c)
 	r.readSignature(c)
 	if err := c.Done("report"); err != nil {
-		return nil, malformed("a reserved field of the report is not zero").Because(err).Want("zeros", fmt.Sprintf("others, in a report of version %d", r.Version))
+		return nil, malformed("a field of the report has a value that it cannot have").Because(err)
 	}
 	return r, r.check()
 }

@@ -102,6 +102,17 @@ func (r Roots) And(other Roots) Roots {
 	return Roots{slices.Concat(r.arks, other.arks), slices.Concat(r.intermediates, other.intermediates)}
 }
 
+// Products are those whose ARKs are trusted, each once, in the order in which they were named.
+func (r Roots) Products() (all []Product) {
+	for _, ark := range r.arks {
+		p := Product(strings.TrimPrefix(ark.Subject.CommonName, arkPrefix))
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // isARK checks the name of a root.
 func isARK(cert *x509.Certificate) error {
 	p, _ := strings.CutPrefix(cert.Subject.CommonName, arkPrefix)

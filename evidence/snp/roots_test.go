@@ -3,6 +3,7 @@ package snp_test
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,6 +81,20 @@ func TestRealLeavesAloneLeadToAMD(t *testing.T) {
 	}
 	if n == 0 {
 		vectortest.NoCase(t, "real VCEK")
+	}
+}
+
+func TestProductsOfRootsAreThoseOfTheirARKs(t *testing.T) {
+	amd, lab := snp.AMDRoots(), newLab(t, "Venice").roots()
+	want := []snp.Product{snp.Milan, snp.Genoa, snp.Turin}
+	if got := amd.Products(); !slices.Equal(got, want) {
+		t.Errorf("AMD's roots are of %v, want %v", got, want)
+	}
+	if got, want := lab.And(amd).And(lab).Products(), append([]snp.Product{snp.Venice}, want...); !slices.Equal(got, want) {
+		t.Errorf("roots of both are of %v, want %v", got, want)
+	}
+	if got := (snp.Roots{}).Products(); len(got) > 0 {
+		t.Errorf("no roots are of %v", got)
 	}
 }
 

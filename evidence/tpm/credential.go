@@ -17,29 +17,53 @@ import (
 // Credential is a secret that only the TPM with an endorsement key can read, and only if it also has the attestation key that it
 // was made for (tpm-evidence.md section 3). Both members are TPM2B structures, big-endian, as TPM2_ActivateCredential takes them.
 type Credential struct {
-	Blob   []byte // TPM2B_ID_OBJECT, 70 bytes for a secret of 32
-	Secret []byte // TPM2B_ENCRYPTED_SECRET, 258 bytes for an RSA key of 2048 bits
+	Blob   []byte // TPM2B_ID_OBJECT, 70 bytes for a secret of 32, 86 where names are by SHA-384
+	Secret []byte // TPM2B_ENCRYPTED_SECRET: 258 bytes for an RSA key of 2048 bits, 70 for P-256, 102 for P-384
 }
 
 // MaxCredentialSecret is how long the secret of a credential can be in bytes: a digest by the endorsement key's nameAlg.
 const MaxCredentialSecret = 32
 
+// ekProfile is what the TCG's EK profiles demand of a kind of endorsement key beside its attributes: the hash of its Name, and the bits of AES
+// in CFB mode that it protects with.
+type ekProfile struct {
+	nameAlg Alg
+	aesBits uint16
+}
+
+// profile gives the profile of the key: RSA 2048 and P-256 (templates L-1, L-2, H-1, H-2), or P-384 (H-3).
+func (p *Public) profile() (ekProfile, error) {
+	switch k := p.Key.(type) {
+	case *rsa.PublicKey:
+		if k.N.BitLen() != 2048 {
+			return ekProfile{}, noEK("the endorsement key has another size").Want("2048 bits", fmt.Sprintf("%d bits", k.N.BitLen()))
+		}
+		return ekProfile{SHA256, 128}, nil
+	default:
+		switch curve := curveName(p.Key); curve {
+		case elliptic.P256().Params().Name:
+			return ekProfile{SHA256, 128}, nil
+		case elliptic.P384().Params().Name:
+			return ekProfile{SHA384, 256}, nil
+		default:
+			return ekProfile{}, noEK("the endorsement key is on another curve").Want("P-256 or P-384", curve)
+		}
+	}
+}
+
 // CheckEK checks that a key can be an endorsement key that credentials are made for: restricted and decrypt set, sign clear, made
-// in the TPM and fixed to it, a name by SHA-256, RSA of 2048 bits or P-256, with AES-128 in CFB mode as the TCG's EK profiles have it.
-// Whether it is one says its certificate. The error is an [evidence.Refusal] of EKCertificate.
+// in the TPM and fixed to it; and as the TCG's EK profiles have it, RSA of 2048 bits or P-256 with a name by SHA-256 and AES-128 in CFB mode, or
+// P-384 with SHA-384 and AES-256. Whether it is one says its certificate. The error is an [evidence.Refusal] of EKCertificate.
 func (p *Public) CheckEK() error {
 	if missing := p.lacksOfEK(); len(missing) > 0 {
 		return noEK("the key's attributes are not those of an endorsement key").Want(strings.Join(missing, ", "), hex32(p.Attributes))
-	}
-	if p.NameAlg != SHA256 {
-		return noEK("the endorsement key's Name is by another hash").Want(SHA256, p.NameAlg)
 	}
 	_, err := p.encapsulation()
 	return err
 }
 
 func noEK(problem string) *evidence.Refusal {
-	return evidence.Refuse(evidence.EKCertificate, "%s", problem).Do("send the public area of the TPM's endorsement key for RSA 2048 or P-256")
+	return evidence.Refuse(evidence.EKCertificate, "%s", problem).Do("send the public area of the TPM's endorsement key for RSA 2048, P-256 or P-384")
 }
 
 // lacksOfEK names the attributes of an endorsement key that the key does not have.
@@ -54,15 +78,12 @@ func (p *Public) lacksOfEK() []string {
 
 // encapsulation gives the key in the form that secrets are sealed with.
 func (p *Public) encapsulation() (tpm2.LabeledEncapsulationKey, error) {
-	switch k := p.Key.(type) {
-	case *rsa.PublicKey:
-		if k.N.BitLen() != 2048 {
-			return nil, noEK("the endorsement key has another size").Want("2048 bits", fmt.Sprintf("%d bits", k.N.BitLen()))
-		}
-	default:
-		if curve := curveName(p.Key); curve != elliptic.P256().Params().Name {
-			return nil, noEK("the endorsement key is on another curve").Want("P-256", curve)
-		}
+	profile, err := p.profile()
+	if err != nil {
+		return nil, err
+	}
+	if p.NameAlg != profile.nameAlg {
+		return nil, noEK("the endorsement key's Name is by another hash").Want(profile.nameAlg, p.NameAlg)
 	}
 	area, err := tpm2.Unmarshal[tpm2.TPMTPublic](p.area)
 	if err != nil {
@@ -72,13 +93,13 @@ func (p *Public) encapsulation() (tpm2.LabeledEncapsulationKey, error) {
 	if err != nil {
 		return nil, noEK("nothing can be encrypted to the endorsement key").Because(err)
 	}
-	if err := checkSymmetric(key.SymmetricParameters()); err != nil {
+	if err := checkSymmetric(key.SymmetricParameters(), profile.aesBits); err != nil {
 		return nil, noEK("the endorsement key protects with another algorithm").Because(err)
 	}
 	return key, nil
 }
 
-func checkSymmetric(s *tpm2.TPMTSymDefObject) error {
+func checkSymmetric(s *tpm2.TPMTSymDefObject, want uint16) error {
 	if s == nil || s.Algorithm != tpm2.TPMAlgAES {
 		return errors.New("expected AES")
 	}
@@ -90,8 +111,8 @@ func checkSymmetric(s *tpm2.TPMTSymDefObject) error {
 	if err != nil {
 		return err
 	}
-	if *bits != 128 || *mode != tpm2.TPMAlgCFB {
-		return fmt.Errorf("expected AES-128 in CFB mode, found %d bits and mode %s", *bits, hex16(uint16(*mode)))
+	if uint16(*bits) != want || *mode != tpm2.TPMAlgCFB {
+		return fmt.Errorf("expected AES-%d in CFB mode, found %d bits and mode %s", want, *bits, hex16(uint16(*mode)))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package tpm
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdh"
@@ -63,10 +64,19 @@ func rsaEK(key *rsa.PublicKey, attributes uint32, bits, mode uint16) []byte {
 	return append2B(append(b, 0, 0, 0, 0), key.N.Bytes())
 }
 
+// eccEK is that of the template of a curve, 3 and 4 as TCG EK profiles L-2 and H-3 have it.
 func eccEK(key *ecdsa.PublicKey, curve uint16) []byte {
-	b := binary.BigEndian.AppendUint16([]byte{0, 0x23}, uint16(SHA256))
-	b = append2B(binary.BigEndian.AppendUint32(b, ekAttributes), make([]byte, 32))
-	b = append(b, 0, 6, 0, 128, 0, 0x43, 0, 0x10)
+	alg, aes := SHA256, uint16(128)
+	if curve != 3 {
+		alg, aes = SHA384, 256
+	}
+	return eccEKOf(key, curve, alg, aes)
+}
+
+func eccEKOf(key *ecdsa.PublicKey, curve uint16, alg Alg, aes uint16) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{0, 0x23}, uint16(alg))
+	b = append2B(binary.BigEndian.AppendUint32(b, ekAttributes), make([]byte, alg.Size()))
+	b = append(binary.BigEndian.AppendUint16(append(b, 0, 6), aes), 0, 0x43, 0, 0x10)
 	b = append(binary.BigEndian.AppendUint16(b, curve), 0, 0x10)
 	point, _ := key.Bytes()
 	half := len(point) / 2
@@ -75,17 +85,28 @@ func eccEK(key *ecdsa.PublicKey, curve uint16) []byte {
 
 // activate is TPM2_ActivateCredential by tpm-evidence.md section 3, for a seed that was decrypted.
 func activate(seed, name, blob []byte) ([]byte, error) {
-	if int(binary.BigEndian.Uint16(blob)) != len(blob)-2 || binary.BigEndian.Uint16(blob[2:]) != 32 {
+	return tpmOf{crypto.SHA256, 128}.activate(seed, name, blob)
+}
+
+// tpmOf is a TPM whose endorsement key has a nameAlg, and AES of that many bits.
+type tpmOf struct {
+	hash crypto.Hash
+	aes  uint32
+}
+
+func (m tpmOf) activate(seed, name, blob []byte) ([]byte, error) {
+	size := m.hash.Size()
+	if int(binary.BigEndian.Uint16(blob)) != len(blob)-2 || int(binary.BigEndian.Uint16(blob[2:])) != size {
 		return nil, errors.New("sizes")
 	}
-	mac, enc := blob[4:36], blob[36:]
-	h := hmac.New(sha256.New, kdfa(seed, "INTEGRITY", nil, 256))
+	mac, enc := blob[4:4+size], blob[4+size:]
+	h := hmac.New(m.hash.New, m.kdfa(seed, "INTEGRITY", nil, uint32(8*size)))
 	h.Write(enc)
 	h.Write(name)
 	if !hmac.Equal(h.Sum(nil), mac) {
 		return nil, errors.New("HMAC")
 	}
-	block, err := aes.NewCipher(kdfa(seed, "STORAGE", name, 128))
+	block, err := aes.NewCipher(m.kdfa(seed, "STORAGE", name, m.aes))
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +119,18 @@ func activate(seed, name, blob []byte) ([]byte, error) {
 	return plain[2:], nil
 }
 
-// kdfa is the counter mode of SP 800-108 with HMAC-SHA-256 (TPM 2.0 Library, Part 1, section 11.4.10.2), for up to 256 bits.
-func kdfa(key []byte, label string, context []byte, bits uint32) []byte {
-	h := hmac.New(sha256.New, key)
+// kdfa is the counter mode of SP 800-108 with HMAC (TPM 2.0 Library, Part 1, section 11.4.10.2), for up to as many bits as the hash has.
+func (m tpmOf) kdfa(key []byte, label string, context []byte, bits uint32) []byte {
+	h := hmac.New(m.hash.New, key)
 	h.Write([]byte{0, 0, 0, 1})
 	h.Write(append([]byte(label), 0))
 	h.Write(context)
 	h.Write(binary.BigEndian.AppendUint32(nil, bits))
 	return h.Sum(nil)[:bits/8]
+}
+
+func kdfa(key []byte, label string, context []byte, bits uint32) []byte {
+	return tpmOf{crypto.SHA256, 128}.kdfa(key, label, context, bits)
 }
 
 // TestTheCredentialOfTheVectors is opened by the test's own implementation, which so is one to check credentials with.
@@ -176,30 +201,48 @@ func TestTheEndorsementKeyOpensWhatIsMadeForIt(t *testing.T) {
 	}
 }
 
-// TestCredentialsForP256: the seed is KDFe over the shared point (TPM 2.0 Library, Part 1, annex C.6.1).
-func TestCredentialsForP256(t *testing.T) {
-	private, err := ecdh.P256().GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+// TestCredentialsForCurves: the seed is KDFe over the shared point (TPM 2.0 Library, Part 1, annex C.6.1).
+func TestCredentialsForCurves(t *testing.T) {
+	for id, tt := range map[uint16]struct {
+		curve ecdh.Curve
+		tpm   tpmOf
+		blob  int
+	}{3: {ecdh.P256(), tpmOf{crypto.SHA256, 128}, 70}, 4: {ecdh.P384(), tpmOf{crypto.SHA384, 256}, 86}} {
+		private, err := tt.curve.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := ecdsa.ParseUncompressedPublicKey(curveOf(tpm2.TPMECCCurve(id)), private.PublicKey().Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := ParsePublic(eccEK(public, id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, secret := append([]byte{0, 0xB}, make([]byte, 32)...), bytes.Repeat([]byte{7}, 32)
+		c, err := MakeCredential(p, name, secret, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Blob) != tt.blob {
+			t.Errorf("blob of %d bytes, want %d", len(c.Blob), tt.blob)
+		}
+		if got, err := tt.tpm.activate(tt.tpm.seed(t, private, c.Secret), name, c.Blob); err != nil || !bytes.Equal(got, secret) {
+			t.Errorf("got %x, %v", got, err)
+		}
 	}
-	public, err := ecdsa.ParseUncompressedPublicKey(curveOf(tpm2.TPMECCNistP256), private.PublicKey().Bytes())
-	if err != nil {
-		t.Fatal(err)
+}
+
+// seed opens a TPM2B_ENCRYPTED_SECRET that holds the point of a key made for it.
+func (m tpmOf) seed(t *testing.T, private *ecdh.PrivateKey, encrypted []byte) []byte {
+	t.Helper()
+	size := m.hash.Size() // also that of a coordinate
+	if n := len(encrypted); n != 6+2*size || int(binary.BigEndian.Uint16(encrypted)) != n-2 {
+		t.Fatalf("encrypted secret %x", encrypted)
 	}
-	p, err := ParsePublic(eccEK(public, 3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, secret := append([]byte{0, 0xB}, make([]byte, 32)...), bytes.Repeat([]byte{7}, 32)
-	c, err := MakeCredential(p, name, secret, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, y := c.Secret[4:36], c.Secret[38:70]
-	if len(c.Secret) != 70 || binary.BigEndian.Uint16(c.Secret) != 68 {
-		t.Fatalf("encrypted secret %x", c.Secret)
-	}
-	ephemeral, err := ecdh.P256().NewPublicKey(append(append([]byte{4}, x...), y...))
+	x, y := encrypted[4:4+size], encrypted[6+size:]
+	ephemeral, err := private.Curve().NewPublicKey(append(append([]byte{4}, x...), y...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,10 +250,9 @@ func TestCredentialsForP256(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := sha256.Sum256(bytes.Join([][]byte{{0, 0, 0, 1}, z, []byte("IDENTITY\x00"), x, private.PublicKey().Bytes()[1:33]}, nil))
-	if got, err := activate(seed[:], name, c.Blob); err != nil || !bytes.Equal(got, secret) {
-		t.Errorf("got %x, %v", got, err)
-	}
+	h := m.hash.New()
+	h.Write(bytes.Join([][]byte{{0, 0, 0, 1}, z, []byte("IDENTITY\x00"), x, private.PublicKey().Bytes()[1 : 1+size]}, nil))
+	return h.Sum(nil)
 }
 
 func TestWhatIsNoEndorsementKeyIsRefused(t *testing.T) {
@@ -235,7 +277,11 @@ func TestWhatIsNoEndorsementKeyIsRefused(t *testing.T) {
 		"not fixedParent":      {rsaEK(&ek.PublicKey, ekAttributes&^fixedParent, 128, 0x43), "expected fixedParent, found"},
 		"brought from outside": {rsaEK(&ek.PublicKey, ekAttributes&^sensitiveDataOrigin, 128, 0x43), "expected sensitiveDataOrigin, found"},
 		"3072 bits":            {rsaEK(&long.PublicKey, ekAttributes, 128, 0x43), "another size"},
-		"P-384":                {eccEK(&ecKey(t, elliptic.P384()).PublicKey, 4), "another curve"},
+		"P-384":                {eccEK(&ecKey(t, elliptic.P384()).PublicKey, 4), ""},
+		"P-521":                {eccEK(&ecKey(t, elliptic.P521()).PublicKey, 5), "another curve"},
+		"P-256 by SHA-384":     {eccEKOf(&ecKey(t, elliptic.P256()).PublicKey, 3, SHA384, 128), "expected SHA256, found SHA384"},
+		"P-384 by SHA-256":     {eccEKOf(&ecKey(t, elliptic.P384()).PublicKey, 4, SHA256, 256), "expected SHA384, found SHA256"},
+		"P-384 with AES-128":   {eccEKOf(&ecKey(t, elliptic.P384()).PublicKey, 4, SHA384, 128), "another algorithm"},
 		"AES-256":              {rsaEK(&ek.PublicKey, ekAttributes, 256, 0x43), "another algorithm"},
 		"CBC":                  {rsaEK(&ek.PublicKey, ekAttributes, 128, 0x42), "another algorithm"},
 		"TDES":                 {other(43, 3), "cannot be read"},
@@ -285,6 +331,7 @@ func FuzzMakeCredential(f *testing.F) {
 	f.Add(rsaEK(&ek.PublicKey, ekAttributes, 128, 0x43))
 	f.Add(rsaEK(&ek.PublicKey, ekAttributes, 256, 0x43))
 	f.Add(eccEK(&ecKey(f, elliptic.P256()).PublicKey, 3))
+	f.Add(eccEK(&ecKey(f, elliptic.P384()).PublicKey, 4))
 	f.Fuzz(func(t *testing.T, area []byte) {
 		p, err := ParsePublic(area)
 		if err != nil {
@@ -295,8 +342,11 @@ func FuzzMakeCredential(f *testing.F) {
 		if isEK != (err == nil) {
 			t.Errorf("an endorsement key: %t, but %v", isEK, err)
 		}
-		if err == nil && (len(c.Blob) != 70 || len(c.Secret) != 258 && len(c.Secret) != 70) {
-			t.Errorf("%d and %d bytes", len(c.Blob), len(c.Secret))
+		if err != nil {
+			return
+		}
+		if sizes := [2]int{len(c.Blob), len(c.Secret)}; sizes != [2]int{70, 258} && sizes != [2]int{70, 70} && sizes != [2]int{86, 102} {
+			t.Errorf("sizes %d", sizes)
 		}
 	})
 }

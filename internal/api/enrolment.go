@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -23,7 +24,7 @@ func (s *Service) enrolmentRoutes() []route {
 	}
 	revoke := op("RevokeAIKCertificate", auth.Write, s.revokeAIK)
 	revoke.always = true
-	const certificates, eks, aiks = "/assay/v1/aik/certificates", "/assay/v1/ek/{hash}", "/assay/v1/aik/pins/{hash}"
+	const certificates, eks, aiks = "/assay/v1/aik/certificates", "/assay/v1/ek", "/assay/v1/aik/pins"
 	routes := []route{
 		{http.MethodPost, "/assay/v1/aik/challenges", op("ChallengeAIK", auth.Read, s.challengeAIK)},
 		{http.MethodPost, certificates, op("EnrolAIK", auth.Read, s.enrolAIK)},
@@ -37,7 +38,9 @@ func (s *Service) enrolmentRoutes() []route {
 	}{{eks, "EK", store.PinnedEK}, {aiks, "AIK", store.PinnedAIK}} {
 		unpin := op("Unpin"+p.name, auth.Write, s.unpin(p.kind))
 		unpin.always = true
-		routes = append(routes, route{http.MethodPut, p.path, op("Pin"+p.name, auth.Write, s.pin(p.kind))}, route{http.MethodDelete, p.path, unpin})
+		one := p.path + "/{hash}"
+		routes = append(routes, route{http.MethodGet, p.path, op("List"+p.name+"Pins", auth.Read, s.listPins(p.kind))},
+			route{http.MethodPut, one, op("Pin"+p.name, auth.Write, s.pin(p.kind))}, route{http.MethodDelete, one, unpin})
 	}
 	return routes
 }
@@ -249,13 +252,19 @@ func aikOf(c store.AIKCertificate) aikBody {
 	}
 }
 
+// page is how much of a list is asked for: up to limit entries after one.
+func (r *request) page() (after string, limit int, err error) {
+	top, err := r.number("top", defaultPage)
+	return r.query("after"), int(min(top, maxPage)), err
+}
+
 // listAIKs lists certificates by id: up to "top" of those after the id "after".
 func (s *Service) listAIKs(ctx context.Context, r *request) (any, error) {
-	top, err := r.number("top", defaultPage)
+	after, limit, err := r.page()
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.Providers.AIKCertificates(ctx, r.at, r.query("after"), int(min(top, maxPage)))
+	found, err := s.Providers.AIKCertificates(ctx, r.at, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -297,6 +306,33 @@ type pinBody struct {
 	Hash   string        `json:"hash"`
 	Kind   store.PinKind `json:"kind"`
 	Pinned bool          `json:"pinned"`
+}
+
+// pinEntry is a pin in a list.
+type pinEntry struct {
+	Hash string        `json:"hash"`
+	Kind store.PinKind `json:"kind"`
+	By   string        `json:"by"`
+	At   time.Time     `json:"at"`
+}
+
+// listPins lists pins by hash: up to "top" of those after the hash "after".
+func (s *Service) listPins(kind store.PinKind) func(context.Context, *request) (any, error) {
+	return func(ctx context.Context, r *request) (any, error) {
+		after, limit, err := r.page()
+		if err != nil {
+			return nil, err
+		}
+		found, err := s.Providers.Pins(ctx, r.at, kind, strings.ToLower(after), limit)
+		if err != nil {
+			return nil, err
+		}
+		list := []pinEntry{}
+		for _, p := range found {
+			list = append(list, pinEntry{p.Hash, p.Kind, p.Stamp.By, p.Stamp.At})
+		}
+		return map[string]any{"pins": list}, nil
+	}
 }
 
 // pin pins a key: 201 of one that was not pinned before.

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/auth"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/kds"
 	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/provider"
@@ -95,6 +96,9 @@ func problemOf(err error) *problem {
 		return p
 	}
 	if u, ok := errors.AsType[*collateral.Unavailable](err); ok {
+		return unavailable(u.Public(), u.RetryAfter)
+	}
+	if u, ok := errors.AsType[*kds.Unavailable](err); ok {
 		return unavailable(u.Public(), u.RetryAfter)
 	}
 	if r, ok := errors.AsType[*evidence.Refusal](err); ok {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/collateral"
+	"github.com/assay-attestation/assay/internal/kds"
 	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/ratelimit"
@@ -51,6 +52,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{"collateral not there", &collateral.Unavailable{Item: "TCB info", RetryAfter: 1500 * time.Millisecond, Err: collateral.ErrAbsent}, 503, "CollateralUnavailable", "", "2"},
 		{"collateral not there, no pause known", &collateral.Unavailable{Item: "TCB info", Err: collateral.ErrAbsent}, 503, "CollateralUnavailable", "", "30"},
 		{"collateral whose cause is a refusal", &collateral.Unavailable{Item: "TCB info", Err: refused(evidence.QuoteFormat)}, 503, "CollateralUnavailable", "", "30"},
+		{"certificate not to be had", &kds.Unavailable{Item: "VCEK", RetryAfter: 90 * time.Second, Err: refused(evidence.SNPChain)}, 503, "CollateralUnavailable", "", "90"},
 		{"out of time", fmt.Errorf("x: %w", context.DeadlineExceeded), 503, "CollateralUnavailable", "", "30"},
 		{"client gone", context.Canceled, 503, "CollateralUnavailable", "", "30"},
 		{"unknown baseline", fmt.Errorf("%w: x", collateral.ErrUnknownBaseline), 400, "InvalidParameter", "", ""},

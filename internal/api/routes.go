@@ -77,7 +77,10 @@ func (s *Service) attestRoutes() (routes []route) {
 		routes = append(routes, route{http.MethodPost, "/attest/" + string(t), op})
 	}
 	for _, t := range []string{"AzureGuest", "KeyGuard", "MdepTz", "Pluton"} {
-		op := operation{name: "Attest" + t, access: everybody(), versions: versions(), do: unsupported(t)}
+		op := operation{name: "Attest" + t, access: tpmAccess(), versions: versions(), do: unsupported(t)}
+		if t == "AzureGuest" {
+			op.access = everybody()
+		}
 		routes = append(routes, route{http.MethodPost, "/attest/" + t, op})
 	}
 	return routes

@@ -44,7 +44,7 @@ type Baselines struct {
 	withoutCRLs bool
 }
 
-// storedSet is a set whose TCB info is verified and of an SGX platform.
+// storedSet is a set whose TCB info is verified.
 type storedSet struct {
 	tcbInfo *dcap.TCBInfo
 	cache   *Cache
@@ -75,9 +75,6 @@ func (b *Baselines) add(cfg BaselinesConfig, set *Set) error {
 	if err != nil {
 		return err
 	}
-	if t.TEE() != dcap.SGX {
-		return nil // a bundle may hold sets for evidence that is not verified here
-	}
 	cache := New(Config{Source: set, Verifier: cfg.Verifier, Clock: cfg.Clock, Grace: cfg.Grace, Pinned: true, Logger: cfg.Logger})
 	b.stored = append(b.stored, storedSet{t, cache})
 	return nil
@@ -105,7 +102,7 @@ func (b *Baselines) Check(id string) error {
 	return unknownBaseline(id, "expected %q or a TCB evaluation data number (stored: %s)", DefaultBaseline, stored)
 }
 
-// Stored gives the TCB info of the stored sets, in their order; the first of a platform is its default baseline.
+// Stored gives the TCB info of the stored sets, in their order; the first of a platform is its default baseline for a TEE.
 func (b *Baselines) Stored() (all []*dcap.TCBInfo) {
 	for _, s := range b.stored {
 		all = append(all, s.tcbInfo)
@@ -118,7 +115,7 @@ func (b *Baselines) Usable() error {
 	if b.live != nil || len(b.stored) > 0 {
 		return nil
 	}
-	return errors.Join(append([]error{errors.New("there is no sound collateral for SGX and no source of it")}, b.unsound...)...)
+	return errors.Join(append([]error{errors.New("there is no sound collateral and no source of it")}, b.unsound...)...)
 }
 
 // IsLive reports whether baselines that are not stored can be had.
@@ -166,7 +163,7 @@ func (b *Baselines) For(ctx context.Context, id string, o *dcap.Origin) (Baselin
 func (b *Baselines) find(o *dcap.Origin, evaluation string) *storedSet {
 	for i, s := range b.stored {
 		t := s.tcbInfo
-		if t.FMSPC() == o.FMSPC() && t.Anchor() == o.Anchor() &&
+		if t.TEE() == o.Quote().TEE && t.FMSPC() == o.FMSPC() && t.Anchor() == o.Anchor() &&
 			(evaluation == "" || evaluation == decimal(t.EvaluationNumber())) {
 			return &b.stored[i]
 		}

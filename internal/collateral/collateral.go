@@ -28,11 +28,11 @@ const (
 // the context. An error wraps [ErrAbsent] when the source answered that it has no such item; an error that is an
 // [Unavailable] may carry the time for which the source wants to be left alone. A source does not retry.
 type Source interface {
-	// TCBInfo returns the signed TCB info of a platform family and its issuer chain in PEM. The evaluation is
+	// TCBInfo returns the signed TCB info of a platform family for a TEE and its issuer chain in PEM. The evaluation is
 	// [Standard], [Early] or a number.
-	TCBInfo(ctx context.Context, fmspc dcap.FMSPC, evaluation string) (doc, issuerChain []byte, err error)
-	// QEIdentity returns the signed identity of the SGX quoting enclave and its issuer chain in PEM.
-	QEIdentity(ctx context.Context, evaluation string) (doc, issuerChain []byte, err error)
+	TCBInfo(ctx context.Context, tee dcap.TEE, fmspc dcap.FMSPC, evaluation string) (doc, issuerChain []byte, err error)
+	// QEIdentity returns the signed identity of the enclave that makes the quotes of a TEE, and its issuer chain in PEM.
+	QEIdentity(ctx context.Context, tee dcap.TEE, evaluation string) (doc, issuerChain []byte, err error)
 	// PCKCRL returns the revocation list of the CA that issues PCK certificates, in DER, PEM or hex.
 	PCKCRL(ctx context.Context, kind dcap.CAKind) ([]byte, error)
 	// RootCRL returns the revocation list of the root, in DER, PEM or hex.

@@ -124,14 +124,14 @@ func (f *fakeSource) count(kind Kind) int {
 	return f.calls[kind]
 }
 
-func (f *fakeSource) TCBInfo(ctx context.Context, _ dcap.FMSPC, _ string) (doc, chain []byte, err error) {
+func (f *fakeSource) TCBInfo(ctx context.Context, _ dcap.TEE, _ dcap.FMSPC, _ string) (doc, chain []byte, err error) {
 	err = f.call(ctx, TCBInfo)
 	f.Lock()
 	defer f.Unlock()
 	return f.Collateral.TCBInfo, f.TCBInfoChain, err
 }
 
-func (f *fakeSource) QEIdentity(ctx context.Context, _ string) (doc, chain []byte, err error) {
+func (f *fakeSource) QEIdentity(ctx context.Context, _ dcap.TEE, _ string) (doc, chain []byte, err error) {
 	err = f.call(ctx, QEIdentity)
 	f.Lock()
 	defer f.Unlock()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/strictjson"
 	"github.com/assay-attestation/assay/internal/wholefile"
 )
@@ -20,6 +21,7 @@ import (
 
 // Beginnings and end of the names of copies.
 const (
+	tdxCopy        = "tdx-" // before the next two, of documents for TDX
 	tcbInfoCopy    = "tcb-info-"
 	qeIdentityCopy = "qe-identity-"
 	pckCRLCopy     = "pck-crl-"
@@ -76,6 +78,9 @@ func (c *Cache) copyName(w want) string {
 		name = pckCRLCopy + string(w.ca) + "-" + issuer
 	case RootCRL:
 		name = rootCRLCopy + issuer
+	}
+	if w.tee == dcap.TDX {
+		name = tdxCopy + name
 	}
 	return filepath.Join(c.cfg.Dir, name+copyExt)
 }

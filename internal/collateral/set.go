@@ -62,13 +62,13 @@ func ReadSet(dir string) (*Set, error) {
 }
 
 // TCBInfo implements [Source].
-func (s *Set) TCBInfo(context.Context, dcap.FMSPC, string) (doc, issuerChain []byte, err error) {
+func (s *Set) TCBInfo(context.Context, dcap.TEE, dcap.FMSPC, string) (doc, issuerChain []byte, err error) {
 	r, err := s.read(TCBInfo)
 	return r.Document, r.Chain, err
 }
 
 // QEIdentity implements [Source].
-func (s *Set) QEIdentity(context.Context, string) (doc, issuerChain []byte, err error) {
+func (s *Set) QEIdentity(context.Context, dcap.TEE, string) (doc, issuerChain []byte, err error) {
 	r, err := s.read(QEIdentity)
 	return r.Document, r.Chain, err
 }
@@ -133,6 +133,7 @@ func (s *Set) Verify(v *dcap.Verifier, o *dcap.Origin) (c dcap.Collateral, err e
 
 // Choice says which collateral to fetch into a set.
 type Choice struct {
+	TEE        dcap.TEE
 	FMSPC      dcap.FMSPC
 	CA         dcap.CAKind
 	Evaluation string // [Standard], [Early] or a number
@@ -142,10 +143,10 @@ type Choice struct {
 func Fetch(ctx context.Context, src Source, c Choice, name string) (*Set, error) {
 	s := &Set{Name: name, files: map[string][]byte{}}
 	var err error
-	if s.files[tcbInfoFile], s.files[tcbInfoChainFile], err = src.TCBInfo(ctx, c.FMSPC, c.Evaluation); err != nil {
+	if s.files[tcbInfoFile], s.files[tcbInfoChainFile], err = src.TCBInfo(ctx, c.TEE, c.FMSPC, c.Evaluation); err != nil {
 		return nil, err
 	}
-	if s.files[qeIdentityFile], s.files[qeIdentityChainFile], err = src.QEIdentity(ctx, c.Evaluation); err != nil {
+	if s.files[qeIdentityFile], s.files[qeIdentityChainFile], err = src.QEIdentity(ctx, c.TEE, c.Evaluation); err != nil {
 		return nil, err
 	}
 	crl, err := src.PCKCRL(ctx, c.CA)

@@ -16,8 +16,9 @@ var ErrNeedsEvidence = errors.New("not verified by itself: the CA's certificate 
 type Status struct {
 	Where      string // the name of the set, or of the file in a cache's folder
 	Kind       Kind
-	Key        string // FMSPC of TCB info, id of an identity, trust anchor of the root CRL
-	Evaluation uint32 // TCB evaluation data number; zero for a CRL
+	TEE        dcap.TEE // of TCB info
+	Key        string   // FMSPC of TCB info, id of an identity, trust anchor of the root CRL
+	Evaluation uint32   // TCB evaluation data number; zero for a CRL
 	IssueDate  time.Time
 	NextUpdate time.Time
 	Err        error // why it is not verified; nil if it is
@@ -61,7 +62,7 @@ func inspect(v *dcap.Verifier, kind Kind, r raw, anchor dcap.Anchor) Status {
 		if err != nil {
 			return Status{Err: err}
 		}
-		return Status{Key: t.FMSPC().String(), Evaluation: t.EvaluationNumber(), IssueDate: t.IssueDate(), NextUpdate: t.NextUpdate()}
+		return Status{TEE: t.TEE(), Key: t.FMSPC().String(), Evaluation: t.EvaluationNumber(), IssueDate: t.IssueDate(), NextUpdate: t.NextUpdate()}
 	case QEIdentity:
 		q, err := v.QEIdentity(r.Document, r.Chain)
 		if err != nil {

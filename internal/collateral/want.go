@@ -12,6 +12,7 @@ import (
 // two PKIs, such as Intel's and a simulated one, may use the same names.
 type key struct {
 	kind       Kind
+	tee        dcap.TEE    // of TCB info and QE identity; zero, which is SGX, of CRLs
 	fmspc      dcap.FMSPC  // of TCB info
 	evaluation string      // of TCB info and QE identity
 	ca         dcap.CAKind // of a PCK CRL
@@ -25,11 +26,11 @@ type want struct {
 }
 
 func wantTCBInfo(o *dcap.Origin, evaluation string) want {
-	return want{key: key{kind: TCBInfo, fmspc: o.FMSPC(), evaluation: evaluation, issuer: o.Anchor()}}
+	return want{key: key{kind: TCBInfo, tee: o.Quote().TEE, fmspc: o.FMSPC(), evaluation: evaluation, issuer: o.Anchor()}}
 }
 
 func wantQEIdentity(o *dcap.Origin, evaluation string) want {
-	return want{key: key{kind: QEIdentity, evaluation: evaluation, issuer: o.Anchor()}}
+	return want{key: key{kind: QEIdentity, tee: o.Quote().TEE, evaluation: evaluation, issuer: o.Anchor()}}
 }
 
 func wantPCKCRL(o *dcap.Origin) want {
@@ -41,6 +42,9 @@ func wantRootCRL(o *dcap.Origin) want { return want{key: key{kind: RootCRL, issu
 // String names the document for people.
 func (k key) String() string {
 	name := string(k.kind)
+	if k.tee == dcap.TDX {
+		name = "TDX " + name
+	}
 	switch k.kind {
 	case TCBInfo:
 		name += " for FMSPC " + k.fmspc.String()
@@ -60,9 +64,9 @@ func (k key) String() string {
 func (c *Cache) fetch(ctx context.Context, w want) (r raw, err error) {
 	switch w.kind {
 	case TCBInfo:
-		r.Document, r.Chain, err = c.cfg.Source.TCBInfo(ctx, w.fmspc, w.evaluation)
+		r.Document, r.Chain, err = c.cfg.Source.TCBInfo(ctx, w.tee, w.fmspc, w.evaluation)
 	case QEIdentity:
-		r.Document, r.Chain, err = c.cfg.Source.QEIdentity(ctx, w.evaluation)
+		r.Document, r.Chain, err = c.cfg.Source.QEIdentity(ctx, w.tee, w.evaluation)
 	case PCKCRL:
 		r.Document, err = c.cfg.Source.PCKCRL(ctx, w.ca)
 	case RootCRL:
@@ -77,7 +81,7 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 	switch w.kind {
 	case TCBInfo:
 		t, err := v.TCBInfo(r.Document, r.Chain)
-		if err == nil && (t.TEE() != dcap.SGX || t.FMSPC() != w.fmspc) {
+		if err == nil && (t.TEE() != w.tee || t.FMSPC() != w.fmspc) {
 			err = notNow("its source gave the one for %s platforms with FMSPC %s", t.TEE(), t.FMSPC())
 		}
 		if err != nil {
@@ -86,7 +90,7 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 		return signedDocument(t, w)
 	case QEIdentity:
 		q, err := v.QEIdentity(r.Document, r.Chain)
-		if err == nil && q.ID() != "QE" {
+		if err == nil && q.ID() != identityOf(w.tee) {
 			err = notNow("its source gave the identity of %s", q.ID())
 		}
 		if err != nil {
@@ -98,6 +102,14 @@ func (c *Cache) verify(w want, r raw) (document, error) {
 	default:
 		return crlDocument(v.RootCRL(r.Document, w.issuer))
 	}
+}
+
+// identityOf is the id of the identity of the enclave that makes the quotes of a TEE (sgx-tdx.md section 5.3).
+func identityOf(tee dcap.TEE) string {
+	if tee == dcap.TDX {
+		return "TD_QE"
+	}
+	return "QE"
 }
 
 // signedDocument checks that a verified document belongs to the PKI and the evaluation it was asked for.

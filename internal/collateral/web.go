@@ -83,7 +83,8 @@ type WebConfig struct {
 
 // Web is a [Source] on the network: Intel's service, a PCCS or Azure's cache.
 type Web struct {
-	base    *url.URL
+	base    *url.URL              // of revocation lists
+	tees    map[dcap.TEE]*url.URL // of TCB info and QE identity; without those that the URL does not tell
 	rootCRL *url.URL
 	habits  habits
 	client  *http.Client
@@ -106,6 +107,7 @@ func NewWeb(cfg WebConfig) (*Web, error) {
 		w.client = newClient()
 	}
 	w.base = versioned(base, w.habits.version)
+	w.tees = perTEE(w.base)
 	if w.rootCRL, err = url.Parse(w.habits.rootCRL); err != nil {
 		return nil, fmt.Errorf("root CRL of %s: %w", cfg.Dialect, err)
 	}
@@ -146,20 +148,47 @@ func versioned(base *url.URL, version string) *url.URL {
 	return base.JoinPath(version)
 }
 
+// perTEE gives the bases of documents by TEE. Intel's path names the TEE before its last parts, and began with TDX in version 4. A path
+// of another form is that of SGX.
+func perTEE(base *url.URL) map[dcap.TEE]*url.URL {
+	folder, version := path.Split("/" + strings.Trim(base.Path, "/"))
+	prefix, known := strings.CutSuffix(folder, "/sgx/certification/")
+	if !known {
+		prefix, known = strings.CutSuffix(folder, "/tdx/certification/")
+	}
+	if !known {
+		return map[dcap.TEE]*url.URL{dcap.SGX: base}
+	}
+	sgx, tdx := *base, *base
+	sgx.Path, sgx.RawPath = prefix+"/sgx/certification/"+version, ""
+	tdx.Path, tdx.RawPath = prefix+"/tdx/certification/v4", ""
+	return map[dcap.TEE]*url.URL{dcap.SGX: &sgx, dcap.TDX: &tdx}
+}
+
 // TCBInfo implements [Source].
-func (w *Web) TCBInfo(ctx context.Context, fmspc dcap.FMSPC, evaluation string) (doc, issuerChain []byte, err error) {
+func (w *Web) TCBInfo(ctx context.Context, tee dcap.TEE, fmspc dcap.FMSPC, evaluation string) (doc, issuerChain []byte, err error) {
 	q := selector(evaluation)
 	q.Set("fmspc", fmspc.String())
-	r, err := w.get(ctx, key{kind: TCBInfo, fmspc: fmspc, evaluation: evaluation}, w.base.JoinPath("tcb"), q,
+	r, err := w.signed(ctx, key{kind: TCBInfo, tee: tee, fmspc: fmspc, evaluation: evaluation}, "tcb", q,
 		"TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain")
 	return r.Document, r.Chain, err
 }
 
 // QEIdentity implements [Source].
-func (w *Web) QEIdentity(ctx context.Context, evaluation string) (doc, issuerChain []byte, err error) {
-	r, err := w.get(ctx, key{kind: QEIdentity, evaluation: evaluation}, w.base.JoinPath("qe/identity"), selector(evaluation),
+func (w *Web) QEIdentity(ctx context.Context, tee dcap.TEE, evaluation string) (doc, issuerChain []byte, err error) {
+	r, err := w.signed(ctx, key{kind: QEIdentity, tee: tee, evaluation: evaluation}, "qe/identity", selector(evaluation),
 		"SGX-Enclave-Identity-Issuer-Chain", "SGX-QE-Identity-Issuer-Chain")
 	return r.Document, r.Chain, err
+}
+
+// signed gets one of the documents that each TEE has of its own.
+func (w *Web) signed(ctx context.Context, item key, name string, q url.Values, chainHeaders ...string) (raw, error) {
+	base := w.tees[item.tee]
+	if base == nil {
+		err := fmt.Errorf("the URL of the source does not tell where those for TDX are: expected a path with /sgx/certification, found %q: %w", w.base.Path, ErrAbsent)
+		return raw{}, &Unavailable{Item: item.String(), Err: err}
+	}
+	return w.get(ctx, item, base.JoinPath(name), q, chainHeaders...)
 }
 
 // PCKCRL implements [Source].

@@ -59,8 +59,8 @@ func (r redirect) RoundTrip(req *http.Request) (*http.Response, error) {
 func calls(t testing.TB, s Source, evaluation string) map[Kind]error {
 	t.Helper()
 	var err [4]error
-	_, _, err[0] = s.TCBInfo(t.Context(), fmspc, evaluation)
-	_, _, err[1] = s.QEIdentity(t.Context(), evaluation)
+	_, _, err[0] = s.TCBInfo(t.Context(), dcap.SGX, fmspc, evaluation)
+	_, _, err[1] = s.QEIdentity(t.Context(), dcap.SGX, evaluation)
 	_, err[2] = s.PCKCRL(t.Context(), dcap.Platform)
 	_, err[3] = s.RootCRL(t.Context())
 	return map[Kind]error{TCBInfo: err[0], QEIdentity: err[1], PCKCRL: err[2], RootCRL: err[3]}
@@ -133,7 +133,7 @@ func TestIssuerChainIsReadFromAnyOfItsHeaders(t *testing.T) {
 				w.Header()[header] = []string{value}
 				fmt.Fprint(w, "document")
 			}))
-			doc, got, err := w.TCBInfo(t.Context(), fmspc, Standard)
+			doc, got, err := w.TCBInfo(t.Context(), dcap.SGX, fmspc, Standard)
 			if err != nil || string(got) != chain || string(doc) != "document" {
 				t.Errorf("%s: %s\ngot %q with chain %q, error %v, want chain %q", header, value, doc, got, err, chain)
 			}
@@ -144,7 +144,7 @@ func TestIssuerChainIsReadFromAnyOfItsHeaders(t *testing.T) {
 			w.Header().Set(header, encoded)
 			fmt.Fprint(w, "document")
 		}))
-		if _, got, err := w.QEIdentity(t.Context(), Standard); err != nil || string(got) != chain {
+		if _, got, err := w.QEIdentity(t.Context(), dcap.SGX, Standard); err != nil || string(got) != chain {
 			t.Errorf("%s: got chain %q, error %v, want %q", header, got, err, chain)
 		}
 	}
@@ -192,7 +192,7 @@ func TestAnswersThatCannotBeUsed(t *testing.T) {
 		{"one byte too long", body("chain", strings.Repeat("x", MaxDocument+1)), false, 0, "longer than"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, _, err := web(t, WebConfig{}, c.answer).TCBInfo(t.Context(), fmspc, "17")
+			_, _, err := web(t, WebConfig{}, c.answer).TCBInfo(t.Context(), dcap.SGX, fmspc, "17")
 			u, ok := errors.AsType[*Unavailable](err)
 			if !ok {
 				t.Fatalf("got error %v, want an Unavailable", err)
@@ -368,7 +368,7 @@ func TestHeaderOfAnAnswerIsBounded(t *testing.T) {
 			w.Header().Set("TCB-Info-Issuer-Chain", strings.Repeat("x", size))
 			fmt.Fprint(w, "document")
 		}))
-		if _, chain, err := w.TCBInfo(t.Context(), fmspc, Standard); (err == nil) != ok {
+		if _, chain, err := w.TCBInfo(t.Context(), dcap.SGX, fmspc, Standard); (err == nil) != ok {
 			t.Errorf("chain of %d bytes: got %d bytes, error %v, want success %t", size, len(chain), err, ok)
 		}
 	}
@@ -410,7 +410,7 @@ func TestHangingNewcomersLeaveConnectionsToOthers(t *testing.T) {
 	defer hanging.Wait()
 	defer cancel()
 	for range maxNewcomers {
-		hanging.Go(func() { w.TCBInfo(ctx, fmspc, Standard) })
+		hanging.Go(func() { w.TCBInfo(ctx, dcap.SGX, fmspc, Standard) })
 	}
 	for range maxNewcomers {
 		<-arrived

@@ -134,9 +134,22 @@ type Config struct {
 	// for test PKI.
 	AMDRoots []string `yaml:"amd_roots"`
 	// AMDKeyService is the URL of AMD's key service or of a cache of it, for providers with snp_kds; default AMD's.
+	// With AMDCertificates nobody is asked unless this names a service.
 	AMDKeyService string `yaml:"amd_key_service"`
+	// AMDCertificates are files of certificates, PEM or DER, and folders of such files: VCEKs that providers with snp_kds have without asking.
+	AMDCertificates []string `yaml:"amd_certificates"`
+
+	// SNPReportVersions is the limit snp_report_versions: the least and the highest version of reports of SEV-SNP that are accepted;
+	// default 2 and 5.
+	SNPReportVersions Versions `yaml:"snp_report_versions"`
 
 	TPMLimits `yaml:",inline"`
+}
+
+// Versions is a range of versions, both ends included. Zero means the default.
+type Versions struct {
+	Least uint32 `yaml:"least"`
+	Most  uint32 `yaml:"most"`
 }
 
 // AIKRoot is a file of one certificate that is trusted to certify attestation keys, or endorsement keys.
@@ -278,7 +291,7 @@ func (c *Config) Complete() error {
 	case c.PolicyTime < 0:
 		return fmt.Errorf("policy_time: expected a duration such as 5s, found %v", c.PolicyTime)
 	}
-	return c.checkTPM()
+	return cmp.Or(c.checkTPM(), c.checkSNP())
 }
 
 // checkTPM checks the limits of the TPM protocol.
@@ -291,6 +304,21 @@ func (c *Config) checkTPM() error {
 	}
 	return c.TPMLimits.check()
 }
+
+// checkSNP checks the limit of the versions of reports: no layout is known outside its default.
+func (c *Config) checkSNP() error {
+	v := c.SNPReportVersions
+	if least, most := cmp.Or(v.Least, minReport), cmp.Or(v.Most, maxReport); least < minReport || most > maxReport || least > most {
+		return fmt.Errorf("snp_report_versions: expected least and most from %d to %d, found %d and %d", minReport, maxReport, least, most)
+	}
+	return nil
+}
+
+// The versions of reports of SEV-SNP whose layout is known (sev-snp.md section 1).
+const (
+	minReport = 2
+	maxReport = 5
+)
 
 // ReportValidity is the limit tpm_report_validity.
 func (c *Config) ReportValidity() time.Duration {

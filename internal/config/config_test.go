@@ -77,6 +77,8 @@ ek_roots: [{file: maker.pem, allow_missing_eku: true}]
 ek_intermediates: [maker-issuing.pem]
 amd_roots: [ark.pem]
 amd_key_service: https://kds.example
+amd_certificates: [vceks]
+snp_report_versions: {least: 3, most: 4}
 tcg_log: 1048576
 tcg_log_records: 1000
 tcg_event_data: 4096
@@ -147,7 +149,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		},
 		AIKRoots: []AIKRoot{{"root.pem", true}, {"other.pem", false}}, AIKIntermediates: []string{"issuing.pem"},
 		EKRoots: []AIKRoot{{"maker.pem", true}}, EKIntermediates: []string{"maker-issuing.pem"},
-		AMDRoots: []string{"ark.pem"}, AMDKeyService: "https://kds.example",
+		AMDRoots: []string{"ark.pem"}, AMDKeyService: "https://kds.example", AMDCertificates: []string{"vceks"}, SNPReportVersions: Versions{3, 4},
 		TPMLimits:     TPMLimits{1 << 20, 1000, 4096, 100, 3, 2 << 20, 500, 10, 1024},
 		PolicySigners: []string{"signer.pem"}, Shared: true, Location: "westeurope",
 		ProviderURL: "https://{name}.attest.example", ProviderListen: "127.0.0.1:9000-9099",

@@ -2,7 +2,6 @@ package enrol
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -16,6 +15,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/assay-attestation/assay/evidence/tpm"
+	"github.com/assay-attestation/assay/internal/seal"
 )
 
 // Validity is how long a certificate of an attestation key is valid, and backdate how far before its making it begins: clocks differ.
@@ -30,15 +30,12 @@ type Authority struct {
 	key         *ecdsa.PrivateKey
 }
 
-// deriveAttempts bounds how often a secret is asked for. One in 2^32 is no P-256 key.
-const deriveAttempts = 8
-
 // Authority gives the CA of a provider, by its id, which no other provider ever has. Its certificate is valid from 2019 to 2050, as those of
 // the CA for reports: it ends with the sealing key and the provider.
 func (e *Enroller) Authority(providerID string) (*Authority, error) {
-	key, err := e.deriveKey(providerID)
+	key, err := seal.P256(e.key.Derive, "aik authority "+providerID)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the AIK CA: %w", err)
 	}
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
@@ -57,16 +54,6 @@ func (e *Enroller) Authority(providerID string) (*Authority, error) {
 	}
 	cert, err := x509.ParseCertificate(der)
 	return &Authority{cert, key}, err
-}
-
-func (e *Enroller) deriveKey(providerID string) (*ecdsa.PrivateKey, error) {
-	for i := range deriveAttempts {
-		secret := e.key.Derive(fmt.Sprintf("aik authority %s %d", providerID, i))
-		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), secret); err == nil {
-			return key, nil
-		}
-	}
-	return nil, fmt.Errorf("the AIK CA of provider %s: no secret is a P-256 key", providerID)
 }
 
 // Issue makes the certificate of an attestation key that was activated, valid from now on for Validity.

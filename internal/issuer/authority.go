@@ -3,7 +3,6 @@ package issuer
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/assay-attestation/assay/internal/seal"
 	"github.com/assay-attestation/assay/result"
 )
 
@@ -19,31 +19,18 @@ import (
 // keys and URLs, equal certificates, byte for byte, on every replica and after every restart.
 type Authority struct{ root, issuing *ecdsa.PrivateKey }
 
-// deriveAttempts bounds how often a secret is asked for. One in 2^32 is no P-256 key.
-const deriveAttempts = 8
-
 // NewAuthority makes the CA of secrets of 32 bytes, one for each label: uniformly random, the same for the same label, and of
 // one provider only. It asks for labels of its own.
 func NewAuthority(secret func(label string) []byte) (*Authority, error) {
-	root, err := deriveKey(secret, "root")
+	root, err := seal.P256(secret, "root")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the CA for reports: %w", err)
 	}
-	issuing, err := deriveKey(secret, "issuing")
+	issuing, err := seal.P256(secret, "issuing")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the CA for reports: %w", err)
 	}
 	return &Authority{root, issuing}, nil
-}
-
-func deriveKey(secret func(string) []byte, name string) (*ecdsa.PrivateKey, error) {
-	for i := range deriveAttempts {
-		key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), secret(fmt.Sprintf("%s %d", name, i)))
-		if err == nil {
-			return key, nil
-		}
-	}
-	return nil, fmt.Errorf("the %s key of the CA for reports: no secret is a P-256 key", name)
 }
 
 // reportCA is an authority in the service of one issuer.

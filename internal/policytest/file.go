@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/policy"
@@ -41,7 +42,8 @@ type testCase struct {
 type Evidence struct {
 	Type                    string // the attestation type
 	File, Collateral        string
-	TrustRoot, RuntimeData  string // "" if not given, like those below
+	Chain                   string // of SEV-SNP, whose evidence needs no collateral; "" if not given, like those below
+	TrustRoot, RuntimeData  string
 	Expiry, Accept, Runtime string // collateral-expiry, accept-status, runtime-type
 	At                      time.Time
 }
@@ -227,14 +229,22 @@ func (c *testCase) check(own, common *claimSet) error {
 func (f *testFile) readEvidence(n ast.Node, c *testCase) error {
 	e := &Evidence{Type: f.kind}
 	if err := (readers{
-		"file": f.pathVar(&e.File), "collateral": f.pathVar(&e.Collateral), "trust-root": f.pathVar(&e.TrustRoot),
+		"file": f.pathVar(&e.File), "collateral": f.pathVar(&e.Collateral), "chain": f.pathVar(&e.Chain), "trust-root": f.pathVar(&e.TrustRoot),
 		"runtime-data": f.pathVar(&e.RuntimeData), "runtime-type": textVar(&e.Runtime),
 		"collateral-expiry": textVar(&e.Expiry), "accept-status": textVar(&e.Accept), "at": timeVar(&e.At),
 	}).read(n); err != nil {
 		return err
 	}
-	if e.File == "" || e.Collateral == "" || e.At.IsZero() {
+	guest := f.kind == string(evidence.SevSnpVM)
+	switch {
+	case guest && (e.File == "" || e.At.IsZero()):
+		return wrong(n, "evidence: expected the members file and at (the time to judge at)")
+	case !guest && (e.File == "" || e.Collateral == "" || e.At.IsZero()):
 		return wrong(n, "evidence: expected the members file, collateral and at (the time to judge at)")
+	case guest && e.Collateral+e.Expiry+e.Accept != "":
+		return wrong(n, "evidence: of SEV-SNP, collateral, collateral-expiry and accept-status mean nothing")
+	case !guest && e.Chain != "":
+		return wrong(n, "evidence: chain is for SEV-SNP")
 	}
 	c.evidence = e
 	return nil

@@ -32,7 +32,7 @@ func (i *Instance) readEnrolment(tx *store.Tx) error {
 		}
 		i.RevokedAIKs[hash] = id
 	}
-	pins, err := tx.Pins(i.ID, store.PinnedAIK)
+	pins, err := tx.Pins(i.ID, store.PinnedAIK, "", store.MaxPins)
 	if err != nil {
 		return err
 	}
@@ -195,6 +195,15 @@ func (r *Registry) Pin(ctx context.Context, i *Instance, kind store.PinKind, has
 		return by.Audit(tx, "", hash.String())
 	})
 	return added, r.refreshed(ctx, err)
+}
+
+// Pins lists up to limit pins of a kind with hashes after one.
+func (r *Registry) Pins(ctx context.Context, i *Instance, kind store.PinKind, after string, limit int) (list []store.Pin, err error) {
+	err = r.Store.Read(ctx, func(tx *store.Tx) error {
+		list, err = tx.Pins(i.ID, kind, after, limit)
+		return err
+	})
+	return list, err
 }
 
 // Unpin takes a pin away. The error wraps [store.ErrNotFound] if there is none.

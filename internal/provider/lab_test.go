@@ -59,7 +59,7 @@ func newLabOn(t *testing.T, dsn, sealFile string, edit ...func(*Ground)) *lab {
 	g := Ground{
 		Store: s, Keys: ring, Seats: verifier.NewSeats(0), Logger: slog.New(slog.DiscardHandler),
 		Verify:        func(*Instance) (*verifier.Verifier, error) { return verifier.New(verifier.Config{}), nil },
-		CheckBaseline: func(string) error { return nil },
+		CheckBaseline: func(string) error { return nil }, CheckSettings: func(Settings) error { return nil },
 	}
 	for _, e := range edit {
 		e(&g)

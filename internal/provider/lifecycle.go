@@ -92,7 +92,7 @@ func (r *Registry) Create(ctx context.Context, spec Spec, address Address, by Au
 	if address == nil {
 		return ErrNoURL
 	}
-	if err := spec.apply(&record); err != nil {
+	if err := r.apply(&spec, &record); err != nil {
 		return err
 	}
 	key, err := issuer.Generate(by.At.Truncate(time.Second))
@@ -139,7 +139,7 @@ func (r *Registry) Update(ctx context.Context, i *Instance, spec Spec, by Author
 			return err
 		}
 		before := recordHash(record)
-		if err := spec.apply(&record); err != nil {
+		if err := r.apply(&spec, &record); err != nil {
 			return err
 		}
 		record.Modified = by.stamp()
@@ -226,6 +226,18 @@ func (s *Spec) apply(record *store.Provider) error {
 	return nil
 }
 
+// apply puts what somebody wants into the record, if it is sound.
+func (r *Registry) apply(s *Spec, record *store.Provider) error {
+	settings, err := ParseSettings(s.Settings)
+	if err == nil {
+		err = r.CheckSettings(settings)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return s.apply(record)
+}
+
 func (s *Spec) check() error {
 	if err := s.checkPlace(); err != nil {
 		return err
@@ -247,9 +259,6 @@ func (s *Spec) check() error {
 				return fmt.Errorf("%w: %w", ErrInvalid, err)
 			}
 		}
-	}
-	if _, err := ParseSettings(s.Settings); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return checkSigners(s.Signers)
 }

@@ -39,6 +39,8 @@ type Ground struct {
 	Verify func(*Instance) (*verifier.Verifier, error)
 	// CheckBaseline reports a TCB baseline that does not exist.
 	CheckBaseline func(name string) error
+	// CheckSettings reports settings that the trust of the service does not bear out, when they are set.
+	CheckSettings func(Settings) error
 	Seats         *verifier.Seats
 	ByHost        bool // providers share the listener of the service, and are told apart by the Host header
 	Default       Local

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,25 +12,42 @@ import (
 	"github.com/assay-attestation/assay/internal/verifier"
 )
 
-// aikTrust is what all providers trust to certify attestation keys of TPMs.
+// aikTrust is what all providers trust to certify keys of TPMs of one kind.
 type aikTrust struct {
 	roots         []tpm.Root
 	intermediates []*x509.Certificate
 }
 
-// newAIKTrust reads the certificates that the configuration names. There are no others, but in development mode that of the simulated
-// maker of TPMs.
-func newAIKTrust(cfg config.Config, simulated *Simulated) (*aikTrust, error) {
-	t, err := readTrust("aik", cfg.AIKRoots, cfg.AIKIntermediates)
-	if err != nil || simulated == nil || simulated.AIKRoot == nil {
-		return t, err
+// openTPMTrust reads the certificates that the configuration names for attestation and endorsement keys. There are no others, but in
+// development mode those of the simulated maker of TPMs.
+func (s *Server) openTPMTrust() (err error) {
+	if s.aiks, err = readTrust("aik", s.cfg.AIKRoots, s.cfg.AIKIntermediates); err != nil {
+		return err
 	}
-	certs, err := provider.AIKCertificates(simulated.AIKRoot)
+	eks, err := readTrust("ek", s.cfg.EKRoots, s.cfg.EKIntermediates)
 	if err != nil {
-		return nil, fmt.Errorf("simulated AIK root: %w", err)
+		return err
+	}
+	if simulated := s.opt.Simulated; simulated != nil {
+		if err := errors.Join(s.aiks.simulate(simulated.AIKRoot), eks.simulate(simulated.EKRoot)); err != nil {
+			return err
+		}
+	}
+	s.eks = eks.with(verifier.TPMDemands{})
+	return nil
+}
+
+// simulate adds the root of a simulated maker, PEM, if there is one.
+func (t *aikTrust) simulate(root []byte) error {
+	if root == nil {
+		return nil
+	}
+	certs, err := provider.AIKCertificates(root)
+	if err != nil {
+		return fmt.Errorf("simulated root of TPMs: %w", err)
 	}
 	t.roots = append(t.roots, tpm.Root{Certificate: certs[0]})
-	return t, nil
+	return nil
 }
 
 // readTrust reads roots, one in each file, and the certificates below them, for keys of a kind: aik or ek.

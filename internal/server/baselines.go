@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/api"
 )
 
@@ -37,6 +38,9 @@ func (s *Server) baselines() []api.Baseline {
 	}
 	seen := map[uint32]bool{}
 	for _, stored := range usual.genuine.Stored() {
+		if stored.TEE() != dcap.SGX {
+			continue // the route has those for SGX only (api.md section 11)
+		}
 		number := stored.EvaluationNumber()
 		b := known[number]
 		b.Number, b.IsOfDefault = number, len(list) == 0

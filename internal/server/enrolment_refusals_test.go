@@ -233,6 +233,7 @@ func TestPins(t *testing.T) {
 	e.pin(t, "pinned", http.MethodDelete, ek, http.StatusNoContent)
 	e.pin(t, "pinned", http.MethodDelete, ek, http.StatusNotFound)
 	e.post(t, "pinned", aikCertificates, late).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "not pinned")
+	e.attestTPM(t, "pinned", sc).report(t, false) // what was enrolled counts
 
 	bare := windows(t, strange)
 	bare.Enrolled(nil) // no certificate at all

@@ -212,6 +212,35 @@ func TestSwitchOfEnrolment(t *testing.T) {
 	}
 }
 
+// TestEndorsementKeysOnCurvesEnrol: those that the TCG's profile has for P-256 and P-384, with attestation keys of any kind. A credential of
+// the sizes of one kind is none for another.
+func TestEndorsementKeysOnCurvesEnrol(t *testing.T) {
+	e := enrolling(t)
+	for ek, sizes := range map[assaytest.TPMKeyKind][2]int{assaytest.P256: {70, 70}, assaytest.P384: {86, 102}} {
+		sc := windows(t, func(s *assaytest.TPMScenario) { s.EKKind = ek })
+		c := e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).challenge(t)
+		if got := [2]int{len(unb64(t, c.CredentialBlob)), len(unb64(t, c.EncryptedSecret))}; got != sizes {
+			t.Errorf("blob and secret of %d bytes, want %d", got, sizes)
+		}
+		e.enrol(t, "vendor", sc)
+		e.attestTPM(t, "vendor", sc).report(t, false)
+		other, err := windows(t).Enrolment()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rsa := func(m *assaytest.TPMEnrolment) { m.EKPublic = other.EKPublic }
+		e.post(t, "vendor", aikChallenges, enrolBody(t, sc, rsa)).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "of another key than ekPublic")
+	}
+}
+
+// TestProductionTrustsNoMakerOfTPMsUnasked, least of all the simulated one whose keys everybody has.
+func TestProductionTrustsNoMakerOfTPMsUnasked(t *testing.T) {
+	e := startEstate(t, config.Config{}, store.Provider{Name: "vendor"})
+	e.enrols(t, "vendor", "vendor")
+	sc := assaytest.WellKnownTPMVendor().Scenario()
+	e.post(t, "vendor", aikChallenges, enrolBody(t, sc)).refused(t, http.StatusBadRequest, "InvalidParameter", "", "ek-certificate: ", "no root is trusted")
+}
+
 // TestCertificatesAreListedByPages: each is on one page, whatever the case in which the id before it is written.
 func TestCertificatesAreListedByPages(t *testing.T) {
 	e := enrolling(t)

@@ -98,8 +98,11 @@ func expectations() []expectation {
 		{"PUT", "/operations/policy/certificates", preview, writing, bare},
 		{"POST", "/operations/policy/certificates", preview, deleting, bare},
 	}
-	for _, t := range []string{"SgxEnclave", "OpenEnclave", "SevSnpVm", "TdxVm", "AzureGuest", "KeyGuard", "MdepTz", "Pluton"} {
+	for _, t := range []string{"SgxEnclave", "OpenEnclave", "SevSnpVm", "TdxVm", "AzureGuest"} {
 		rows = append(rows, expectation{"POST", "/attest/" + t, current, nothing, usual})
+	}
+	for _, t := range []string{"KeyGuard", "MdepTz", "Pluton"} {
+		rows = append(rows, expectation{"POST", "/attest/" + t, current, reading, usual})
 	}
 	return slices.Concat(rows, enrolmentExpectations(), providerExpectations(), armExpectations())
 }
@@ -113,8 +116,10 @@ func enrolmentExpectations() []expectation {
 		{"GET", aik + "/certificates", unversion, reading, usual},
 		{"GET", aik + "/certificates/{id}", unversion, reading, usual},
 		{"POST", aik + "/certificates/{id}:revoke", unversion, writing, usual},
+		{"GET", aik + "/pins", unversion, reading, usual},
 		{"PUT", aik + "/pins/{hash}", unversion, writing, usual},
 		{"DELETE", aik + "/pins/{hash}", unversion, writing, usual},
+		{"GET", "/assay/v1/ek", unversion, reading, usual},
 		{"PUT", "/assay/v1/ek/{hash}", unversion, writing, usual},
 		{"DELETE", "/assay/v1/ek/{hash}", unversion, writing, usual},
 	}

@@ -24,6 +24,7 @@ type metrics struct {
 	requests      *prometheus.CounterVec
 	durations     *prometheus.HistogramVec
 	auditFailures prometheus.Counter
+	keyServices   *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -32,8 +33,9 @@ func newMetrics() *metrics {
 		requests:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "assay_requests_total", Help: "Requests answered."}, []string{"operation", "status"}),
 		durations:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "assay_request_duration_seconds", Help: "Time from the request's header to its answer.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9)}, []string{"operation"}),
 		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{Name: "assay_audit_sink_failures_total", Help: "Attempts to copy the audit trail to a sink that failed."}),
+		keyServices:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "assay_amd_key_service_questions_total", Help: "Questions to AMD's key service, by outcome: fetched, absent, unavailable or unusable."}, []string{"outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.auditFailures, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.durations, m.auditFailures, m.keyServices, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -41,6 +43,9 @@ func (m *metrics) observe(operation string, status int, took time.Duration) {
 	m.requests.WithLabelValues(operation, strconv.Itoa(status)).Inc()
 	m.durations.WithLabelValues(operation).Observe(took.Seconds())
 }
+
+// keyService counts a question to AMD's key service.
+func (m *metrics) keyService(outcome string) { m.keyServices.WithLabelValues(outcome).Inc() }
 
 // The gauges that are worked out when they are read.
 var (

@@ -105,7 +105,8 @@ func TestBadRequests(t *testing.T) {
 		{"unknown api-version", "/attest/SgxEnclave?api-version=2019-01-01", request(""), 400, "UnsupportedApiVersion", []string{"2019-01-01"}},
 		{"api-version that is no text", "/attest/SgxEnclave?api-version=%ff", request(""), 400, "UnsupportedApiVersion", nil},
 		{"endless api-version", "/attest/SgxEnclave?api-version=" + strings.Repeat("x", 9000), request(""), 400, "UnsupportedApiVersion", []string{"xxx…"}},
-		{"type of another provider", "/attest/TdxVm?api-version=2022-08-01", "{}", 400, invalid, []string{"TdxVm is not supported"}},
+		{"type that is not supported", "/attest/AzureGuest?api-version=2022-08-01", "{}", 400, invalid, []string{"AzureGuest is not supported"}},
+		{"TD without a quote", "/attest/TdxVm?api-version=2022-08-01", "{}", 400, invalid, []string{`"quote" is missing`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := s.do(t, http.MethodPost, tt.path, tt.body)

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"github.com/assay-attestation/assay/internal/config"
 	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/internal/issuer"
+	"github.com/assay-attestation/assay/internal/kds"
 	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/ratelimit"
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -59,8 +61,10 @@ type Simulated struct {
 	Source collateral.Source
 	// AMDRoots are the certificates, PEM, of the simulated AMD: its ARKs, ASKs and ASVKs; nil: there is none.
 	AMDRoots [][]byte
-	// AIKRoot is the certificate, PEM, that certifies attestation keys of simulated TPMs; nil: there are none.
-	AIKRoot []byte
+	// KeyService asks the simulated AMD's key service before the configured one; nil: only the configured one is asked.
+	KeyService *http.Client
+	// AIKRoot and EKRoot are certificates, PEM, that certify attestation and endorsement keys of simulated TPMs; nil: there are none.
+	AIKRoot, EKRoot []byte
 }
 
 // Server is a service that is ready to answer.
@@ -72,6 +76,8 @@ type Server struct {
 	endorsing *endorsing
 	aiks      *aikTrust
 	amd       snp.Roots
+	signers   *verifier.Signers
+	kds       *kds.Client
 	eks       *tpm.Roots
 	providers *provider.Registry
 	metrics   *metrics
@@ -108,17 +114,19 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.endorsing, err = newEndorsing(s.cfg, s.opt, s.judgedAt); err != nil {
 		return err
 	}
-	if s.aiks, err = newAIKTrust(s.cfg, s.opt.Simulated); err != nil {
+	if err = s.openTPMTrust(); err != nil {
 		return err
 	}
 	if s.amd, err = amdRoots(s.cfg, s.opt.Simulated); err != nil {
 		return err
 	}
-	eks, err := readTrust("ek", s.cfg.EKRoots, s.cfg.EKIntermediates)
-	if err != nil {
+	s.signers = verifier.NewSigners(s.amd)
+	if err := s.openKeyService(); err != nil {
 		return err
 	}
-	s.eks = eks.with(verifier.TPMDemands{})
+	if err := s.checkSettings(s.cfg.Settings); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
 	if s.state, err = openState(ctx, s.cfg, s.opt.Clock); err != nil {
 		return err
 	}
@@ -152,7 +160,7 @@ func (s *Server) openProviders(ctx context.Context) error {
 		return err
 	}
 	s.providers = provider.NewRegistry(provider.Ground{
-		Store: s.store, Keys: s.keys, Verify: s.verifier, CheckBaseline: usual.genuine.Check, Seats: verifier.NewSeats(s.cfg.PolicyTime), ByHost: s.cfg.ProviderURL != "",
+		Store: s.store, Keys: s.keys, Verify: s.verifier, CheckBaseline: usual.genuine.Check, CheckSettings: s.checkSettings, Seats: verifier.NewSeats(s.cfg.PolicyTime), ByHost: s.cfg.ProviderURL != "",
 		Default: provider.Local{Settings: s.cfg.Settings, Policies: policies}, Development: s.cfg.Dev, Logger: s.opt.Logger,
 	}, s.watch)
 	if err := s.checkSeal(ctx); err != nil {
@@ -185,17 +193,13 @@ func (s *Server) verifier(i *provider.Instance) (*verifier.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	guests, err := s.guests(baseline.SNP)
-	if err != nil {
-		return nil, err
-	}
 	baseline.CollateralGrace = s.cfg.Settings.CollateralGrace
 	return verifier.New(verifier.Config{
 		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline,
 		TPM: verifier.TPM{
 			Challenge: s.challenges.Open, Roots: roots, Limits: s.cfg.Evidence(), Validity: s.cfg.ReportValidity(), Longest: s.keys.LongestReport(),
 		},
-		SNP:      guests,
+		SNP:      s.guests(baseline.SNP),
 		Policies: i.Verifiable(), Endorsing: endorsingTime, Seats: s.providers.Seats, Share: i.Share,
 	}), nil
 }
@@ -284,6 +288,9 @@ func (s *Server) Close() {
 	s.work.Wait()
 	if s.endorsing != nil {
 		s.endorsing.close()
+	}
+	if s.kds != nil {
+		s.kds.Close()
 	}
 	for _, sink := range s.sinks {
 		if err := sink.Close(); err != nil {

@@ -41,6 +41,12 @@ func (s *testService) token(t testing.TB, role auth.Role) string {
 // start runs the service of cfg in development mode, over TLS, until the test ends.
 func start(t testing.TB, cfg config.Config) *testService {
 	t.Helper()
+	return startBeside(t, cfg, nil)
+}
+
+// startBeside starts a service beside the given vendors; nil: the usual simulated ones.
+func startBeside(t testing.TB, cfg config.Config, vendors *server.Simulated) *testService {
+	t.Helper()
 	cfg.Dev = true
 	if cfg.Data == "" {
 		cfg.Data = dataFolder(t, cfg)
@@ -57,9 +63,12 @@ func start(t testing.TB, cfg config.Config) *testService {
 	}
 	intel := assaytest.WellKnownIntel()
 	pcs := assaytest.NewPCS(intel, judgedAt)
+	if vendors == nil {
+		vendors = simulated(t, intel, pcs)
+	}
 	log := new(logged)
 	s, err := server.New(cfg, server.Options{
-		Logger: slog.New(slog.NewJSONHandler(log, nil)), Clock: time.Now, Simulated: simulated(t, intel, pcs),
+		Logger: slog.New(slog.NewJSONHandler(log, nil)), Clock: time.Now, Simulated: vendors,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -162,9 +162,9 @@ func scanPin(rows *sql.Rows) (p Pin, err error) {
 	return p, json.Unmarshal([]byte(doc), &p)
 }
 
-// Pins gives the pins of one kind of a provider in the order of their hashes.
-func (tx *Tx) Pins(providerID string, kind PinKind) ([]Pin, error) {
-	return all(tx, scanPin, selectPin+"WHERE provider_id = $1 AND kind = $2 ORDER BY hash", providerID, string(kind))
+// Pins gives up to limit pins of one kind of a provider with hashes after one, in the order of their hashes.
+func (tx *Tx) Pins(providerID string, kind PinKind, after string, limit int) ([]Pin, error) {
+	return all(tx, scanPin, selectPin+"WHERE provider_id = $1 AND kind = $2 AND hash > $3 ORDER BY hash LIMIT $4", providerID, string(kind), after, limit)
 }
 
 // Pin gives one pin, or ErrNotFound.

@@ -155,14 +155,42 @@ func TestPinsComeAndGo(t *testing.T) {
 		read(t, s, func(tx *store.Tx) error {
 			got, err := tx.Pin("1", store.PinnedEK, "ee")
 			equal(t, "pin", got, pin)
-			list, err2 := tx.Pins("1", store.PinnedEK)
-			equal(t, "pins", list, []store.Pin{pin})
-			return errors.Join(err, err2)
+			return err
 		})
 		write(t, s, func(tx *store.Tx) error { return tx.DeletePin("1", store.PinnedEK, "ee") })
 		if version(t, s) != before+2 {
 			t.Error("nobody learns of the change")
 		}
 		refuses(t, s, store.ErrNotFound, func(tx *store.Tx) error { _, err := tx.Pin("1", store.PinnedEK, "ee"); return err })
+	})
+}
+
+func TestPinsAreListedInPages(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		populate(t, s)
+		pin := func(kind store.PinKind, hash string) store.Pin {
+			return store.Pin{ProviderID: "1", Kind: kind, Hash: hash, Stamp: store.Stamp{By: "é", At: instant()}}
+		}
+		foreign := pin(store.PinnedEK, "bb")
+		foreign.ProviderID = "2"
+		write(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.AddPin(pin(store.PinnedEK, "cc")), tx.AddPin(pin(store.PinnedEK, "aa")), tx.AddPin(pin(store.PinnedAIK, "bb")), tx.AddPin(foreign))
+		})
+		for _, tt := range []struct {
+			after string
+			limit int
+			want  []store.Pin
+		}{
+			{"", 10, []store.Pin{pin(store.PinnedEK, "aa"), pin(store.PinnedEK, "cc")}},
+			{"", 1, []store.Pin{pin(store.PinnedEK, "aa")}},
+			{"aa", 10, []store.Pin{pin(store.PinnedEK, "cc")}},
+			{"cc", 10, nil},
+		} {
+			read(t, s, func(tx *store.Tx) error {
+				list, err := tx.Pins("1", store.PinnedEK, tt.after, tt.limit)
+				equal(t, "after "+tt.after, list, tt.want)
+				return err
+			})
+		}
 	})
 }

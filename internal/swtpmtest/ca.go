@@ -40,10 +40,22 @@ func NewCA(t testing.TB) *CA {
 // Certify issues the certificate of an attestation key, DER.
 func (ca *CA) Certify(t testing.TB, aik crypto.PublicKey) []byte {
 	t.Helper()
+	return ca.certify(t, aik, x509.KeyUsageDigitalSignature, 3)
+}
+
+// CertifyEK issues the certificate of an endorsement key on a curve, DER.
+func (ca *CA) CertifyEK(t testing.TB, ek crypto.PublicKey) []byte {
+	t.Helper()
+	return ca.certify(t, ek, x509.KeyUsageKeyAgreement, 1)
+}
+
+// certify issues a certificate for a purpose of the TCG, the last number of its extended key usage.
+func (ca *CA) certify(t testing.TB, key crypto.PublicKey, usage x509.KeyUsage, purpose int) []byte {
+	t.Helper()
 	return ca.sign(t, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "AIK"}, KeyUsage: x509.KeyUsageDigitalSignature,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), UnknownExtKeyUsage: []asn1.ObjectIdentifier{{2, 23, 133, 8, 3}},
-	}, ca.Certificate, aik)
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "key of a TPM"}, KeyUsage: usage,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), UnknownExtKeyUsage: []asn1.ObjectIdentifier{{2, 23, 133, 8, purpose}},
+	}, ca.Certificate, key)
 }
 
 func (ca *CA) sign(t testing.TB, c, parent *x509.Certificate, key crypto.PublicKey) []byte {

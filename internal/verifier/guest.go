@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -14,8 +15,12 @@ import (
 
 // SNP is what the evidence of SEV-SNP guests is held against, beside the demands of the provider.
 type SNP struct {
-	Roots       snp.Roots
+	Signers     *Signers
 	Revocations []*snp.CRL // the lists of the demands, verified
+	// Unusable says why the lists of the demands cannot be used, nil if they can: nothing is attested then. It is an [evidence.Refusal].
+	Unusable error
+	// MinVersion and MaxVersion are the limit snp_report_versions; zero: its default.
+	MinVersion, MaxVersion uint32
 	// Chains asks AMD's key service for the certificates that a report is signed under. Errors are [evidence.Refusal] where the service
 	// knows none; every other one means that it cannot be had now. Nil: nobody is asked.
 	Chains func(context.Context, *snp.Report) (*snp.Chain, error)
@@ -40,15 +45,11 @@ func (v *Verifier) verifyGuest(ctx context.Context, r Request) (*Subject, error)
 	if err != nil {
 		return nil, err
 	}
-	demands := &v.cfg.Baseline.SNP
-	opt := snp.Options{
-		At: r.At, AllowMaskedChipID: demands.AllowMaskedChipID && !v.cfg.Baseline.Strict, Revocations: v.cfg.SNP.Revocations, Journal: &r.Record.Checks,
+	if v.cfg.SNP.Unusable != nil {
+		return nil, v.cfg.SNP.Unusable
 	}
-	chain, err := v.chain(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := v.cfg.SNP.Roots.Trace(chain, opt)
+	opt := v.guestOptions(r)
+	signer, err := v.signer(ctx, e, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -63,19 +64,38 @@ func (v *Verifier) verifyGuest(ctx context.Context, r Request) (*Subject, error)
 	return OfGuest(verified, status), nil
 }
 
-// chain gives the certificates that came with the evidence, or asks for them where the provider wants that.
-func (v *Verifier) chain(ctx context.Context, e *snp.Evidence) (*snp.Chain, error) {
-	if e.Chain != nil {
-		return e.Chain, nil
+// guestOptions are those of the verification of a report.
+func (v *Verifier) guestOptions(r Request) snp.Options {
+	b := &v.cfg.Baseline
+	return snp.Options{
+		At: r.At, AllowMaskedChipID: b.SNP.AllowMaskedChipID && !b.Strict, Revocations: v.cfg.SNP.Revocations, Grace: b.CollateralGrace,
+		MinVersion: v.cfg.SNP.MinVersion, MaxVersion: v.cfg.SNP.MaxVersion, Journal: &r.Record.Checks,
 	}
-	if v.cfg.SNP.Chains == nil || !v.cfg.Baseline.SNP.FetchChains {
+}
+
+// signer finds the key that signed the report: by the certificates that came with it, or where these are not complete and the
+// provider wants it, by those of AMD's key service.
+func (v *Verifier) signer(ctx context.Context, e *snp.Evidence, opt snp.Options) (*snp.Signer, error) {
+	opt.Journal = nil // whoever appraises records the refusal that is the last
+	fetches := v.cfg.SNP.Chains != nil && v.cfg.Baseline.SNP.FetchChains
+	if e.Chain != nil {
+		signer, err := v.cfg.SNP.Signers.Trace(e.Chain, opt)
+		if !fetches || !errors.Is(err, snp.ErrMissing) {
+			return signer, err
+		}
+	}
+	if !fetches {
 		return nil, evidence.Refuse(evidence.SNPChain, "no certificates came with the report").
 			Want("VcekCertChain with the VCEK or VLEK, ASK and ARK in PEM", "none").
 			Do("send them as the host gives them, or have the provider fetch them from AMD (snp_kds)")
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.cfg.Endorsing)
 	defer cancel()
-	return v.cfg.SNP.Chains(ctx, e.Report)
+	chain, err := v.cfg.SNP.Chains(ctx, e.Report)
+	if err != nil {
+		return nil, err
+	}
+	return v.cfg.SNP.Signers.Trace(chain, opt)
 }
 
 // endorsed gives the compliance status that the endorsements of the evidence earn; empty: none.
