@@ -150,7 +150,7 @@ func (a *attestation) load(c *call, file string) error {
 	}
 	g, err := readGuest(b, a.chain)
 	if err != nil {
-		return badFile(fmt.Errorf("%s: %w", file, err))
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	if a.runtime.bytes == nil && g.runtime != nil {
 		a.runtime = *g.runtime

@@ -28,10 +28,13 @@ func commands() []command {
 	}, attestCommands(), []command{
 		{"evidence inspect", "FILE", "show what evidence says, believing nothing", []string{
 			"assay evidence inspect --type sgx quote.bin",
+			"assay evidence inspect --type snp report.bin",
 		}, runEvidenceInspect},
 		{"evidence verify", "FILE", "verify evidence offline against stored collateral", []string{
 			"assay evidence verify --type sgx quote.bin --collateral collateral.tar.gz",
 			"assay evidence verify --type openenclave report.bin --collateral collateral/ --accept-status UpToDate,SWHardeningNeeded",
+			"assay evidence verify --type tdx quote.bin --collateral collateral.tar.gz --runtime-data key.json",
+			"assay evidence verify --type snp report.bin --chain auxblob.bin --crl crl.der --runtime-data key.json",
 		}, runEvidenceVerify},
 		{"token inspect", "TOKEN", "show what a token says, believing nothing", []string{
 			"assay token inspect token.jwt",
@@ -94,9 +97,12 @@ func attestCommands() []command {
 			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --renew /run/assay/report.jwt",
 			"assay attest tpm --swtpm tpm.sock --event-log boot.log --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 		}, runAttestTPM},
-		{"attest", "TYPE FILE", "send evidence to a service and verify the token it answers with", []string{
+		{"attest", "TYPE [FILE]", "send evidence, of a file or of this machine, to a service and verify the token it answers with", []string{
 			"assay attest sgx quote.bin --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
 			"assay attest sgx quote.bin --endpoint https://attest.example --runtime-data key.json --runtime-type json",
+			"assay attest snp --collect --runtime-data key.json --runtime-type json --endpoint https://attest.example",
+			"assay attest tdx --collect --runtime-data key.json --out quote.bin",
+			"assay attest snp hcl.bin --chain thim.json --endpoint https://attest.example",
 		}, runAttest},
 	}
 }

@@ -80,7 +80,7 @@ func (sim *simulation) snp() ([]file, *assaytest.Collateral, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := json.Marshal(attestBodyFor(evidence.SevSnpVM, doc, &runtimeData{sim.runtime, true}))
+	body, err := json.Marshal(attestBodyFor(sim.kind, doc, &runtimeData{sim.runtime, true}))
 	return append(files, file{"request.json", body}), nil, err
 }
 
@@ -91,12 +91,14 @@ func (sim *simulation) print(s sheet, _ error) {
 		row{"trusted root", "root.pem"}, row{"attest request", "request.json"})...)
 	dir := strings.TrimSuffix(plain(sim.Dir), "/")
 	s.section("Verify it:")
-	if sim.kind == evidence.SevSnpVM {
-		fmt.Fprintf(s.w, "  assay evidence verify --type snp %[1]s/report.bin --chain %[1]s/chain.pem --crl %[1]s/crl.der --trust-root %[1]s/root.pem\n", dir)
-		return
+	switch sim.kind {
+	case evidence.SevSnpVM:
+		fmt.Fprintf(s.w, "  assay evidence verify --type snp %[1]s/report.bin --chain %[1]s/chain.pem --crl %[1]s/crl.der --trust-root %[1]s/root.pem --runtime-data %[1]s/runtime.json\n", dir)
+	case evidence.TdxVM:
+		fmt.Fprintf(s.w, "  assay evidence verify --type tdx %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem --runtime-data %[1]s/runtime.json\n", dir)
+	default:
+		fmt.Fprintf(s.w, "  assay evidence verify --type sgx %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem\n", dir)
 	}
-	short := map[evidence.Type]string{evidence.SgxEnclave: "sgx", evidence.TdxVM: "tdx"}[sim.kind]
-	fmt.Fprintf(s.w, "  assay evidence verify --type %[2]s %[1]s/quote.bin --collateral %[1]s/collateral --trust-root %[1]s/root.pem\n", dir, short)
 }
 
 // evidenceRows name the files that are not the same for all types.

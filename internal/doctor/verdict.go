@@ -95,6 +95,9 @@ func (i *Issuer) String() string {
 	return text
 }
 
+// attestEnclave is how an enclave is attested.
+const attestEnclave = "send a quote that an enclave made: assay attest sgx FILE; in an enclave of Gramine: assay attest sgx --collect"
+
 // sgx judges attestation by an SGX enclave: quotes come from Intel's service, or are made in the process that may use the provisioning key.
 func (r *Report) sgx() Verdict {
 	v := judged("sgx")
@@ -103,9 +106,9 @@ func (r *Report) sgx() Verdict {
 	switch {
 	case v.lacks(r.get(SGXEnclave), closed, closed, "turn SGX on in the firmware's settings of a processor that has it, and use a kernel of 5.11 or newer"):
 	case aesm.State == Ready:
-		v.can("enclaves can be loaded, and Intel's service (aesmd) makes quotes")
+		v.can("enclaves can be loaded, and Intel's service (aesmd) makes quotes", attestEnclave)
 	case provision.State == Ready:
-		v.can("enclaves can be loaded, and quotes made in the process (Intel's libsgx-dcap-ql)")
+		v.can("enclaves can be loaded, and quotes made in the process (Intel's libsgx-dcap-ql)", attestEnclave)
 	default:
 		v.need("enclaves can be loaded, but nothing makes quotes of them", aesm)
 		v.Do = append(v.Do, "install and start Intel's aesmd, or let this user open "+provision.Path)
@@ -123,9 +126,9 @@ func (r *Report) snp() Verdict {
 	if v.lacks(r.get(SNPGuest), "no guest of SEV-SNP", "a guest of SEV-SNP, whose device cannot be opened", start) {
 		return v
 	}
-	v.can("a guest of SEV-SNP, whose device makes reports")
+	v.can("a guest of SEV-SNP, whose device makes reports", "attest as root: assay attest snp --collect")
 	if r.get(TSMReport).State != Ready {
-		v.Do = append(v.Do, "programs that want "+pathTSM+" do not find it")
+		v.Do = append(v.Do, "mind that other programs may want "+pathTSM+", which is not there; assay does not need it")
 	}
 	return v
 }
@@ -139,7 +142,7 @@ func (r *Report) tdx() Verdict {
 	case v.lacks(r.get(TDXGuest), "no trust domain", "a trust domain, whose device cannot be opened", start):
 	case v.lacks(r.get(TSMReport), noWay, noWay):
 	default:
-		v.can("a trust domain, whose kernel makes quotes", "mind that the host must run Intel's quote generation service")
+		v.can("a trust domain, whose kernel makes quotes", "attest as root: assay attest tdx --collect", "mind that the host must run Intel's quote generation service")
 	}
 	return v
 }

@@ -68,7 +68,7 @@ func TestSettingsOfGuests(t *testing.T) {
 
 // TestListsPastTheirDateAreUnavailable: a revocation list that has ended says nothing about the evidence, except within collateral_grace.
 func TestListsPastTheirDateAreUnavailable(t *testing.T) {
-	amd, made := assaytest.NewAMD(), time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	amd, made := assaytest.WellKnownAMD(), time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	sc := amd.Scenario(assaytest.Genoa, made)
 	list, err := sc.RevocationList() // of 30 days
 	if err != nil {

@@ -19,7 +19,7 @@ type amdBench struct {
 
 func newAMDBench(t testing.TB) amdBench {
 	t.Helper()
-	amd, at := assaytest.NewAMD(), time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	amd, at := assaytest.WellKnownAMD(), time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	b := amdBench{scenario: amd.Scenario(assaytest.Milan, at), at: at}
 	b.chain = b.parse(t)
 	root, err := amd.RootPEM(assaytest.Milan)
