@@ -3,8 +3,6 @@ package compare
 import (
 	"encoding/hex"
 	"fmt"
-	"hash/fnv"
-	"math/rand/v2"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -67,9 +65,7 @@ func Mutations(t *testing.T, parse Parse, classes []Class) {
 	t.Helper()
 	tally := NewTally(classes)
 	for name, b := range realLogs(t) {
-		h := fnv.New64a()
-		h.Write([]byte(name))
-		r, records := rand.New(rand.NewPCG(h.Sum64(), 1)), split(b)
+		r, records := Random(name, 1), split(b)
 		for i := range mutations {
 			m := mutate(r, b, records)
 			tally.Add(t, fmt.Sprintf("%s, mutation %d", name, i), Compare(m, parse))

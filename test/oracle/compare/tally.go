@@ -1,12 +1,21 @@
 package compare
 
 import (
+	"hash/fnv"
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"testing"
 
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
+
+// Random is a source that is the same each time, of a thing with that name: more things change nothing for those that were there.
+func Random(name string, seed uint64) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return rand.New(rand.NewPCG(h.Sum64(), seed))
+}
 
 // Class is a kind of difference.
 type Class struct {
