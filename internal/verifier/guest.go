@@ -104,11 +104,15 @@ func (v *Verifier) endorsed(e *snp.Evidence, g *snp.Verified, j *evidence.Journa
 	if len(e.UVM) == 0 || len(issuers) == 0 {
 		return "", nil
 	}
+	var all []*uvm.Endorsement
 	for _, b := range e.UVM {
 		found, err := uvm.Parse(b)
 		if err != nil {
 			return "", err
 		}
+		all = append(all, found)
+	}
+	for _, found := range all {
 		for _, issuer := range issuers {
 			if err := found.Endorses(issuer.Issuer, g.Report.Measurement); err != nil {
 				j.Skip(evidence.UVMEndorsement, err.Error())

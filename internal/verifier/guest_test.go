@@ -107,8 +107,10 @@ func TestPoliciesOfGuestsSeeTheirData(t *testing.T) {
 // TestDebuggableGuestsAndDomains: refuse_debuggable, by itself and by strict, and neither.
 func TestDebuggableGuestsAndDomains(t *testing.T) {
 	for name, make := range map[string]func() *bench{
-		"TD":    func() *bench { return newDomainBench(t, func(s *assaytest.Scenario) { s.TD.Attributes[0] |= 1 }) },
-		"guest": func() *bench { return newGuestBench(t, func(s *assaytest.AMDScenario) { s.Guest.Policy = assaytest.UsualSNPPolicy | assaytest.SNPDebugAllowed }) },
+		"TD": func() *bench { return newDomainBench(t, func(s *assaytest.Scenario) { s.TD.Attributes[0] |= 1 }) },
+		"guest": func() *bench {
+			return newGuestBench(t, func(s *assaytest.AMDScenario) { s.Guest.Policy = assaytest.UsualSNPPolicy | assaytest.SNPDebugAllowed })
+		},
 	} {
 		for _, set := range []Baseline{{}, {RefuseDebuggable: true}, {Strict: true}} {
 			b := make()
