@@ -103,10 +103,10 @@ func (d *did) leads(e *Endorsement) error {
 	return nil
 }
 
-// shorten keeps what strangers wrote out of long messages.
+// shorten keeps what strangers wrote out of long messages. It cuts between characters.
 func shorten(s string) string {
 	if len(s) > 128 {
-		return s[:128] + "…"
+		return strings.ToValidUTF8(s[:128], "") + "…"
 	}
 	return s
 }
