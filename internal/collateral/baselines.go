@@ -90,7 +90,7 @@ func (b *Baselines) Close() {
 	}
 }
 
-// Check reports whether id could name a baseline: [DefaultBaseline], or the evaluation number of a stored set. Any number
+// Check reports whether id could name a baseline: [DefaultBaseline], or the evaluation number of a stored set for SGX. Any number
 // will do where there is a live source, or a stored set that is unsound and so might have been it. The error wraps
 // [ErrUnknownBaseline].
 func (b *Baselines) Check(id string) error {
@@ -121,11 +121,13 @@ func (b *Baselines) Usable() error {
 // IsLive reports whether baselines that are not stored can be had.
 func (b *Baselines) IsLive() bool { return b.live != nil }
 
-// numbers are the evaluation numbers of the stored sets.
+// numbers are the evaluation numbers of the stored sets for SGX: nobody selects one for TDX.
 func (b *Baselines) numbers() []string {
 	numbers := map[uint32]bool{}
 	for _, s := range b.stored {
-		numbers[s.tcbInfo.EvaluationNumber()] = true
+		if s.tcbInfo.TEE() == dcap.SGX {
+			numbers[s.tcbInfo.EvaluationNumber()] = true
+		}
 	}
 	var text []string
 	for _, n := range slices.Sorted(maps.Keys(numbers)) {
