@@ -142,7 +142,7 @@ func TestDocumentsOfTheOtherTEEAreNotTaken(t *testing.T) {
 	}
 }
 
-// TestBaselinesForTDXCannotBeSelected: identifiers are of those for SGX (policy.md section 6), and nobody finds a set for TDX by one.
+// TestBaselinesForTDXCannotBeSelected: identifiers are of those for SGX (policy.md section 6), and a number that is stored for TDX only is none.
 func TestBaselinesForTDXCannotBeSelected(t *testing.T) {
 	v, o, s, now := tdxCase(t)
 	b := NewBaselines(BaselinesConfig{Stored: []*Set{s}, Verifier: v, Clock: at(now)})
