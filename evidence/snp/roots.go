@@ -66,15 +66,12 @@ func amdCertificate(role string, p Product) (*x509.Certificate, error) {
 	return x509.ParseCertificate(der)
 }
 
-// NewRoots trusts the self-signed ones of the given certificates, each one PEM or DER, and uses the others as intermediates, which one of
-// the trusted ones has signed. It is for test PKI.
+// NewRoots trusts the self-signed ones of the given certificates, and uses the others as intermediates, which one of the trusted ones has
+// signed. Each argument is one certificate in DER, or one or more in PEM. It is for test PKI.
 func NewRoots(certificates ...[]byte) (Roots, error) {
 	var roots Roots
 	var others []*x509.Certificate
-	for _, b := range certificates {
-		if block, _ := pem.Decode(b); block != nil {
-			b = block.Bytes
-		}
+	for _, b := range apart(certificates) {
 		cert, err := x509.ParseCertificate(b)
 		if err != nil {
 			return Roots{}, fmt.Errorf("trusted root: %w", err)
@@ -95,6 +92,20 @@ func NewRoots(certificates ...[]byte) (Roots, error) {
 	}
 	roots.intermediates = others
 	return roots, nil
+}
+
+// apart gives the DER of all certificates.
+func apart(certificates [][]byte) (ders [][]byte) {
+	for _, b := range certificates {
+		block, rest := pem.Decode(b)
+		if block == nil {
+			ders = append(ders, b)
+		}
+		for ; block != nil; block, rest = pem.Decode(rest) {
+			ders = append(ders, block.Bytes)
+		}
+	}
+	return ders
 }
 
 // And returns the roots of both r and other.

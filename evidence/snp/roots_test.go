@@ -107,17 +107,19 @@ func TestNewRootsTakesARKsAndWhatTheySigned(t *testing.T) {
 		certificates [][]byte
 		part         string // of the error; empty: none
 	}{
-		"nothing":              {nil, ""},
-		"DER":                  {[][]byte{l.ark.cert.Raw}, ""},
-		"PEM":                  {[][]byte{toPEM(l.ark.cert)}, ""},
-		"ASK before ARK":       {[][]byte{l.ask.cert.Raw, l.ark.cert.Raw}, ""},
-		"ASK alone":            {[][]byte{l.ask.cert.Raw}, "intermediate certificate: no trusted root"},
-		"ASK of another ARK":   {[][]byte{l.ask.cert.Raw, other.ark.cert.Raw}, "intermediate certificate"},
-		"no certificate":       {[][]byte{[]byte("x")}, "trusted root: x509"},
-		"another name":         {[][]byte{named.cert.Raw}, `"Root of somebody" is not the ARK`},
-		"unknown product":      {[][]byte{l.authority("ARK-Rome", l.stranger, &authority{key: l.stranger}).cert.Raw}, `"ARK-Rome" is not the ARK`},
-		"signed by another":    {[][]byte{forged.cert.Raw}, "verification error"},
-		"an ARK of Venice too": {[][]byte{newLab(t, "Venice").ark.cert.Raw}, ""},
+		"nothing":               {nil, ""},
+		"two in one PEM":        {[][]byte{toPEM(l.ask.cert, l.ark.cert)}, ""},
+		"ASK of another in PEM": {[][]byte{toPEM(other.ark.cert, l.ask.cert)}, "intermediate certificate"},
+		"DER":                   {[][]byte{l.ark.cert.Raw}, ""},
+		"PEM":                   {[][]byte{toPEM(l.ark.cert)}, ""},
+		"ASK before ARK":        {[][]byte{l.ask.cert.Raw, l.ark.cert.Raw}, ""},
+		"ASK alone":             {[][]byte{l.ask.cert.Raw}, "intermediate certificate: no trusted root"},
+		"ASK of another ARK":    {[][]byte{l.ask.cert.Raw, other.ark.cert.Raw}, "intermediate certificate"},
+		"no certificate":        {[][]byte{[]byte("x")}, "trusted root: x509"},
+		"another name":          {[][]byte{named.cert.Raw}, `"Root of somebody" is not the ARK`},
+		"unknown product":       {[][]byte{l.authority("ARK-Rome", l.stranger, &authority{key: l.stranger}).cert.Raw}, `"ARK-Rome" is not the ARK`},
+		"signed by another":     {[][]byte{forged.cert.Raw}, "verification error"},
+		"an ARK of Venice too":  {[][]byte{newLab(t, "Venice").ark.cert.Raw}, ""},
 	} {
 		_, err := snp.NewRoots(c.certificates...)
 		if (err == nil) != (c.part == "") || err != nil && !strings.Contains(err.Error(), c.part) {

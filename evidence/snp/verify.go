@@ -1,6 +1,7 @@
 package snp
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
@@ -44,20 +45,30 @@ type verification struct {
 }
 
 func (v *verification) version() *evidence.Refusal {
-	lowest, highest := v.opt.MinVersion, v.opt.MaxVersion
-	if lowest == 0 {
-		lowest = minVersion
-	}
-	if highest == 0 {
-		highest = maxVersion
-	}
-	if v.r.Version < lowest || v.r.Version > highest {
-		return evidence.Refuse(evidence.SNPFormat, "a report of this version is not accepted").
-			Want(fmt.Sprintf("version %d to %d", lowest, highest), v.r.Version).
-			Do("update the firmware of the platform, or change the limit snp_report_versions")
+	if refusal := v.opt.reads(v.r); refusal != nil {
+		return refusal
 	}
 	v.opt.Journal.Pass(evidence.SNPFormat, fmt.Sprintf("version %d", v.r.Version))
 	return nil
+}
+
+// Reads checks that reports of the version of r are accepted, for callers that fetch certificates before [Verify]. The error is an
+// [evidence.Refusal].
+func (opt Options) Reads(r *Report) error {
+	if refusal := opt.reads(r); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+func (opt *Options) reads(r *Report) *evidence.Refusal {
+	lowest, highest := cmp.Or(opt.MinVersion, minVersion), cmp.Or(opt.MaxVersion, maxVersion)
+	if r.Version >= lowest && r.Version <= highest {
+		return nil
+	}
+	return evidence.Refuse(evidence.SNPFormat, "a report of this version is not accepted").
+		Want(fmt.Sprintf("version %d to %d", lowest, highest), r.Version).
+		Do("update the firmware of the platform, or change the limit snp_report_versions")
 }
 
 func (v *verification) signingKey() *evidence.Refusal {

@@ -139,10 +139,10 @@ func hasPurpose(cert *x509.Certificate, oid string) bool {
 	return false
 }
 
-// shorten keeps what strangers wrote out of long messages.
+// shorten keeps what strangers wrote out of long messages. It cuts between characters.
 func shorten(s string) string {
 	if len(s) > 128 {
-		return s[:128] + "…"
+		return strings.ToValidUTF8(s[:128], "") + "…"
 	}
 	return s
 }

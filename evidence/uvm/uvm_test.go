@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/uvm"
@@ -138,4 +140,20 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("an endorsement that nobody recorded counts: %+v", e)
 		}
 	})
+}
+
+// What an endorsement says of itself is quoted in parts that are text still: explanations are JSON.
+func TestRefusalsAreText(t *testing.T) {
+	e, err := uvm.Parse(recorded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := "x" + strings.Repeat("é", 100)
+	for _, edit := range []func(){func() { e.Feed = long }, func() { e.Issuer = long }} {
+		edit()
+		err := e.Endorses(uvm.Issuer{DID: did, Feed: feed}, measured(t))
+		if text := fmt.Sprint(err); !utf8.ValidString(text) || !strings.Contains(text, "xé") || strings.Contains(text, long) {
+			t.Errorf("got %q", text)
+		}
+	}
 }

@@ -90,15 +90,17 @@ func (b *Baselines) Close() {
 	}
 }
 
-// Check reports whether id could name a baseline: [DefaultBaseline], or the evaluation number of a stored set. Any number
+// Check reports whether id could name a baseline: [DefaultBaseline], or the evaluation number of a stored set for SGX. Any number
 // will do where there is a live source, or a stored set that is unsound and so might have been it. The error wraps
 // [ErrUnknownBaseline].
-func (b *Baselines) Check(id string) error {
+func (b *Baselines) Check(id string) error { return b.check(id, dcap.SGX) }
+
+func (b *Baselines) check(id string, tee dcap.TEE) error {
 	open := b.live != nil || len(b.unsound) > 0
-	if id == DefaultBaseline || isNumber(id) && (open || slices.Contains(b.numbers(), id)) {
+	if id == DefaultBaseline || isNumber(id) && (open || slices.Contains(b.numbers(tee), id)) {
 		return nil
 	}
-	stored := cmp.Or(strings.Join(b.numbers(), ", "), "none")
+	stored := cmp.Or(strings.Join(b.numbers(tee), ", "), "none")
 	return unknownBaseline(id, "expected %q or a TCB evaluation data number (stored: %s)", DefaultBaseline, stored)
 }
 
@@ -121,11 +123,13 @@ func (b *Baselines) Usable() error {
 // IsLive reports whether baselines that are not stored can be had.
 func (b *Baselines) IsLive() bool { return b.live != nil }
 
-// numbers are the evaluation numbers of the stored sets.
-func (b *Baselines) numbers() []string {
+// numbers are the evaluation numbers of the stored sets for a TEE.
+func (b *Baselines) numbers(tee dcap.TEE) []string {
 	numbers := map[uint32]bool{}
 	for _, s := range b.stored {
-		numbers[s.tcbInfo.EvaluationNumber()] = true
+		if s.tcbInfo.TEE() == tee {
+			numbers[s.tcbInfo.EvaluationNumber()] = true
+		}
 	}
 	var text []string
 	for _, n := range slices.Sorted(maps.Keys(numbers)) {
@@ -138,7 +142,7 @@ func (b *Baselines) numbers() []string {
 // platform, or Intel's standard evaluation if none is; a number is the stored set of that number, or else a live
 // evaluation near the standard one. The error wraps [ErrUnknownBaseline] or is an [Unavailable].
 func (b *Baselines) For(ctx context.Context, id string, o *dcap.Origin) (Baseline, error) {
-	if err := b.Check(id); err != nil {
+	if err := b.check(id, o.Quote().TEE); err != nil {
 		return Baseline{}, err
 	}
 	evaluation := id

@@ -188,7 +188,7 @@ func TestUnknownBaselineNamesTheKnownOnes(t *testing.T) {
 		set(t, "a", evaluation(in, 12, now)), set(t, "b", evaluation(in, 9, now)), set(t, "c", evaluation(in, 12, now)),
 	}})
 	defer b.Close()
-	if got, want := b.numbers(), []string{"9", "12"}; !slices.Equal(got, want) {
+	if got, want := b.numbers(dcap.SGX), []string{"9", "12"}; !slices.Equal(got, want) {
 		t.Errorf("got numbers %q, want %q", got, want)
 	}
 	for id, remedy := range map[string]string{"13": "store the collateral of that number", "banana": "correct x-ms-sgx-tcbidentifier in the policy"} {

@@ -141,3 +141,18 @@ func TestDocumentsOfTheOtherTEEAreNotTaken(t *testing.T) {
 		return
 	}
 }
+
+// TestBaselinesForTDXCannotBeSelected: identifiers are of those for SGX (policy.md section 6), and a number that is stored for TDX only is none.
+func TestBaselinesForTDXCannotBeSelected(t *testing.T) {
+	v, o, s, now := tdxCase(t)
+	b := NewBaselines(BaselinesConfig{Stored: []*Set{s}, Verifier: v, Clock: at(now)})
+	defer b.Close()
+	got, err := b.For(t.Context(), DefaultBaseline, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := decimal(got.Collateral.TCBInfo.EvaluationNumber())
+	if err := b.Check(id); !errors.Is(err, ErrUnknownBaseline) || !strings.Contains(err.Error(), "stored: none") {
+		t.Errorf("Check(%q): got %v", id, err)
+	}
+}

@@ -295,3 +295,29 @@ func TestUnavailableHasItsCauseForTheLogOnly(t *testing.T) {
 		}
 	})
 }
+
+// TestServiceWithoutTheAuthoritiesIsAtFault: it gives the VCEK and has no chain above it, which says nothing about the chip.
+func TestServiceWithoutTheAuthoritiesIsAtFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		ark, err := scenario(assaytest.Milan, 1).Certificate(assaytest.ARK)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.cfg.Roots = l.roots(ark)
+		l.answers(func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/cert_chain") {
+				w.WriteHeader(http.StatusNotFound)
+				return true
+			}
+			return false
+		})
+		c := l.client()
+		defer c.Close()
+		_, err = ask(c, report(t, scenario(assaytest.Milan, 1)), usual)
+		away(t, err)
+		if !strings.Contains(l.log.String(), "cert_chain") || l.outcomes["unusable"] != 1 {
+			t.Errorf("the log says %q, observed %v", l.log.String(), l.outcomes)
+		}
+	})
+}

@@ -84,7 +84,11 @@ func (c *Client) ask(k key) (chain *snp.Chain, err error) {
 	if !errors.Is(err, snp.ErrMissing) {
 		return chain, err
 	}
-	if chain.Others, err = c.get(k, fmt.Sprintf("vcek/v1/%s/cert_chain", k.product), ""); err != nil {
+	chain.Others, err = c.get(k, fmt.Sprintf("vcek/v1/%s/cert_chain", k.product), "")
+	if errors.Is(err, errAbsent) {
+		return nil, fmt.Errorf("it gave a VCEK and has none of its authorities: %v", err) // not wrapped: the VCEK is known
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := c.check(k, chain); err != nil {

@@ -89,6 +89,9 @@ func (v *Verifier) signer(ctx context.Context, e *snp.Evidence, opt snp.Options)
 			Want("VcekCertChain with the VCEK or VLEK, ASK and ARK in PEM", "none").
 			Do("send them as the host gives them, or have the provider fetch them from AMD (snp_kds)")
 	}
+	if err := opt.Reads(e.Report); err != nil { // before anybody is asked
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, v.cfg.Endorsing)
 	defer cancel()
 	chain, err := v.cfg.SNP.Chains(ctx, e.Report)

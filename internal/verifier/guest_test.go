@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"context"
 	"crypto/sha256"
 	"slices"
 	"testing"
@@ -134,5 +135,25 @@ func TestListsThatCannotBeUsedStopGuestsOnly(t *testing.T) {
 	enclave.cfg.SNP = b.cfg.SNP
 	if _, err := enclave.Appraise(t.Context(), enclave.request); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAReportOfAVersionThatIsNotReadAsksNobody: the answer would not change it.
+func TestAReportOfAVersionThatIsNotReadAsksNobody(t *testing.T) {
+	b := newGuestBench(t)
+	e, err := snp.Parse(b.request.Evidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	b.cfg.SNP.Chains = func(context.Context, *snp.Report) (*snp.Chain, error) { asked++; return e.Chain, nil }
+	b.cfg.Baseline.SNP.FetchChains = true
+	alone := &snp.Evidence{Report: e.Report}
+	if _, err := b.signer(t.Context(), alone, snp.Options{At: b.request.At}); err != nil || asked != 1 {
+		t.Fatalf("asked %d times, %v", asked, err)
+	}
+	opt := snp.Options{At: b.request.At, MinVersion: e.Report.Version + 1}
+	if _, err := b.signer(t.Context(), alone, opt); !check(evidence.SNPFormat)(err) || asked != 1 {
+		t.Errorf("asked %d times, %v", asked, err)
 	}
 }
