@@ -25,17 +25,7 @@ func commands() []command {
 			"assay serve --url https://attest.example --tls-cert tls.pem --tls-key tls.key",
 		}, runServe},
 		{"demo", "", "show the whole story with a simulated enclave and a simulated TPM", []string{"assay demo"}, runDemo},
-	}, attestCommands(), []command{
-		{"evidence inspect", "FILE", "show what evidence says, believing nothing", []string{
-			"assay evidence inspect --type sgx quote.bin",
-			"assay evidence inspect --type snp report.bin",
-		}, runEvidenceInspect},
-		{"evidence verify", "FILE", "verify evidence offline against stored collateral", []string{
-			"assay evidence verify --type sgx quote.bin --collateral collateral.tar.gz",
-			"assay evidence verify --type openenclave report.bin --collateral collateral/ --accept-status UpToDate,SWHardeningNeeded",
-			"assay evidence verify --type tdx quote.bin --collateral collateral.tar.gz --runtime-data key.json",
-			"assay evidence verify --type snp report.bin --chain auxblob.bin --crl crl.der --runtime-data key.json",
-		}, runEvidenceVerify},
+	}, attestCommands(), evidenceCommands(), []command{
 		{"token inspect", "TOKEN", "show what a token says, believing nothing", []string{
 			"assay token inspect token.jwt",
 		}, runTokenInspect},
@@ -104,6 +94,22 @@ func attestCommands() []command {
 			"assay attest tdx --collect --runtime-data key.json --out quote.bin",
 			"assay attest snp hcl.bin --chain thim.json --endpoint https://attest.example",
 		}, runAttest},
+	}
+}
+
+// evidenceCommands is what judges evidence offline.
+func evidenceCommands() []command {
+	return []command{
+		{"evidence inspect", "FILE", "show what evidence says, believing nothing", []string{
+			"assay evidence inspect --type sgx quote.bin",
+			"assay evidence inspect --type snp report.bin",
+		}, runEvidenceInspect},
+		{"evidence verify", "FILE", "verify evidence offline against stored collateral", []string{
+			"assay evidence verify --type sgx quote.bin --collateral collateral.tar.gz",
+			"assay evidence verify --type openenclave report.bin --collateral collateral/ --accept-status UpToDate,SWHardeningNeeded",
+			"assay evidence verify --type tdx quote.bin --collateral collateral.tar.gz --runtime-data key.json",
+			"assay evidence verify --type snp report.bin --chain auxblob.bin --crl crl.der --runtime-data key.json",
+		}, runEvidenceVerify},
 	}
 }
 

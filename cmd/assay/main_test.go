@@ -37,8 +37,9 @@ func assay(t *testing.T, args ...string) outcome {
 
 func (w world) assay(t *testing.T, args ...string) outcome {
 	t.Helper()
-	if w.now.IsZero() {
-		w.now = time.Now()
+	now := time.Now // it goes on, as that of a service does
+	if !w.now.IsZero() {
+		now = func() time.Time { return w.now }
 	}
 	var stdout, stderr bytes.Buffer
 	var guest func(string) *attester.Guest
@@ -48,7 +49,7 @@ func (w world) assay(t *testing.T, args ...string) outcome {
 	status := run(t.Context(), &env{
 		args: args, stdin: strings.NewReader(w.stdin), stdout: &stdout, stderr: &stderr,
 		terminal: w.terminal, getenv: func(name string) string { return w.vars[name] },
-		now: func() time.Time { return w.now }, guest: guest,
+		now: now, guest: guest,
 	})
 	return outcome{status, stdout.String(), stderr.String()}
 }

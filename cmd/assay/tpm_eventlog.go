@@ -273,7 +273,7 @@ func (r *logReport) print(s sheet, err error) {
 		return
 	}
 	s.weakness(r.weak)
-	s.section("Summary (~ rests on labels that nothing vouches for; - the log is silent)")
+	s.section("Summary (~ a hint: a label, or what any program could have measured; - the log is silent)")
 	s.rows(findingRows(r.Summary)...)
 	r.printLimits(s)
 	printDifferences(s, r.Differences)

@@ -1,6 +1,6 @@
-// Package compare holds our reading of TCG event logs against that of another library: on real logs, on mutations of them, and on
-// the logs of the attacks (tpm-evidence.md sections 4, 6, 9, 10). The libraries are in nested modules, so that nothing else depends on
-// them; each of these calls the functions here.
+// Package compare is what the modules that hold our verifiers against other libraries share: the classes of differences, and for TCG
+// event logs the comparison itself, on real logs, on mutations of them, and on the logs of the attacks (tpm-evidence.md sections 4, 6, 9, 10).
+// The libraries are in nested modules, so that nothing else depends on them; each of these calls the functions here.
 package compare
 
 import (

@@ -3,23 +3,13 @@ package compare
 import (
 	"encoding/hex"
 	"fmt"
-	"hash/fnv"
-	"math/rand/v2"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
-
-// Class is a kind of difference.
-type Class struct {
-	Pattern string // a regular expression that finds it in what Compare tells
-	Why     string // who is right, and why
-}
 
 // Classes are the differences that both libraries show; they have the same code. Why cites tpm-evidence.md.
 func Classes() []Class {
@@ -70,41 +60,18 @@ func RealLogs(t *testing.T, parse Parse) {
 	}
 }
 
-func classify(diff string, classes []Class) (Class, bool) {
-	i := slices.IndexFunc(classes, func(c Class) bool { return regexp.MustCompile(c.Pattern).MatchString(diff) })
-	if i < 0 {
-		return Class{}, false
-	}
-	return classes[i], true
-}
-
 // Mutations compares mutations of all real logs, the same ones each time.
 func Mutations(t *testing.T, parse Parse, classes []Class) {
 	t.Helper()
-	count, same := map[string]int{}, 0
+	tally := NewTally(classes)
 	for name, b := range realLogs(t) {
-		h := fnv.New64a()
-		h.Write([]byte(name))
-		r, records := rand.New(rand.NewPCG(h.Sum64(), 1)), split(b)
+		r, records := Random(name, 1), split(b)
 		for i := range mutations {
 			m := mutate(r, b, records)
-			diff := Compare(m, parse)
-			if c, ok := classify(diff, classes); ok {
-				count[c.Pattern]++
-			} else if diff != "" {
-				t.Errorf("%s, mutation %d: %s", name, i, diff)
-			} else {
-				same++
-			}
+			tally.Add(t, fmt.Sprintf("%s, mutation %d", name, i), Compare(m, parse))
 		}
 	}
-	t.Logf("%d mutations are read alike, or refused by both", same)
-	for _, c := range classes {
-		t.Logf("%d: %s: %s", count[c.Pattern], c.Pattern, c.Why)
-		if count[c.Pattern] == 0 {
-			vectortest.NoCase(t, "log whose mutations differ by "+c.Pattern)
-		}
-	}
+	tally.EachOccurs(t)
 }
 
 // attackClasses are differences that take more than chance to make.
@@ -118,13 +85,10 @@ func attackClasses() []Class {
 // AttackLogs compares the logs of the attacks, whose forgeries lie mostly in what logs mean and not in their form.
 func AttackLogs(t *testing.T, parse Parse, classes []Class) {
 	t.Helper()
-	classes = append(classes, attackClasses()...)
+	tally := NewTally(append(classes, attackClasses()...))
 	for _, a := range Attacks(t) {
-		diff := Compare(a.Bytes, parse)
-		if c, ok := classify(diff, classes); ok {
-			t.Logf("%s: %s: %s", a, diff, c.Why)
-		} else if diff != "" {
-			t.Errorf("%s: %s", a, diff)
+		if why := tally.Add(t, a.String(), Compare(a.Bytes, parse)); why != "" {
+			t.Logf("%s: %s", a, why)
 		}
 	}
 }
