@@ -173,7 +173,7 @@ func (m *Machine) enclave(file string) ([]byte, error) {
 // The requests of the devices and the places in their structures (include/uapi/linux/sev-guest.h, tdx-guest.h).
 const (
 	// SNPGetReport is SNP_GET_REPORT.
-	SNPGetReport = 3<<30 | 32<<16 | 'S'<<8 | 0
+	SNPGetReport = 3<<30 | 32<<16 | 'S'<<8
 	// SNPGetExtReport is SNP_GET_EXT_REPORT.
 	SNPGetExtReport = 3<<30 | 32<<16 | 'S'<<8 | 2
 	// TDXGetReport is TDX_CMD_GET_REPORT0.
