@@ -45,6 +45,7 @@ func TestChainsThatAreNone(t *testing.T) {
 		"a header":           {strings.Replace(good, "-----\n", "-----\nA: b\n\n", 1), "damaged"},
 		"a second begin":     {strings.Replace(good, "-----\n", "-----\n-----BEGIN CERTIFICATE-----\n", 1), "damaged"},
 		"damaged base64":     {strings.Replace(good, "M", "!", 1), "damaged"},
+		"bits left over":     {"-----BEGIN CERTIFICATE-----\nAAB=\n-----END CERTIFICATE-----\n", "damaged"},
 		"no certificate":     {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1: x509"},
 		"two leaves":         {good + string(toPEM(l.vlek())), "more than one VCEK or VLEK"},
 		"the leaf twice":     {good + good, "more than one VCEK or VLEK"},

@@ -117,7 +117,7 @@ func (s *Signer) isSigner() error {
 func (r Roots) climb(s *Signer, c *Chain) *evidence.Refusal {
 	authorities := issuers(c.Leaf, slices.Concat(r.intermediates, c.Others))
 	if len(authorities) == 0 {
-		return incomplete(fmt.Sprintf("the certificate of %q, which issued the %s", c.Leaf.Issuer.CommonName, s.Kind))
+		return incomplete(fmt.Sprintf("the certificate of %s, which issued the %s", quoted(c.Leaf.Issuer.CommonName), s.Kind))
 	}
 	var refusal *evidence.Refusal
 	for _, ask := range authorities {
@@ -143,7 +143,7 @@ func unsigned(kind SigningKey, err error) *evidence.Refusal {
 
 // untrusted refuses a chain that ends in no trusted root, and names the root that came with it, if one did.
 func untrusted(ask *x509.Certificate, others []*x509.Certificate, err error) *evidence.Refusal {
-	found := fmt.Sprintf("the issuer %q", ask.Issuer.CommonName)
+	found := "the issuer " + quoted(ask.Issuer.CommonName)
 	if sent := issuers(ask, others); len(sent) > 0 {
 		found = "SHA-256 of SubjectPublicKeyInfo " + anchorOf(sent[0]).String()
 	}
@@ -243,5 +243,8 @@ func (s *Signer) inForce(at time.Time) *evidence.Refusal {
 	}
 	return nil
 }
+
+// quoted gives the beginning of a name that nobody vouches for; RFC 5280 allows 64 characters.
+func quoted(name string) string { return fmt.Sprintf("%.64q", name) }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -17,6 +17,8 @@ import (
 // MaxCRL is the most that is read of a revocation list, in bytes.
 const MaxCRL = 1 << 20
 
+const crlBegin = "-----BEGIN X509 CRL-----"
+
 // CRL is a revocation list that a trusted ARK signed: of ASKs and ASVKs, and of itself. Its dates are judged at each verification.
 type CRL struct {
 	list    *x509.RevocationList
@@ -65,10 +67,10 @@ func parseCRL(b []byte) (*x509.RevocationList, error) {
 	if len(b) > MaxCRL {
 		return nil, fmt.Errorf("%d bytes, at most %d are read", len(b), MaxCRL)
 	}
-	if text := bytes.Trim(b, padding); bytes.HasPrefix(text, []byte("-----BEGIN X509 CRL-----")) {
+	if text := bytes.Trim(b, padding); bytes.HasPrefix(text, []byte(crlBegin)) {
 		block, rest := pem.Decode(text)
-		if block == nil || len(rest) > 0 {
-			return nil, errors.New("the PEM block is damaged")
+		if block == nil || len(rest) > 0 || bytes.Count(text, []byte(crlBegin)) > 1 { // the library passes over a damaged block in front of a good one
+			return nil, errors.New("the PEM block is damaged, or not the only one")
 		}
 		b = block.Bytes
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,22 +47,26 @@ func TestRevocationListsThatAreNone(t *testing.T) {
 	other := newLab(t, "Genoa")
 	delta := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: der(1, "")}
 	good := l.list(l.ark)
+	text := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: good})
 	for name, c := range map[string]struct {
 		list  []byte
 		check evidence.Check
 		part  string
 	}{
-		"nothing":            {nil, evidence.CRLFormat, "cannot be read"},
-		"garbage":            {[]byte("garbage"), evidence.CRLFormat, "cannot be read"},
-		"cut short":          {good[:len(good)-1], evidence.CRLFormat, "cannot be read"},
-		"damaged PEM":        {[]byte("-----BEGIN X509 CRL-----\nAAAA\n"), evidence.CRLFormat, "damaged"},
-		"too long":           {make([]byte, snp.MaxCRL+1), evidence.CRLFormat, "at most 1048576"},
-		"a delta":            {l.list(l.ark, func(r *x509.RevocationList) { r.ExtraExtensions = []pkix.Extension{delta} }), evidence.CRLFormat, "critical"},
-		"a critical entry":   {l.list(l.ark, revoking(l.ask.cert), func(r *x509.RevocationList) { r.RevokedCertificateEntries[0].ExtraExtensions = []pkix.Extension{delta} }), evidence.CRLFormat, "critical"},
-		"of an unknown root": {l.list(other.ark), evidence.CRLSignature, `no trusted root is named "ARK-Genoa"`},
-		"of the ASK":         {l.list(l.ask), evidence.CRLSignature, `no trusted root is named "SEV-Milan"`},
-		"by a stranger":      {l.list(&authority{l.ark.cert, l.stranger}), evidence.CRLSignature, "verification error"},
-		"with PKCS #1":       {l.list(l.ark, func(r *x509.RevocationList) { r.SignatureAlgorithm = x509.SHA384WithRSA }), evidence.CRLSignature, "instead of RSASSA-PSS"},
+		"nothing":             {nil, evidence.CRLFormat, "cannot be read"},
+		"garbage":             {[]byte("garbage"), evidence.CRLFormat, "cannot be read"},
+		"cut short":           {good[:len(good)-1], evidence.CRLFormat, "cannot be read"},
+		"damaged PEM":         {[]byte("-----BEGIN X509 CRL-----\nAAAA\n"), evidence.CRLFormat, "damaged"},
+		"two in PEM":          {slices.Concat(text, text), evidence.CRLFormat, "damaged"},
+		"a damaged one first": {slices.Concat(bytes.Replace(text, []byte("\nM"), []byte("\n!"), 1), text), evidence.CRLFormat, "damaged"},
+		"text behind":         {append(bytes.Clone(text), "x"...), evidence.CRLFormat, "damaged"},
+		"too long":            {make([]byte, snp.MaxCRL+1), evidence.CRLFormat, "at most 1048576"},
+		"a delta":             {l.list(l.ark, func(r *x509.RevocationList) { r.ExtraExtensions = []pkix.Extension{delta} }), evidence.CRLFormat, "critical"},
+		"a critical entry":    {l.list(l.ark, revoking(l.ask.cert), func(r *x509.RevocationList) { r.RevokedCertificateEntries[0].ExtraExtensions = []pkix.Extension{delta} }), evidence.CRLFormat, "critical"},
+		"of an unknown root":  {l.list(other.ark), evidence.CRLSignature, `no trusted root is named "ARK-Genoa"`},
+		"of the ASK":          {l.list(l.ask), evidence.CRLSignature, `no trusted root is named "SEV-Milan"`},
+		"by a stranger":       {l.list(&authority{l.ark.cert, l.stranger}), evidence.CRLSignature, "verification error"},
+		"with PKCS #1":        {l.list(l.ark, func(r *x509.RevocationList) { r.SignatureAlgorithm = x509.SHA384WithRSA }), evidence.CRLSignature, "instead of RSASSA-PSS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := l.roots().CRL(c.list)

@@ -14,6 +14,9 @@ import (
 	"github.com/assay-attestation/assay/evidence"
 )
 
+// oidExtKeyUsage is the extension with the purposes of a key (RFC 5280 section 4.2.1.12).
+const oidExtKeyUsage = "2.5.29.37"
+
 // Issuer says whose endorsements count (switch snp_uvm_issuers).
 type Issuer struct {
 	DID    string // did:x509:0:sha256:FINGERPRINT::eku:OID, see [CheckDID]
@@ -39,7 +42,8 @@ func parseDID(text string) (d did, err error) {
 	head, policy, ok := strings.Cut(text, "::")
 	encoded, isDID := strings.CutPrefix(head, "did:x509:0:sha256:")
 	oid, isEKU := strings.CutPrefix(policy, "eku:")
-	if !ok || !isDID || !isEKU || oid == "" || strings.Trim(oid, "0123456789.") != "" {
+	purpose, err := x509.ParseOID(oid)
+	if !ok || !isDID || !isEKU || err != nil || purpose.String() != oid {
 		return d, form
 	}
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
@@ -87,6 +91,12 @@ func (d *did) leads(e *Endorsement) error {
 		return errors.New("no certificate of an authority with the fingerprint")
 	}
 	root, leaf := e.chain[1+i], e.chain[0]
+	if root.Equal(leaf) { // which would vouch for itself
+		return errors.New("the fingerprint is that of the signer's certificate, not of an authority")
+	}
+	if err := linked(e.chain[:2+i]); err != nil {
+		return err
+	}
 	opt := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: e.SignedAt, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
@@ -97,10 +107,36 @@ func (d *did) leads(e *Endorsement) error {
 	if _, err := leaf.Verify(opt); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(leaf.UnknownExtKeyUsage, func(oid asn1.ObjectIdentifier) bool { return oid.String() == d.eku }) {
+	if !hasPurpose(leaf, d.eku) {
 		return fmt.Errorf("the signer's certificate lacks the key purpose %s", d.eku)
 	}
 	return nil
+}
+
+// linked checks that each certificate is signed by the next one, as x5chain has them (RFC 9360 section 2), from the issuer's certificate down: strangers who
+// sign each other's certificates in many ways cost one signature, not all that the library would try.
+func linked(chain []*x509.Certificate) error {
+	for i := len(chain) - 2; i >= 0; i-- {
+		if err := chain[i].CheckSignatureFrom(chain[i+1]); err != nil {
+			return fmt.Errorf("certificate %d is not signed by the next one: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// hasPurpose reads the key purposes from their extension: the library keeps those that it has names for apart from the others.
+func hasPurpose(cert *x509.Certificate, oid string) bool {
+	for _, x := range cert.Extensions {
+		var purposes []asn1.ObjectIdentifier
+		if x.Id.String() != oidExtKeyUsage {
+			continue
+		}
+		if rest, err := asn1.Unmarshal(x.Value, &purposes); err != nil || len(rest) > 0 {
+			return false
+		}
+		return slices.ContainsFunc(purposes, func(p asn1.ObjectIdentifier) bool { return p.String() == oid })
+	}
+	return false
 }
 
 // shorten keeps what strangers wrote out of long messages.

@@ -32,10 +32,12 @@ const (
 	maxNesting = 8
 )
 
-// Values of the message (RFC 9052, RFC 8230).
+// Values of the message (RFC 9052, RFC 8230), and major types (RFC 8949 section 3.1).
 const (
-	tagSign1 = 18
-	ps384    = -38
+	tagSign1   = 18
+	ps384      = -38
+	majorArray = 4
+	majorMap   = 5
 )
 
 // Endorsement is an endorsement that carries the signature of the first certificate of its own chain. Anybody can make one: it is worth
@@ -97,11 +99,12 @@ func malformed(problem string) *evidence.Refusal {
 		Do("send the endorsement as the host gives it, or leave Endorsements out")
 }
 
-// decode reads message and protected header, with all that CBOR leaves open decided: no duplicate keys, no text that is not UTF-8, definite lengths.
+// decode reads message and protected header, with all that CBOR leaves open decided: no duplicate keys, no text that is not UTF-8, definite lengths,
+// names letter by letter.
 func decode(b []byte) (m sign1, p protected, err error) {
 	mode, err := cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, MaxNestedLevels: maxNesting,
-		MaxArrayElements: 64, MaxMapPairs: 64, TimeTag: cbor.DecTagRequired,
+		MaxArrayElements: 64, MaxMapPairs: 64, TimeTag: cbor.DecTagRequired, FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 	}.DecMode()
 	if err != nil {
 		return m, p, err
@@ -113,8 +116,14 @@ func decode(b []byte) (m sign1, p protected, err error) {
 	if outer.Number != tagSign1 {
 		return m, p, fmt.Errorf("expected tag %d, found %d", tagSign1, outer.Number)
 	}
+	if outer.Content[0]>>5 != majorArray { // the library passes over further tags
+		return m, p, fmt.Errorf("expected an array behind the tag, found %#x", outer.Content[0])
+	}
 	if err := mode.Unmarshal(outer.Content, &m); err != nil {
 		return m, p, err
+	}
+	if m.Unprotected[0]>>5 != majorMap {
+		return m, p, fmt.Errorf("unprotected header: expected a map, found %#x", m.Unprotected[0])
 	}
 	if err := mode.Unmarshal(m.Protected, &p); err != nil {
 		return m, p, fmt.Errorf("protected header: %w", err)
