@@ -147,10 +147,10 @@ func crlDER(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("revocation list of %d bytes, at most %d are read", len(b), maxDocument)
 	}
 	der, text := b, bytes.Trim(b, padding)
-	if bytes.HasPrefix(text, []byte("-----BEGIN X509 CRL-----")) {
+	if begin := []byte("-----BEGIN X509 CRL-----"); bytes.HasPrefix(text, begin) {
 		block, rest := pem.Decode(text)
-		if block == nil || len(rest) > 0 {
-			return nil, errors.New("the PEM block is damaged")
+		if block == nil || len(rest) > 0 || bytes.Count(text, begin) > 1 { // the library passes over a damaged block in front of a good one
+			return nil, errors.New("the PEM block is damaged, or not the only one")
 		}
 		der = block.Bytes
 	} else if decoded, err := hex.DecodeString(string(text)); err == nil {

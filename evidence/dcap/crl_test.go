@@ -77,6 +77,7 @@ func TestUnreadableCRLs(t *testing.T) {
 		"DER and something":         more(der, "x"),
 		"DER twice":                 more(der, string(der)),
 		"PEM twice":                 more(text, string(text)),
+		"PEM behind a damaged one":  more(text[:len(text)-30], "\n"+string(text)),
 		"PEM and something":         more(text, "x"),
 		"PEM of another type":       bytes.ReplaceAll(text, []byte("X509 CRL"), []byte("CERTIFICATE")),
 		"PEM without its end":       text[:len(text)-10],

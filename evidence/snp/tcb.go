@@ -21,9 +21,13 @@ type Components struct {
 	FMC, BootLoader, TEE, SNP, Microcode uint8
 }
 
-// String names the components with their versions.
+// String names the components with their versions; FMC only where it is not zero, as it is on all products before Turin.
 func (c Components) String() string {
-	return fmt.Sprintf("boot loader %d, TEE %d, SNP firmware %d, microcode %d, FMC %d", c.BootLoader, c.TEE, c.SNP, c.Microcode, c.FMC)
+	text := fmt.Sprintf("boot loader %d, TEE %d, SNP firmware %d, microcode %d", c.BootLoader, c.TEE, c.SNP, c.Microcode)
+	if c.FMC != 0 {
+		text += fmt.Sprintf(", FMC %d", c.FMC)
+	}
+	return text
 }
 
 // The security patch levels of a certificate: the last numbers of their OIDs (sev-snp.md section 2). 4 to 7 are spare.
