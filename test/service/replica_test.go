@@ -53,8 +53,8 @@ func (b *lockedBuffer) String() string {
 // replica prepares one that does not run yet. more are further lines of its configuration.
 func (s *site) replica(t *testing.T, name, more string) *replica {
 	t.Helper()
-	r := &replica{t: t, site: s, name: name, address: freeAddress(t)}
-	ops := freeAddress(t)
+	r := &replica{t: t, site: s, name: name, address: s.freeAddress(t)}
+	ops := s.freeAddress(t)
 	r.ops, r.config = "http://"+ops, s.config(t, name, r.address, ops, more)
 	r.client = s.client(r.address)
 	t.Cleanup(func() {

@@ -9,9 +9,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,6 +34,7 @@ type site struct {
 	issuer *authtest.Issuer
 	owner  string // a bearer token
 	store  string
+	given  []string // addresses that replicas have, running or not
 }
 
 // newSite makes a site on that store.
@@ -118,13 +121,19 @@ func writeCertificate(t *testing.T, certFile, keyFile string) *x509.CertPool {
 	return roots
 }
 
-// freeAddress is one of this machine that nobody listens on.
-func freeAddress(t *testing.T) string {
+// freeAddress is one of this machine that nobody listens on, below the ports that systems give to connections and to
+// listeners that ask for any: nothing takes it between here and the replica, also while that one is down.
+func (s *site) freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, ports = 10000, 8000
+	for range ports {
+		address := fmt.Sprintf("127.0.0.1:%d", first+mathrand.IntN(ports))
+		if l, err := net.Listen("tcp", address); err == nil && !slices.Contains(s.given, address) {
+			l.Close()
+			s.given = append(s.given, address)
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free address")
+	return ""
 }
