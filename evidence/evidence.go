@@ -19,6 +19,7 @@ const (
 	OpenEnclave Type = "OpenEnclave"
 	SevSnpVM    Type = "SevSnpVm"
 	TdxVM       Type = "TdxVm"
+	AzureGuest  Type = "AzureGuest"
 	Tpm         Type = "Tpm"
 )
 
@@ -34,6 +35,8 @@ func ParseType(s string) (Type, bool) {
 		return SevSnpVM, true
 	case "tdxvm", "tdx":
 		return TdxVM, true
+	case "azureguest":
+		return AzureGuest, true
 	case "tpm":
 		return Tpm, true
 	}
@@ -131,6 +134,18 @@ const (
 	SNPTCB         Check = "snp-tcb"         // TCB of report and certificate, and their order
 	HCLFormat      Check = "hcl-format"      // layout of the container of Azure's paravisor
 	UVMEndorsement Check = "uvm-endorsement" // of a utility VM's measurement
+)
+
+// The checks of an Azure guest, beside those of its TPM and of its hardware report (azure-guest.md section 3).
+const (
+	GuestRequest   Check = "guest-request"   // form of AttestationInfo: JSON, base64, sizes
+	GuestProtocol  Check = "guest-protocol"  // AttestationProtocolVersion
+	IsolationType  Check = "isolation-type"  // IsolationInfo.Type, and that the evidence is of it
+	SealingKey     Check = "sealing-key"     // attributes and strength of the key that the token is encrypted to
+	SealingPolicy  Check = "sealing-policy"  // its PCR policy
+	PrivilegeLevel Check = "privilege-level" // VMPL of the report
+	HCLRuntime     Check = "hcl-runtime"     // form of the paravisor's runtime data
+	AKBinding      Check = "ak-binding"      // HCLAkPub of the runtime data against the attestation key
 )
 
 // The checks that the service adds to those of the evidence itself.

@@ -133,6 +133,7 @@ const (
 	AttestationService Issuer = "AttestationService" // the service, from the evidence
 	AttestationPolicy  Issuer = "AttestationPolicy"  // a rule of the policy
 	CustomClaim        Issuer = "CustomClaim"        // the client, which is not to be believed
+	ReferenceValue     Issuer = "ReferenceValue"     // the reference values of the provider (native.md section 5); never issued
 )
 
 // Claim is a statement about the attested environment. Two claims are the same if all members are equal.
@@ -201,5 +202,5 @@ func (c *Claim) read(members map[string]json.RawMessage) error {
 }
 
 func (i Issuer) known() bool {
-	return i == AttestationService || i == AttestationPolicy || i == CustomClaim
+	return i == AttestationService || i == AttestationPolicy || i == CustomClaim || i == ReferenceValue
 }

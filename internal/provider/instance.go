@@ -15,6 +15,7 @@ import (
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/issuer"
 	"github.com/assay-attestation/assay/internal/policyjws"
+	"github.com/assay-attestation/assay/internal/reference"
 	"github.com/assay-attestation/assay/internal/store"
 	"github.com/assay-attestation/assay/internal/verifier"
 	"github.com/assay-attestation/assay/policy"
@@ -35,6 +36,7 @@ type Instance struct {
 	// RevokedAIKs are the attestation keys whose certificates were revoked, with the ids of these; PinnedAIKs those that need none.
 	RevokedAIKs map[tpm.KeyHash]string
 	PinnedAIKs  map[tpm.KeyHash]bool
+	References  *reference.Set // nil: none
 	// Outdated says why what the store has now cannot be put into service, nil if it is. Such an instance still shows its
 	// keys and decides nothing: its owner may have forbidden what it would permit.
 	Outdated error

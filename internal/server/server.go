@@ -195,7 +195,8 @@ func (s *Server) verifier(i *provider.Instance) (*verifier.Verifier, error) {
 	}
 	baseline.CollateralGrace = s.cfg.Settings.CollateralGrace
 	return verifier.New(verifier.Config{
-		DCAP: s.endorsing.dcap, Endorser: endorser, Baseline: baseline,
+		References: i.References,
+		DCAP:       s.endorsing.dcap, Endorser: endorser, Baseline: baseline,
 		TPM: verifier.TPM{
 			Challenge: s.challenges.Open, Roots: roots, Limits: s.cfg.Evidence(), Validity: s.cfg.ReportValidity(), Longest: s.keys.LongestReport(),
 		},

@@ -35,6 +35,7 @@ type Baseline struct {
 	RefusedAdvisories   []string                  // tcb_refused_advisories
 	TPM                 TPMDemands
 	SNP                 SNPDemands
+	Azure               AzureDemands
 }
 
 // Check reports settings that would open more than the specification allows: a status that stands for an outdated

@@ -3,9 +3,11 @@ package verifier
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/dcap"
@@ -23,6 +25,9 @@ type Subject struct {
 	initData   func([sha256.Size]byte) error // compares the hash of init data with what the evidence vouches for
 	debuggable *evidence.Refusal             // what to answer where debuggable ones are refused; nil: it cannot be debugged
 	standing   *dcap.Verified                // how Intel's collateral rates the platform; nil where it does not
+	facts      []evidence.Claim              // what reference values may name beside the claims: parts of objects, PCRs
+	comply     func(status string)           // puts a compliance status where the token has it; nil: it has none
+	recipient  *rsa.PublicKey                // that the token must be encrypted to; nil: anybody may read it
 }
 
 // kind is what attested.
@@ -32,6 +37,7 @@ const (
 	enclave kind = iota + 1 // of SGX
 	domain                  // of TDX
 	guest                   // of SEV-SNP
+	azureVM                 // with a vTPM
 )
 
 // verify climbs the ladder of the evidence up to its verified facts.
@@ -43,6 +49,8 @@ func (v *Verifier) verify(ctx context.Context, r Request, baseline string) (*Sub
 		return v.verifyDomain(ctx, r, baseline)
 	case evidence.SevSnpVM:
 		return v.verifyGuest(ctx, r)
+	case evidence.AzureGuest:
+		return v.verifyAzureGuest(ctx, r, baseline)
 	}
 	return nil, fmt.Errorf("no verifier for attestation type %s", r.Type)
 }
@@ -116,6 +124,7 @@ func OfEnclave(e *sgx.Verified) *Subject {
 // OfDomain is the subject of verified evidence of a TD. What init data of a TD would be bound to is not known (api.md section 4.1).
 func OfDomain(d *tdx.Verified) *Subject {
 	s := &Subject{kind: domain, claims: d.Claims(), reportData: d.Report.ReportData, standing: d.Verified}
+	s.comply = s.compliant
 	s.initData = func([sha256.Size]byte) error {
 		return evidence.Refuse(evidence.InitData, "nothing in a TD report is known to vouch for init data").
 			Want("no initTimeData", "some").Do("leave initTimeData out; put its hash into the runtime data")
@@ -139,4 +148,11 @@ func bindConfigID(sum [sha256.Size]byte, e *sgx.Verified) error {
 			Do("send the very bytes whose SHA-256 the enclave was configured with")
 	}
 	return nil
+}
+
+// compliant adds the compliance status to the claims, if there is none.
+func (s *Subject) compliant(status string) {
+	if !slices.ContainsFunc(s.claims, func(c evidence.Claim) bool { return c.Name == claimCompliance }) {
+		s.claims = append(s.claims, evidence.Claim{Name: claimCompliance, Value: status})
+	}
 }

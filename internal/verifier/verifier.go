@@ -7,6 +7,7 @@ package verifier
 import (
 	"cmp"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/explain"
+	"github.com/assay-attestation/assay/internal/reference"
 	"github.com/assay-attestation/assay/policy"
 	"github.com/assay-attestation/assay/result"
 )
@@ -36,17 +38,19 @@ type Policy struct {
 	Configuration func() (*policy.Configuration, error)
 }
 
-// Config is what a verifier needs; every field must be given.
+// Config is what a verifier needs; every field must be given but References.
 type Config struct {
-	DCAP      *dcap.Verifier
-	Endorser  Endorser
-	Baseline  Baseline
-	TPM       TPM
-	SNP       SNP
-	Policies  map[evidence.Type]Policy
-	Seats     *Seats
-	Share     Share         // of the seats, for the provider's policies
-	Endorsing time.Duration // how long the collateral for one request may take
+	DCAP     *dcap.Verifier
+	Endorser Endorser
+	Baseline Baseline
+	TPM      TPM
+	SNP      SNP
+	// References are the reference values of the provider; nil: it has none.
+	References *reference.Set
+	Policies   map[evidence.Type]Policy
+	Seats      *Seats
+	Share      Share         // of the seats, for the provider's policies
+	Endorsing  time.Duration // how long the collateral for one request may take
 }
 
 // Verifier appraises evidence for one provider. It is safe for concurrent use.
@@ -90,16 +94,24 @@ type Data struct {
 // Permit is the right to a token: evidence that was verified, satisfied the baseline, and was permitted by the
 // provider's policy. Only [Verifier.Appraise] makes one.
 type Permit struct {
-	claims result.Claims
+	claims    result.Claims
+	recipient *rsa.PublicKey
 }
+
+// Recipient is the key that the token must be encrypted to; nil: anybody may read it.
+func (p *Permit) Recipient() *rsa.PublicKey { return p.recipient }
 
 // Claims are those of the token to be, without the registered ones.
 func (p *Permit) Claims() result.Claims { return p.claims }
 
 // Rehearsal is what a permit would have been under a draft policy. It is worth nothing: no signed token can be made of it.
 type Rehearsal struct {
-	claims result.Claims
+	claims    result.Claims
+	recipient *rsa.PublicKey
 }
+
+// Recipient is as that of a permit.
+func (r *Rehearsal) Recipient() *rsa.PublicKey { return r.recipient }
 
 // Claims are those of the unsigned token to be, without the registered ones.
 func (r *Rehearsal) Claims() result.Claims { return r.claims }
@@ -111,11 +123,11 @@ func (v *Verifier) Appraise(ctx context.Context, r Request) (*Permit, error) {
 	if !ok {
 		return nil, fmt.Errorf("no policy for attestation type %s", r.Type)
 	}
-	claims, err := v.appraise(ctx, r, p)
+	claims, recipient, err := v.appraise(ctx, r, p)
 	if err != nil {
 		return nil, err
 	}
-	return &Permit{claims}, nil
+	return &Permit{claims, recipient}, nil
 }
 
 // Rehearse judges the evidence of r as Appraise does, but under a draft policy. The error is [ErrNoDrafts] where the
@@ -135,15 +147,15 @@ func (v *Verifier) Rehearse(ctx context.Context, r Request, draft []byte) (*Rehe
 	if err != nil {
 		return nil, err
 	}
-	claims, err := v.appraise(ctx, r, Policy{Policy: p})
+	claims, recipient, err := v.appraise(ctx, r, Policy{Policy: p})
 	if err != nil {
 		return nil, err
 	}
-	return &Rehearsal{claims}, nil
+	return &Rehearsal{claims, recipient}, nil
 }
 
-// appraise runs the pipeline: parse, trace, endorse, verify, bind, baseline, policy.
-func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims result.Claims, err error) {
+// appraise runs the pipeline: parse, trace, endorse, verify, bind, baseline, reference values, policy.
+func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims result.Claims, recipient *rsa.PublicKey, err error) {
 	if r.Record == nil {
 		r.Record = &explain.Record{}
 	}
@@ -151,34 +163,35 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims re
 	defer func() { note(&r.Record.Checks, err) }()
 	configuration, err := v.configure(ctx, r.Record, r.Type, p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	baseline := configuration.TCBBaseline()
 	subject, err := v.verify(ctx, r, baseline)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bound, err := v.bind(r, subject)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := v.cfg.Baseline.accept(subject, r.At); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if subject.standing != nil {
 		r.Record.Checks.Pass(evidence.TCBBaseline, string(subject.standing.Status))
 	}
+	found := v.compare(r, subject)
 	service := serviceClaims(subject, bound, baseline, p)
-	r.Record.Claims, r.Record.Judged = incoming(service, subject), true
+	r.Record.Claims, r.Record.Judged = append(incoming(service, subject), found...), true
 	outcome, err := v.evaluate(ctx, r.Record, p.Policy)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	claims = tokenClaims(service, outcome.Issued(), v.reserved[r.Type])
 	if r.Preview {
 		claims[claimOldPolicyHash], err = oldPolicyHash(p.Hash())
 	}
-	return claims, err
+	return claims, subject.recipient, err
 }
 
 // note records the refusal that ended an appraisal, unless the check that made it did.
