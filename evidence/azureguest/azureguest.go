@@ -13,16 +13,17 @@ package azureguest
 import (
 	"crypto/rsa"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/hcl"
 	"github.com/assay-attestation/assay/evidence/snp"
 	"github.com/assay-attestation/assay/evidence/tdx"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
+	"github.com/assay-attestation/assay/evidence/tpm/measured"
 )
 
 var errNotBuilt = errors.New("not built yet")
@@ -50,6 +51,14 @@ type Bundle struct {
 	Proof       []byte         // IsolationInfo.Evidence.Proof: the JSON of a SEV-SNP request (package snp) or a TDX quote; nil for TrustedLaunch
 	RuntimeData []byte         // exactly as it was hashed; nil for TrustedLaunch
 	Payload     jsontext.Value // ClientPayload as sent; nil: none
+
+	os system
+}
+
+// system is what a guest says of its operating system.
+type system struct {
+	kind, distro, build string // OSType, OSDistro, OSBuild, decoded; empty: not sent
+	major, minor        int64  // OSVersionMajor, OSVersionMinor
 }
 
 // Parse reads AttestationInfo, decoded. The error is an [evidence.Refusal].
@@ -68,13 +77,24 @@ type Input struct {
 }
 
 // Machine is a vTPM whose quote, log, sealing key and certificate hold together under one attestation key. Who vouches for that key is not said.
-type Machine struct{}
+type Machine struct {
+	bundle    *Bundle
+	boot      *measured.Boot // nil: there was no log
+	quoted    *tpm.Quoted    // one bank, of SHA-256
+	logged    bool           // a log was there
+	aik       *rsa.PublicKey
+	sealing   *rsa.PublicKey // EncKeyPub
+	certified bool           // the attestation key's certificate has a chain to a root, or the key is pinned
+}
 
 // Verify checks all that the vTPM signed (azure-guest.md section 3, steps 2 to 5 and 7). The error is an [evidence.Refusal].
 func (b *Bundle) Verify(in Input) (*Machine, error) { return nil, errNotBuilt }
 
 // Verified is an Azure guest whose attestation key a hardware report, or the certificate of a trusted vTPM, vouches for.
-type Verified struct{}
+type Verified struct {
+	machine *Machine
+	runtime *hcl.RuntimeData // nil for trusted launch
+}
 
 // OnSNP holds the machine against a verified SEV-SNP report (azure-guest.md section 3 step 6). The error is an [evidence.Refusal].
 func (m *Machine) OnSNP(r *snp.Verified) (*Verified, error) { return nil, errNotBuilt }
@@ -104,17 +124,3 @@ type SecureBootKeys struct{ PK, KEK, DB, DBX [][32]byte }
 // Claims states the service's claims about the guest (tokens.md section 9), but for x-ms-isolation-tee, which is made of the claims of the hardware
 // report. expected are the sets of secure-boot keys of which one must be the machine's; none: the three claims are false.
 func (v *Verified) Claims(expected []SecureBootKeys) []evidence.Claim { return nil }
-
-// Seal encrypts a token to a key as a guest's client opens it (azure-guest.md section 4), and gives the content of the answer's member token.
-func Seal(random io.Reader, token string, to *rsa.PublicKey) (string, error) { return "", errNotBuilt }
-
-// Envelope is a sealed answer, parsed.
-type Envelope struct {
-	WrappedKey []byte // the AES key, by RSAES PKCS#1 v1.5
-}
-
-// ParseEnvelope reads the content of the answer's member token.
-func ParseEnvelope(text string) (*Envelope, error) { return nil, errNotBuilt }
-
-// Open decrypts the token with the AES key that was unwrapped.
-func (e *Envelope) Open(key []byte) (string, error) { return "", errNotBuilt }
