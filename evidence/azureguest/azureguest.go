@@ -10,15 +10,7 @@
 // The package is pure: no network, no clock, no files; time and randomness are arguments.
 package azureguest
 
-import (
-	"crypto/rsa"
-	"errors"
-	"io"
-
-	"github.com/assay-attestation/assay/evidence"
-)
-
-var errNotBuilt = errors.New("not built yet")
+import "github.com/assay-attestation/assay/evidence"
 
 // SecureBootKeys are the variables of secure boot that a provider expects (setting azureguest_secureboot_keys): for each entry of a list the
 // SHA-256 of its certificate, or for an entry that is a SHA-256 the entry itself.
@@ -27,17 +19,3 @@ type SecureBootKeys struct{ PK, KEK, DB, DBX [][32]byte }
 // Claims states the service's claims about the guest (tokens.md section 9), but for x-ms-isolation-tee, which is made of the claims of the hardware
 // report. expected are the sets of secure-boot keys of which one must be the machine's; none: the three claims are false.
 func (v *Verified) Claims(expected []SecureBootKeys) []evidence.Claim { return nil }
-
-// Seal encrypts a token to a key as a guest's client opens it (azure-guest.md section 4), and gives the content of the answer's member token.
-func Seal(random io.Reader, token string, to *rsa.PublicKey) (string, error) { return "", errNotBuilt }
-
-// Envelope is a sealed answer, parsed.
-type Envelope struct {
-	WrappedKey []byte // the AES key, by RSAES PKCS#1 v1.5
-}
-
-// ParseEnvelope reads the content of the answer's member token.
-func ParseEnvelope(text string) (*Envelope, error) { return nil, errNotBuilt }
-
-// Open decrypts the token with the AES key that was unwrapped.
-func (e *Envelope) Open(key []byte) (string, error) { return "", errNotBuilt }
