@@ -2,7 +2,10 @@ package provider
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/assay-attestation/assay/evidence/azureguest"
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -76,4 +79,19 @@ func digests(list []string) (all [][32]byte, err error) {
 		all = append(all, [32]byte(b))
 	}
 	return all, nil
+}
+
+// ParseSecureBootKeys reads the setting azureguest_secureboot_keys alone: YAML, or JSON, with that one key.
+func ParseSecureBootKeys(b []byte) ([]azureguest.SecureBootKeys, error) {
+	var s struct {
+		SecureBootKeys []SecureBootKeys `yaml:"azureguest_secureboot_keys"`
+	}
+	if len(b) > maxSettings {
+		return nil, fmt.Errorf("expected at most %d bytes, found %d", maxSettings, len(b))
+	}
+	if err := yaml.UnmarshalWithOptions(b, &s, yaml.Strict()); err != nil {
+		return nil, errors.New(yaml.FormatError(err, false, false)) // without a picture of several lines
+	}
+	d, err := (&AzureSettings{SecureBootKeys: s.SecureBootKeys}).demands()
+	return d.SecureBootKeys, err
 }
