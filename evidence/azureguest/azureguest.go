@@ -13,7 +13,6 @@ package azureguest
 import (
 	"crypto/rsa"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -125,17 +124,3 @@ type SecureBootKeys struct{ PK, KEK, DB, DBX [][32]byte }
 // Claims states the service's claims about the guest (tokens.md section 9), but for x-ms-isolation-tee, which is made of the claims of the hardware
 // report. expected are the sets of secure-boot keys of which one must be the machine's; none: the three claims are false.
 func (v *Verified) Claims(expected []SecureBootKeys) []evidence.Claim { return nil }
-
-// Seal encrypts a token to a key as a guest's client opens it (azure-guest.md section 4), and gives the content of the answer's member token.
-func Seal(random io.Reader, token string, to *rsa.PublicKey) (string, error) { return "", errNotBuilt }
-
-// Envelope is a sealed answer, parsed.
-type Envelope struct {
-	WrappedKey []byte // the AES key, by RSAES PKCS#1 v1.5
-}
-
-// ParseEnvelope reads the content of the answer's member token.
-func ParseEnvelope(text string) (*Envelope, error) { return nil, errNotBuilt }
-
-// Open decrypts the token with the AES key that was unwrapped.
-func (e *Envelope) Open(key []byte) (string, error) { return "", errNotBuilt }
