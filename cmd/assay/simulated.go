@@ -12,8 +12,8 @@ import (
 )
 
 // simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network; the
-// authorities of AMD, with its key service; and the roots of the maker of TPMs, for attestation keys and for endorsement keys
-// (aik_enrolment vendor).
+// authorities of AMD, with its key service; and the authorities of the maker of TPMs, for attestation keys, those of Azure's guests included, and the root for
+// endorsement keys (aik_enrolment vendor).
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -31,7 +31,7 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	}
 	simulated := &server.Simulated{Root: root, Source: source}
 	maker := assaytest.WellKnownTPMVendor()
-	if simulated.AIKRoot, err = maker.CertificatePEM(assaytest.AIKRoot); err != nil {
+	if simulated.AIKRoots, err = certificatesOf(maker, assaytest.AIKRoot, assaytest.VTPMRoot, assaytest.VTPMIssuer); err != nil {
 		return nil, err
 	}
 	if simulated.EKRoot, err = maker.CertificatePEM(assaytest.EKRoot); err != nil {
@@ -43,6 +43,18 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	service := inProcess{assaytest.NewKDS(assaytest.WellKnownAMD(), now)}
 	simulated.KeyService = &http.Client{Transport: inProcessFirst{service, http.DefaultTransport}}
 	return simulated, nil
+}
+
+// certificatesOf are certificates of a simulated maker of TPMs, PEM, one behind the other.
+func certificatesOf(maker *assaytest.TPMVendor, roles ...assaytest.TPMRole) (all []byte, err error) {
+	for _, r := range roles {
+		b, err := maker.CertificatePEM(r)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b...)
+	}
+	return all, nil
 }
 
 // inProcessFirst is a transport that asks a handler, and the network for what that does not have. It is for requests without a body.

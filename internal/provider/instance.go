@@ -166,7 +166,7 @@ func Defaults(given map[string]string) (map[string]string, error) {
 // Verifiable gives the policies for those attestation types whose evidence the verifier knows.
 func (i *Instance) Verifiable() map[evidence.Type]verifier.Policy {
 	policies := map[evidence.Type]verifier.Policy{}
-	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave, evidence.SevSnpVM, evidence.TdxVM, evidence.Tpm} {
+	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave, evidence.SevSnpVM, evidence.TdxVM, evidence.AzureGuest, evidence.Tpm} {
 		if p := i.policies[string(t)]; p != nil && p.Policy != nil {
 			policies[t] = verifier.Policy{Policy: p.Policy, Signer: p.Signer, Configuration: p.Configuration}
 		}

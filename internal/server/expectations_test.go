@@ -85,6 +85,7 @@ func expectations() []expectation {
 		{"POST", "/assay/v1/explain/OpenEnclave", unversion, reading, usual},
 		{"POST", "/assay/v1/explain/SevSnpVm", unversion, reading, usual},
 		{"POST", "/assay/v1/explain/TdxVm", unversion, reading, usual},
+		{"POST", "/assay/v1/explain/AzureGuest", unversion, reading, usual},
 		{"POST", "/assay/v1/explain/Tpm", unversion, reading, usual},
 		{"GET", "/assay/v1/policies/{type}/versions", unversion, reading, usual},
 		{"GET", "/assay/v1/policies/{type}/versions/{version}", unversion, reading, usual},
