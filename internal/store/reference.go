@@ -11,7 +11,7 @@ import (
 
 // Bounds of the reference values of a provider.
 const (
-	MaxReferences     = 500
+	MaxReferences     = 1000
 	MaxReferenceBytes = 64 << 10 // of the body of one
 )
 
