@@ -60,6 +60,7 @@ func commands() []command {
 			"assay sim snp --product Genoa --vlek --runtime-data key.json --out sim",
 			"assay evidence verify --type snp sim/report.bin --chain sim/chain.pem --crl sim/crl.der --trust-root sim/root.pem",
 			"assay sim tdx --out sim",
+			"assay sim azureguest --isolation Tdx --windows --out sim",
 			"assay sim tpm --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 			"assay sim tpm --linux --secure-boot off --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 			"assay sim tpm >first.json",
