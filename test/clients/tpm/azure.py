@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 import guest
 from attest import Checks, Refused, Service, decode, equal, read_authority
 from guest import Guest
-from machine import Authority, jwk
+from machine import Authority, b64u, jwk, sha256
 
 
 def attest(service, g):
@@ -71,24 +71,30 @@ def check_refused(service, g, code, reason):
         raise AssertionError("accepted")
 
 
-def launched(authority, **fields):
-    """A machine without hardware isolation of which a few things are other than they should be."""
-    g = Guest(authority)
-    for name, value in fields.items():
-        setattr(g, name, value)
-    return g
+class Site:
+    """Makes the machines of a run. They have the same keys unless they are given others."""
+
+    def __init__(self, authority, assay, folder):
+        self.authority, self.assay, self.folder = authority, assay, folder
+        self.keys = guest.new_keys()
+
+    def launched(self, authority=None, **fields):
+        """A machine without hardware isolation of which a few things are other than they should be."""
+        g = Guest(authority or self.authority, keys=self.keys)
+        for name, value in fields.items():
+            setattr(g, name, value)
+        return g
+
+    def on(self, isolation, authority=None, keys=None):
+        return Guest(authority or self.authority, isolation, keys or self.keys).on(self.assay, Path(tempfile.mkdtemp(dir=self.folder)))
 
 
-def on(isolation, authority, plan, folder):
-    return Guest(authority, isolation).on(plan["assay"], Path(tempfile.mkdtemp(dir=folder)))
-
-
-def accepted(authority, plan, folder):
-    yield "trusted launch", launched(authority)
-    yield "no payload", launched(authority, payload={})
-    yield "SEV-SNP", on("SevSnp", authority, plan, folder)
-    yield "TDX", on("Tdx", authority, plan, folder)
-    yield "SEV-SNP under an unknown authority of attestation keys", on("SevSnp", Authority(), plan, folder)
+def accepted(site):
+    yield "trusted launch", site.launched()
+    yield "no payload", site.launched(payload={})
+    yield "SEV-SNP", site.on("SevSnp")
+    yield "TDX", site.on("Tdx")
+    yield "SEV-SNP under an unknown authority of attestation keys", site.on("SevSnp", Authority())
 
 
 def twice(info):
@@ -99,25 +105,31 @@ def of_another_version(info):
     info["AttestationProtocolVersion"] = "1.0"
 
 
-def refused(authority, plan, folder):
+def booted_other(info):
+    log = decode(info["TcgLogs"]).replace(sha256(b"boot manager"), sha256(b"another one"))
+    info["TcgLogs"] = b64u(log)
+
+
+def refused(site):
     """Machines of which one thing is changed, and the check that must name it."""
     other_values = guest.policy_pcr([bytes(32)] * 24, guest.FIRMWARE)
     stranger = rsa.generate_private_key(65537, 2048)
-    yield "trusted launch under an unknown authority", launched(Authority()), "aik-certificate"
-    yield "certificate of another key", launched(authority, certificate=authority.certify(stranger.public_key())), "aik-key"
-    yield "sealing key that a password opens", launched(authority, sealing_attributes=guest.SEALING_ATTRIBUTES | guest.USER_WITH_AUTH), "sealing-key"
-    yield "sealing key that is imported", launched(authority, sealing_attributes=guest.DECRYPT | guest.NO_DA), "sealing-key"
-    yield "sealing key without a policy", launched(authority, sealing_policy=b""), "sealing-policy"
-    yield "sealing key for other values of the PCRs", launched(authority, sealing_policy=other_values), "sealing-policy"
-    yield "sealing key that another key certifies", launched(authority, certifier=stranger), "attest-signature"
-    yield "quote of another nonce", launched(authority, extra_data=b"other", payload={"nonce": "bm9uY2U"}), "attest-nonce"
-    yield "one PCR twice", launched(authority, changed=twice), "pcr-selection"
-    yield "an unknown version of the protocol", launched(authority, changed=of_another_version), "guest-protocol"
-    moved = on("SevSnp", authority, plan, folder)
+    yield "trusted launch under an unknown authority", site.launched(Authority()), "aik-certificate"
+    yield "certificate of another key", site.launched(certificate=site.authority.certify(stranger.public_key())), "aik-key"
+    yield "sealing key that a password opens", site.launched(sealing_attributes=guest.SEALING_ATTRIBUTES | guest.USER_WITH_AUTH), "sealing-key"
+    yield "sealing key that is imported", site.launched(sealing_attributes=guest.DECRYPT | guest.NO_DA), "sealing-key"
+    yield "sealing key without a policy", site.launched(sealing_policy=b""), "sealing-policy"
+    yield "sealing key for other values of the PCRs", site.launched(sealing_policy=other_values), "sealing-policy"
+    yield "sealing key that another key certifies", site.launched(certifier=stranger), "attest-signature"
+    yield "quote of another nonce", site.launched(extra_data=b"other", payload={"nonce": "bm9uY2U"}), "attest-nonce"
+    yield "one PCR twice", site.launched(changed=twice), "pcr-selection"
+    yield "a log with another boot manager", site.launched(changed=booted_other), "event-log-replay"
+    yield "an unknown version of the protocol", site.launched(changed=of_another_version), "guest-protocol"
+    moved = site.on("SevSnp")
     moved.runtime_data = moved.runtime_data.replace(b'"user-data":"0', b'"user-data":"1')
     yield "changed runtime data", moved, "runtime-data"
-    lent = on("SevSnp", authority, plan, folder)
-    lent.proof, lent.runtime_data = (g := on("SevSnp", authority, plan, folder)).proof, g.runtime_data
+    lent = site.on("SevSnp")
+    lent.proof, lent.runtime_data = (g := site.on("SevSnp", keys=guest.new_keys())).proof, g.runtime_data
     yield "the hardware report of another machine", lent, "ak-binding"
 
 
@@ -125,9 +137,10 @@ def main():
     plan = json.loads(Path(sys.argv[1]).read_text())
     service, authority, checks = Service(plan), read_authority(Path(plan["authority"])), Checks()
     with tempfile.TemporaryDirectory() as folder:
-        for name, g in accepted(authority, plan, folder):
+        site = Site(authority, plan["assay"], folder)
+        for name, g in accepted(site):
             checks.run(name, check_token, service, g)
-        for name, g, reason in refused(authority, plan, folder):
+        for name, g, reason in refused(site):
             checks.run(name + " is refused", check_refused, service, g, "InvalidParameter", reason)
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed or not checks.passed else 0

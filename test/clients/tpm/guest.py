@@ -43,13 +43,17 @@ def policy_pcr(pcrs, indices):
     return sha256(bytes(32), struct.pack(">I", POLICY_PCR), selection(indices), values)
 
 
+def new_keys():
+    """An attestation key and a sealing key."""
+    return [rsa.generate_private_key(65537, 2048) for _ in range(2)]
+
+
 class Guest:
     """A machine. Its fields are what a request is made of; break it by changing them, or a member of the request by the hook changed."""
 
-    def __init__(self, authority, isolation="TrustedLaunch"):
+    def __init__(self, authority, isolation="TrustedLaunch", keys=None):
         self.isolation, self.pcrs_quoted = isolation, list(FIRMWARE)
-        self.key = rsa.generate_private_key(65537, 2048)
-        self.sealing_key = rsa.generate_private_key(65537, 2048)
+        self.key, self.sealing_key = keys or new_keys()
         self.certificate = authority.certify(self.key.public_key())
         self.log = machine.firmware_log(self.certificate)
         self.payload = {"user-claims": {"project": "python", "n": 7}}
