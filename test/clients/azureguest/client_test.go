@@ -3,7 +3,6 @@
 package azureguest
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -189,9 +188,6 @@ func otherService(t *testing.T, s site) {
 	g.network.attestation = s.byDefault.client
 	keys, err := maa.GetKeySet(t.Context(), s.byDefault.URL, g.network)
 	must(t, err)
-	if bytes.Equal(keys, nil) {
-		t.Fatal("no keys")
-	}
 	if _, err := maa.ValidateToken(token, keys); err == nil {
 		t.Error("accepted")
 	}
