@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,7 +36,8 @@ func runSim(ctx context.Context, c *call) error {
 	}
 	switch sim.kind, _ = evidence.ParseType(pos[0]); sim.kind {
 	case evidence.Tpm:
-		if err := c.onlyFor("sgx, snp, tdx and azureguest", strings.Fields(simFlags+" "+azureFlags)...); err != nil {
+		err := cmp.Or(c.onlyFor("sgx, snp and tdx", strings.Fields(simFlags)...), c.onlyFor("azureguest", strings.Fields(azureFlags)...))
+		if err != nil {
 			return err
 		}
 		machine.Dir = sim.Dir
