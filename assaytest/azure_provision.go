@@ -2,7 +2,9 @@ package assaytest
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,6 +38,24 @@ func (h *AzureHost) BootLog() ([]byte, error) {
 		return e.Type == evNoAction && bytes.HasPrefix(e.Data, []byte(localitySignature))
 	})
 	return log.Bytes(), nil
+}
+
+// SecureBootKeys are the variables of secure boot as the setting azureguest_secureboot_keys names them: of each certificate the SHA-256, and the SHA-256s in dbx, in
+// lower-case hex.
+type SecureBootKeys struct{ PK, KEK, DB, DBX []string }
+
+// SecureBootKeys returns those of the host's guests, as their logs tell them.
+func (h *AzureHost) SecureBootKeys() (SecureBootKeys, error) {
+	certificate, err := h.TPM.firmwareCertificate()
+	if err != nil {
+		return SecureBootKeys{}, err
+	}
+	key := []string{hex.EncodeToString(hashOf(crypto.SHA256, certificate))}
+	k := SecureBootKeys{PK: key, KEK: key, DB: key}
+	for _, digest := range revokedLoaders() {
+		k.DBX = append(k.DBX, hex.EncodeToString(digest))
+	}
+	return k, nil
 }
 
 // Provision makes the vTPM of a guest on the host out of a TPM in software (azure-guest.md section 5): it makes the attestation key at 81000003 unless there is
