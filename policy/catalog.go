@@ -6,7 +6,7 @@ import "slices"
 type ClaimInfo struct {
 	Name       string
 	Kind       Kind
-	Issuer     Issuer   // AttestationService, or CustomClaim for claims that clients are known to send
+	Issuer     Issuer   // AttestationService, ReferenceValue, or CustomClaim for claims that clients are known to send
 	Format     string   // of the value: "64 lower-case hexadecimal digits"; "" if there is nothing to say
 	Meaning    string   // one sentence
 	Values     []string // all that the value can be, if that is a closed list; numbers in decimal
@@ -35,7 +35,7 @@ func Claims(attestationType string) []ClaimInfo {
 }
 
 func claimsOfType(attestationType string) []ClaimInfo {
-	common := commonClaims(attestationWord(attestationType))
+	common := slices.Concat(commonClaims(attestationWord(attestationType)), referenceName())
 	switch attestationType {
 	case "SgxEnclave", "OpenEnclave":
 		return slices.Concat(sgxClaims(), common, oldSGXClaims())
@@ -102,7 +102,7 @@ func ServiceNames(attestationType string) []string {
 			"x-ms-sgx-ehd", "aas-ehd")
 	}
 	for _, c := range claimsOfType(attestationType) {
-		if c.Deprecated == "" && c.Name != collateralExpired && !slices.Contains(names, c.Name) {
+		if c.Deprecated == "" && c.Name != collateralExpired && c.Issuer != ReferenceValue && !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
 		}
 	}

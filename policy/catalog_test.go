@@ -18,7 +18,7 @@ func kinds() []string {
 
 // TestClaimsAreThoseOfTheSpecification compares the names with those that the specification lists, in its order or not.
 func TestClaimsAreThoseOfTheSpecification(t *testing.T) {
-	common := " x-ms-attestation-type x-ms-ver x-ms-policy-hash"                                             // policy.md section 8
+	common := " x-ms-attestation-type x-ms-ver x-ms-policy-hash assay-reference"                             // policy.md section 8, native.md section 5
 	sgx := "x-ms-sgx-is-debuggable x-ms-sgx-product-id x-ms-sgx-mrsigner x-ms-sgx-mrenclave x-ms-sgx-svn " + // the same
 		"$is-debuggable $product-id $sgx-mrsigner $sgx-mrenclave $svn $tee maa-ehd ext-collateral-expired" + common
 	snp := prefixed("x-ms-sevsnpvm-", "authorkeydigest bootloader-svn familyId guestsvn hostdata idkeydigest imageId is-debuggable "+
@@ -61,7 +61,8 @@ func TestClaimsAreWholeSentencesAndHangTogether(t *testing.T) {
 			if _, twice := claims[c.Name]; twice || !strings.HasSuffix(c.Meaning, ".") || c.Since != 0 && c.Since != 2 {
 				t.Errorf("%s: %+v", kind, c)
 			}
-			if (c.Issuer == policy.CustomClaim) != (c.Name == "aas-ehd") || c.ReadOnly != (c.Name == "pcrs") {
+			reference := c.Name == "assay-reference"
+			if (c.Issuer == policy.CustomClaim) != (c.Name == "aas-ehd") || (c.Issuer == policy.ReferenceValue) != reference || c.ReadOnly != (c.Name == "pcrs" || reference) {
 				t.Errorf("%s: %s of %s, read-only %t", kind, c.Name, c.Issuer, c.ReadOnly)
 			}
 			if since2 := slices.Contains([]string{"events", "bootEvents", "pcrs"}, c.Name); since2 != (c.Since == 2) {

@@ -128,12 +128,12 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 // Issuer says who made a claim (policy.md section 1).
 type Issuer string
 
-// The three issuers of claims.
+// The issuers of claims.
 const (
 	AttestationService Issuer = "AttestationService" // the service, from the evidence
 	AttestationPolicy  Issuer = "AttestationPolicy"  // a rule of the policy
 	CustomClaim        Issuer = "CustomClaim"        // the client, which is not to be believed
-	ReferenceValue     Issuer = "ReferenceValue"     // the reference values of the provider (native.md section 5); never issued
+	ReferenceValue     Issuer = "ReferenceValue"     // the reference values of the provider (native.md section 5); always read-only
 )
 
 // Claim is a statement about the attested environment. Two claims are the same if all members are equal.
@@ -196,7 +196,7 @@ func (c *Claim) read(members map[string]json.RawMessage) error {
 		return errors.New("a claim needs the members type and value")
 	}
 	if !c.Issuer.known() {
-		return fmt.Errorf("issuer %q, expected %s, %s or %s", c.Issuer, AttestationService, AttestationPolicy, CustomClaim)
+		return fmt.Errorf("issuer %q, expected %s, %s, %s or %s", c.Issuer, AttestationService, AttestationPolicy, CustomClaim, ReferenceValue)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func TestParseClaimsRefuses(t *testing.T) {
 		`[{"type":"a","value":[1]}]`:                                              "expected a string, a 64-bit integer or a boolean",
 		`[{"type":"a","value":null}]`:                                             "member value: null",
 		`[{"type":"a","value":1,"isuer":"CustomClaim"}]`:                          `unknown member "isuer"`,
-		`[{"type":"a","value":1,"issuer":"attestationPolicy"}]`:                   `issuer "attestationPolicy", expected AttestationService, AttestationPolicy or CustomClaim`,
+		`[{"type":"a","value":1,"issuer":"attestationPolicy"}]`:                   `issuer "attestationPolicy", expected AttestationService, AttestationPolicy, CustomClaim or ReferenceValue`,
 		"[" + strings.Repeat(`{"type":"a","value":1},`, policy.MaxClaims) + "{}]": "more than 100000 claims",
 	} {
 		if _, err := policy.ParseClaims([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -34,13 +34,18 @@ func newMachine(p *program, claims []Claim, b Budget) *machine {
 	m.incoming.members = append(make([]Claim, 0, len(claims)+roomForClaims), claims...)
 	for i := range m.incoming.members {
 		c := &m.incoming.members[i]
-		c.ReadOnly = c.ReadOnly || c.Type == readOnlyClaim
+		c.ReadOnly = c.mustNotBeIssued()
 	}
 	return m
 }
 
 // readOnlyClaim is the one claim that is always read-only, whoever makes it (policy.md section 1).
 const readOnlyClaim = "pcrs"
+
+// mustNotBeIssued says whether a claim is read-only: by its mark, by its name, or since it is of the reference values, whoever hands it in.
+func (c *Claim) mustNotBeIssued() bool {
+	return c.ReadOnly || c.Type == readOnlyClaim || c.Issuer == ReferenceValue
+}
 
 // run evaluates a rule and returns the index of the first condition that does not hold, or none after its action is
 // done. Permit and deny are left to the caller.
@@ -203,7 +208,7 @@ func (m *machine) makeClaims(a *action) error {
 
 // put adds a claim to the sets that the effect names. A claim that a set has already is not added again.
 func (m *machine) put(e effect, c Claim) error {
-	c.ReadOnly = c.ReadOnly || c.Type == readOnlyClaim
+	c.ReadOnly = c.mustNotBeIssued()
 	if c.ReadOnly && (e == issue || e == issueProperty) {
 		return fmt.Errorf("the claim %s is read-only, or made of one that is, and cannot be issued: use it in conditions", printable(shorten(c.Type, 160)))
 	}

@@ -103,12 +103,14 @@ func evidenceCommands() []command {
 		{"evidence inspect", "FILE", "show what evidence says, believing nothing", []string{
 			"assay evidence inspect --type sgx quote.bin",
 			"assay evidence inspect --type snp report.bin",
+			"assay evidence inspect --type azureguest request.json",
 		}, runEvidenceInspect},
 		{"evidence verify", "FILE", "verify evidence offline against stored collateral", []string{
 			"assay evidence verify --type sgx quote.bin --collateral collateral.tar.gz",
 			"assay evidence verify --type openenclave report.bin --collateral collateral/ --accept-status UpToDate,SWHardeningNeeded",
 			"assay evidence verify --type tdx quote.bin --collateral collateral.tar.gz --runtime-data key.json",
 			"assay evidence verify --type snp report.bin --chain auxblob.bin --crl crl.der --runtime-data key.json",
+			"assay evidence verify --type azureguest request.json --aik-root vtpm-root.pem --aik-intermediates vtpm-ca.pem",
 		}, runEvidenceVerify},
 	}
 }

@@ -132,7 +132,7 @@ func azureFacts(g *azureguest.Verified, hardware []evidence.Claim) (facts []evid
 
 // fits checks that what others wrote is JSON as deep as it will stand in the token.
 func (s *Subject) fits() error {
-	for _, c := range slices.Concat(s.claims, s.object()) {
+	for _, c := range s.Claims() {
 		text, ok := c.Value.(jsontext.Value)
 		if !ok {
 			continue

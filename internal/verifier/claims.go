@@ -28,7 +28,7 @@ const (
 // serviceClaims are the claims that the service vouches for: those of the evidence, of the data bound to it, and what
 // every token has.
 func serviceClaims(s *Subject, bound []evidence.Claim, baseline string, p Policy) []evidence.Claim {
-	claims := append(slices.Concat(s.claims, s.object(), bound),
+	claims := append(slices.Concat(s.Claims(), bound),
 		evidence.Claim{Name: claimVersion, Value: "1.0"},
 		evidence.Claim{Name: claimPolicyHash, Value: p.Hash()})
 	if s.kind == enclave {

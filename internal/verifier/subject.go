@@ -156,6 +156,9 @@ func bindConfigID(sum [sha256.Size]byte, e *sgx.Verified) error {
 	return nil
 }
 
+// Claims are those of the evidence as the token has them.
+func (s *Subject) Claims() []evidence.Claim { return slices.Concat(s.claims, s.object()) }
+
 // compliant adds the compliance status to claims, if they have none.
 func compliant(claims []evidence.Claim, status string) []evidence.Claim {
 	if slices.ContainsFunc(claims, func(c evidence.Claim) bool { return c.Name == claimCompliance }) {
