@@ -25,7 +25,7 @@ func (h *AzureHost) AKCertificate(ak *rsa.PublicKey) ([]byte, error) {
 		h.Edit.Certificate(template)
 	}
 	name := pkix.Name{CommonName: tpmCertificateProfile(VTPMIssuer).commonName, Organization: vendorOrganization()}
-	der, err := x509.CreateCertificate(nil, template, asIssuer(name, h.TPM.keyID(VTPMIssuer)), ak, h.TPM.Key(VTPMIssuer, P256))
+	der, err := x509.CreateCertificate(nil, template, asIssuer(name, h.TPM.keyID(VTPMIssuer)), ak, h.signer(AzureAKCertificate, h.TPM.Key(VTPMIssuer, P256)))
 	if err != nil {
 		return nil, fmt.Errorf("issuing the certificate of an attestation key: %w", err)
 	}

@@ -13,10 +13,10 @@ import (
 // expected to be anything: no machine matches it.
 type SecureBootKeys struct{ PK, KEK, DB, DBX [][sha256.Size]byte }
 
-// KeysOf gives the keys that a machine measured into PCR 7, to be expected of others; whether secure boot is on does not matter. The lists are empty where
-// PCR 7 is not quoted. Entries that are neither certificate nor SHA-256 are left out; a machine that has one matches no set in that list.
-func KeysOf(boot *measured.Boot) SecureBootKeys {
-	s := boot.SecureBoot()
+// KeysOf gives the keys that a machine measured into PCR 7, to be expected of others; whether secure boot is on does not matter. They deserve as much
+// belief as s: a quote vouches for that of a [measured.Boot], nobody for that of a [measured.Unquoted]. The lists are empty without PCR 7. Entries that are
+// neither certificate nor SHA-256 are left out; a machine that has one matches no set in that list.
+func KeysOf(s measured.SecureBoot) SecureBootKeys {
 	return SecureBootKeys{entriesOf(s.PK).hashes, entriesOf(s.KEK).hashes, entriesOf(s.DB).hashes, entriesOf(s.DBX).hashes}
 }
 

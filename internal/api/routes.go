@@ -42,7 +42,7 @@ func versions() []string {
 
 // routes lists every operation.
 func (s *Service) routes() []route {
-	routes := slices.Concat(s.metadataRoutes(), s.attestRoutes(), s.policyRoutes(), s.signerRoutes(), s.explainRoutes(), s.nativeRoutes(), s.enrolmentRoutes(), s.providerRoutes())
+	routes := slices.Concat(s.metadataRoutes(), s.attestRoutes(), s.policyRoutes(), s.signerRoutes(), s.explainRoutes(), s.nativeRoutes(), s.enrolmentRoutes(), s.referenceRoutes(), s.providerRoutes())
 	if s.Preview {
 		routes = append(routes, s.previewRoutes()...)
 	}

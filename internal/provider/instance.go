@@ -37,6 +37,9 @@ type Instance struct {
 	RevokedAIKs map[tpm.KeyHash]string
 	PinnedAIKs  map[tpm.KeyHash]bool
 	References  *reference.Set // nil: none
+	entries     []reference.Entry
+	// brokenReference says why reference values of the store cannot be used, nil if all can.
+	brokenReference error
 	// Outdated says why what the store has now cannot be put into service, nil if it is. Such an instance still shows its
 	// keys and decides nothing: its owner may have forbidden what it would permit.
 	Outdated error
