@@ -110,7 +110,7 @@ func TestProvidersExpectSecureBootKeysOfTheirOwn(t *testing.T) {
 	settings["azureguest_secureboot_keys"] = []any{map[string]any{"pk": keys.PK, "kek": keys.KEK, "db": keys.DB, "dbx": keys.DBX}}
 	e := startEstate(t, config.Config{Dev: true, At: c.At, AMDRoots: trust.AMDRoots}, store.Provider{Name: "expects", Settings: []byte(text(settings))}, store.Provider{Name: "none", Settings: without})
 	for name, denied := range map[string]bool{"expects": false, "none": true} {
-		a := from(e.service.For(e.ids[name]), "127.0.0.1:1", http.MethodPost, azurePath, c.body(t))
+		a := e.send(t, sending{at: name, method: http.MethodPost, path: azurePath, body: c.body(t)})
 		if denied {
 			a.refused(t, http.StatusBadRequest, "PolicyEvaluationError", "", "x-ms-azurevm-default-securebootkeysvalidated")
 		} else {
