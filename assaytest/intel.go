@@ -1,7 +1,8 @@
 // Package assaytest lets anybody attest without hardware. It simulates Intel: the root, the certification authorities,
 // the TCB signer, one SGX platform with its quoting enclave, and the Provisioning Certification Service that hands out
 // collateral. It simulates a maker of TPMs, too: the authorities for its keys, and one machine that boots, quotes its PCRs and makes
-// requests of the TPM protocol; and AMD, whose chips report on SEV-SNP guests, with its key distribution service. What it makes has the shape and the names of the real thing (sgx-tdx.md sections 2, 4, 5 and 6), so that
+// requests of the TPM protocol; and AMD, whose chips report on SEV-SNP guests, with its key distribution service. On top of these it simulates Azure:
+// a host with the paravisor that gives a guest its vTPM ([AzureHost]), and the metadata service ([IMDS]). What it makes has the shape and the names of the real thing (sgx-tdx.md sections 2, 4, 5 and 6), so that
 // a verifier which is given the simulated root checks it by the very code that checks real evidence.
 //
 // Two sources of keys exist. [NewIntel], [NewAMD] and [NewTPMVendor] draw fresh ones and suit tests. [WellKnownIntel], [WellKnownAMD] and

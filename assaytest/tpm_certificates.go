@@ -30,6 +30,10 @@ func tpmCertificateProfile(r TPMRole) tpmProfile {
 		return tpmProfile{"Simulated TPM EK Issuing CA", 2002, EKRoot, 0, ca, nil}
 	case AIKRoot:
 		return tpmProfile{"Simulated TPM AIK Root CA", 2003, AIKRoot, 0, ca, nil}
+	case VTPMRoot:
+		return tpmProfile{"Simulated Virtual TPM Root Certificate Authority", 2006, VTPMRoot, 1, ca, nil}
+	case VTPMIssuer:
+		return tpmProfile{"Simulated Virtual TPM CA - 01", 2007, VTPMRoot, 0, ca, nil}
 	case EK:
 		return tpmProfile{"", 2004, EKIssuer, -1, x509.KeyUsageKeyEncipherment, asn1.ObjectIdentifier{2, 23, 133, 8, 1}}
 	}
@@ -48,7 +52,7 @@ func (s *TPMScenario) tpmTemplate(v *TPMVendor, r TPMRole) (*x509.Certificate, e
 	}
 	if p.pathLen >= 0 {
 		c.IsCA, c.MaxPathLen, c.MaxPathLenZero = true, p.pathLen, p.pathLen == 0
-		c.Subject = pkix.Name{CommonName: p.commonName, Organization: []string{"Assay simulated TPM vendor, for development only"}}
+		c.Subject = pkix.Name{CommonName: p.commonName, Organization: vendorOrganization()}
 		c.SubjectKeyId = v.keyID(r)
 	} else {
 		name, err := tpmName()
@@ -65,6 +69,11 @@ func (s *TPMScenario) tpmTemplate(v *TPMVendor, r TPMRole) (*x509.Certificate, e
 		s.Edit.Certificate(r, c)
 	}
 	return c, nil
+}
+
+// vendorOrganization is in the names of all authorities.
+func vendorOrganization() []string {
+	return []string{"Assay simulated TPM vendor, for development only"}
 }
 
 // keyID returns the subject key identifier of an authority.
@@ -119,7 +128,8 @@ func (s *TPMScenario) tpmCertificate(r TPMRole) ([]byte, error) {
 }
 
 // CertificatePEM returns the certificate of r in PEM, of an AIK the RSA one. The one of AIKRoot is what a verifier has to trust to
-// accept attestations by machines of v; those of EKRoot and EKIssuer are for endorsement keys.
+// accept attestations by machines of v; those of EKRoot and EKIssuer are for endorsement keys, those of VTPMRoot and VTPMIssuer for
+// attestation keys of guests on a simulated Azure.
 func (v *TPMVendor) CertificatePEM(r TPMRole) ([]byte, error) {
 	der, err := v.Scenario().tpmCertificate(r)
 	if err != nil {

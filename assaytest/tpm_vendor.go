@@ -21,8 +21,10 @@ type TPMRole string
 const (
 	EKRoot     TPMRole = "EK root CA"
 	EKIssuer   TPMRole = "EK issuing CA"
-	AIKRoot    TPMRole = "AIK root CA" // issues the certificates of AIKs itself
-	EK         TPMRole = "EK"          // the endorsement key
+	AIKRoot    TPMRole = "AIK root CA"  // issues the certificates of AIKs itself
+	VTPMRoot   TPMRole = "vTPM root CA" // of Azure's virtual TPMs
+	VTPMIssuer TPMRole = "vTPM issuing CA"
+	EK         TPMRole = "EK" // the endorsement key
 	AIK        TPMRole = "AIK"
 	RequestKey TPMRole = "request key" // RSA, for PS256
 	OtherKey   TPMRole = "other key"

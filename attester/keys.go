@@ -52,21 +52,29 @@ func (o *object) auth() tpm2.AuthHandle {
 // primary makes a key in the endorsement hierarchy, for the time of [TPM.within]. The same template gives the same key until the TPM is cleared. The hierarchy is one in
 // which a TPM tells its counters as they are (tpm-evidence.md section 2 item 9).
 func (t *TPM) primary(what string, template tpm2.TPMTPublic) (*object, error) {
+	return t.primaryIn(tpm2.TPMRHEndorsement, what, template)
+}
+
+// primaryIn makes a key in a hierarchy, for the time of [TPM.within].
+func (t *TPM) primaryIn(hierarchy tpm2.TPMHandle, what string, template tpm2.TPMTPublic) (*object, error) {
 	doing := "making " + what
 	answer, err := tpm2.CreatePrimary{
-		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
+		PrimaryHandle: tpm2.AuthHandle{Handle: hierarchy, Auth: tpm2.PasswordAuth(nil)},
 		InPublic:      tpm2.New2B(template),
 	}.Execute(t.link)
 	if err != nil {
 		return nil, failed(doing, err)
 	}
-	o := &object{handle: answer.ObjectHandle, name: answer.Name, public: answer.OutPublic.Bytes()}
-	public, err := tpm.ParsePublic(o.public)
+	return loadedObject(doing, answer.ObjectHandle, answer.Name, answer.OutPublic.Bytes())
+}
+
+// loadedObject reads the public area of a key that the TPM has.
+func loadedObject(doing string, handle tpm2.TPMHandle, name tpm2.TPM2BName, area []byte) (*object, error) {
+	public, err := tpm.ParsePublic(area)
 	if err != nil {
 		return nil, failed(doing, err)
 	}
-	o.key = public.Key
-	return o, nil
+	return &object{handle, name, area, public.Key}, nil
 }
 
 // aik makes the attestation key: restricted, so that it signs nothing that begins as if the TPM said it. It is not subject to the lockout after

@@ -23,6 +23,9 @@ type Logs struct {
 	IMALog   string // path of the IMA list in binary form; empty: where Linux keeps it, if it does
 }
 
+// errEmptyLog is the cause of a log without a byte.
+var errEmptyLog = errors.New("it has no byte")
+
 // event reads the TCG log, which must be there.
 func (l Logs) event() (bytes []byte, log *eventlog.Log, err error) {
 	path, limits := or(l.EventLog, eventLogPath), eventlog.DefaultLimits()
@@ -33,12 +36,20 @@ func (l Logs) event() (bytes []byte, log *eventlog.Log, err error) {
 			"run as root: only root may read it", err)
 	}
 	if len(bytes) == 0 {
-		return nil, nil, problem(what+" is empty", "the firmware measured nothing: turn the TPM and its SHA-256 bank on in the firmware's setup, and restart", nil)
+		return nil, nil, problem(what+" is empty", "the firmware measured nothing: turn the TPM and its SHA-256 bank on in the firmware's setup, and restart", errEmptyLog)
 	}
 	if log, err = eventlog.Parse(bytes, limits); err != nil {
 		return nil, nil, problem(what+" is none", "name the binary form of the log, as the kernel has it", err)
 	}
 	return bytes, log, nil
+}
+
+// azure reads the TCG log of a guest of Azure, where it may be empty (azure-guest.md section 3 step 7): then log is nil.
+func (l Logs) azure() (bytes []byte, log *eventlog.Log, err error) {
+	if bytes, log, err = l.event(); errors.Is(err, errEmptyLog) {
+		return nil, nil, nil
+	}
+	return bytes, log, err
 }
 
 // ima reads the IMA list, nil if the machine has none.

@@ -105,8 +105,12 @@ func (k *requestKey) bind(t *TPM, aik *object, challenge []byte) (*binding, erro
 		if len(challenge) > maxQualifying {
 			return nil, &BadAnswer{fmt.Errorf("the challenge has %d bytes: a TPM certifies keys over at most %d", len(challenge), maxQualifying)}
 		}
-		info, err := t.certify(aik, k.object, challenge)
-		return &binding{keyObject{jwk, keyInfo{Certify: info}}, challenge}, err
+		attest, signature, err := t.certify(aik, k.object, challenge)
+		if err != nil {
+			return nil, err
+		}
+		info := &certifyInfo{b64.URL(k.object.public), b64.URL(attest), b64.URL(tpm2.Marshal(signature))}
+		return &binding{keyObject{jwk, keyInfo{Certify: info}}, challenge}, nil
 	}
 	h := sha256.New()
 	h.Write(jwk)
@@ -115,13 +119,13 @@ func (k *requestKey) bind(t *TPM, aik *object, challenge []byte) (*binding, erro
 	return &binding{keyObject{jwk, keyInfo{Quote: &quoteBinding{"sha-256"}}}, h.Sum(nil)}, nil
 }
 
-// certify has the AIK certify another key of the TPM.
-func (t *TPM) certify(aik, o *object, challenge []byte) (*certifyInfo, error) {
+// certify has an attestation key certify another key of the TPM, and gives TPMS_ATTEST with the signature.
+func (t *TPM) certify(aik, o *object, extraData []byte) (attest []byte, signature tpm2.TPMTSignature, err error) {
 	answer, err := tpm2.Certify{
-		ObjectHandle: o.auth(), SignHandle: aik.auth(), QualifyingData: tpm2.TPM2BData{Buffer: challenge}, InScheme: tpm2.TPMTSigScheme{Scheme: tpm2.TPMAlgNull},
+		ObjectHandle: o.auth(), SignHandle: aik.auth(), QualifyingData: tpm2.TPM2BData{Buffer: extraData}, InScheme: tpm2.TPMTSigScheme{Scheme: tpm2.TPMAlgNull},
 	}.Execute(t.link)
 	if err != nil {
-		return nil, failed("certifying the request key", err)
+		return nil, signature, failed("certifying a key", err)
 	}
-	return &certifyInfo{b64.URL(o.public), b64.URL(answer.CertifyInfo.Bytes()), b64.URL(tpm2.Marshal(answer.Signature))}, nil
+	return answer.CertifyInfo.Bytes(), answer.Signature, nil
 }

@@ -43,7 +43,7 @@ func ParseType(s string) (Type, bool) {
 	return "", false
 }
 
-// Claim is one fact of verified evidence under its token name. Value is a string, int64 or bool, or a
+// Claim is one fact of verified evidence under its token name. Value is a string, int64, bool or []int64, or a
 // jsontext.Value for a claim that is a JSON object (tokens.md sections 5 to 10).
 type Claim struct {
 	Name  string

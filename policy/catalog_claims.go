@@ -135,6 +135,7 @@ func guestClaims() []ClaimInfo {
 		{Name: "x-ms-azurevm-os-provisioning", Optional: true, loose: true, Meaning: "How the system was provisioned; only newer clients send it."},
 		{Name: "x-ms-isolation-tee", form: form{alphabet: jsonText}, Optional: true, Meaning: "The claims of the hardware report of a confidential virtual machine."},
 		{Name: "x-ms-runtime", form: form{alphabet: jsonText}, Meaning: "The payload of the client and the key to which the token is encrypted."},
+		{Name: collateralExpired, Kind: Boolean, Optional: true, Meaning: "Whether a pinned document past its date was used to judge the platform of a TDX guest."},
 	}
 }
 

@@ -26,7 +26,7 @@ func TestClaimsAreThoseOfTheSpecification(t *testing.T) {
 	tdx := "eat_profile dbgstat intuse attester_tcb_status ext-collateral-expired" + prefixed("tdx_", "mrseam mrsignerseam mrtd mrconfigid mrowner "+
 		"mrownerconfig rtmr0 rtmr1 rtmr2 rtmr3 report_data seam_attributes td_attributes xfam tee_tcb_svn seamsvn "+
 		"td_attributes_debug td_attributes_septve_disable td_attributes_protection_keys td_attributes_key_locker td_attributes_perfmon") // section 8
-	guest := "secureboot x-ms-isolation-tee x-ms-runtime" + prefixed("x-ms-azurevm-", "attestation-protocol-ver attested-pcrs bootdebug-enabled "+
+	guest := "secureboot x-ms-isolation-tee x-ms-runtime ext-collateral-expired" + prefixed("x-ms-azurevm-", "attestation-protocol-ver attested-pcrs bootdebug-enabled "+
 		"kerneldebug-enabled hypervisordebug-enabled testsigning-enabled flightsigning-enabled elam-enabled debuggersdisabled signingdisabled dbvalidated "+
 		"dbxvalidated default-securebootkeysvalidated hvci-policy is-windows osbuild osdistro ostype osversion-major osversion-minor vmid os-provisioning") // section 9
 	tpm := "aikValidated aikPubHash tpmVersion secureBootEnabled bootDebuggingDisabled notSafeMode notWinPE vbsEnabled iommuEnabled vbsReportPresent vsmReportPresent " +

@@ -87,6 +87,13 @@ func attestCommands() []command {
 			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --renew /run/assay/report.jwt",
 			"assay attest tpm --swtpm tpm.sock --event-log boot.log --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 		}, runAttestTPM},
+		{"attest azureguest", "[FILE]", "attest this Azure VM by its virtual TPM, or send the body of a request, and verify the token in the sealed answer", []string{
+			"assay attest azureguest --endpoint https://attest.example",
+			"assay attest azureguest --endpoint https://attest.example --nonce 00c0ffee --payload release=42 --pcrs 0-7",
+			"assay attest azureguest --collect --out body.json",
+			"assay attest azureguest body.json --endpoint https://attest.example --raw",
+			"assay attest azureguest --emulate --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
+		}, runAttestAzureGuest},
 		{"attest", "TYPE [FILE]", "send evidence, of a file or of this machine, to a service and verify the token it answers with", []string{
 			"assay attest sgx quote.bin --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
 			"assay attest sgx quote.bin --endpoint https://attest.example --runtime-data key.json --runtime-type json",
@@ -103,12 +110,14 @@ func evidenceCommands() []command {
 		{"evidence inspect", "FILE", "show what evidence says, believing nothing", []string{
 			"assay evidence inspect --type sgx quote.bin",
 			"assay evidence inspect --type snp report.bin",
+			"assay evidence inspect --type azureguest request.json",
 		}, runEvidenceInspect},
 		{"evidence verify", "FILE", "verify evidence offline against stored collateral", []string{
 			"assay evidence verify --type sgx quote.bin --collateral collateral.tar.gz",
 			"assay evidence verify --type openenclave report.bin --collateral collateral/ --accept-status UpToDate,SWHardeningNeeded",
 			"assay evidence verify --type tdx quote.bin --collateral collateral.tar.gz --runtime-data key.json",
 			"assay evidence verify --type snp report.bin --chain auxblob.bin --crl crl.der --runtime-data key.json",
+			"assay evidence verify --type azureguest request.json --aik-root vtpm-root.pem --aik-intermediates vtpm-ca.pem",
 		}, runEvidenceVerify},
 	}
 }

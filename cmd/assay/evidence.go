@@ -26,6 +26,7 @@ type appraisal struct {
 	evidence []byte
 	root     []byte            // the certificates to trust in the place of the maker's; nil: the maker's
 	guest    guestFlags        // of SEV-SNP
+	vtpm     vtpmFlags         // of Azure guests
 	sets     []*collateral.Set // of SGX and TDX: one is used as it is, of several the one for the platform
 	options  dcap.Options
 	accept   []string // statuses that are good enough; empty: status does not decide
@@ -61,6 +62,12 @@ func readAppraisal(c *call) (*appraisal, error) {
 
 // consistent refuses flags that mean nothing to the type of the evidence, and asks for the collateral that all but SEV-SNP needs.
 func (in *appraisal) consistent(c *call) error {
+	if in.kind == evidence.AzureGuest { // of which hardware it is, only the evidence says
+		return c.onlyFor("sgx, openenclave, snp and tdx: the evidence of an Azure guest brings its own", "runtime-data", "runtime-type")
+	}
+	if err := c.onlyFor("azureguest", strings.Fields(vtpmOnly)...); err != nil {
+		return err
+	}
 	if in.kind == evidence.SevSnpVM {
 		return c.onlyFor("sgx, openenclave and tdx", strings.Fields(quoteOnly)...)
 	}
@@ -79,6 +86,7 @@ func (in *appraisal) flags(c *call) *string {
 	c.timeVar(&in.options.At)
 	c.runtimeVar(&in.runtime)
 	in.guest.declare(c)
+	in.vtpm.declare(c)
 	c.Func("collateral-expiry", "`WHICH` dates of the collateral count: enforce, pinned or ignore (default enforce)", in.setExpiry)
 	c.Func("accept-status", "refuse every TCB status that is not in this comma-separated `LIST`", in.setAccept)
 	return c.String("collateral", "", "`BUNDLE` to judge by: a folder, used as it is, or a .tar.gz")
@@ -89,18 +97,33 @@ func (in *appraisal) read(c *call, file, bundle string) (err error) {
 	if in.evidence, err = c.read(file); err != nil {
 		return err
 	}
-	if in.kind == evidence.SevSnpVM {
+	hardware := in.hardware()
+	switch hardware {
+	case "": // nothing to trust
+	case evidence.SevSnpVM:
 		_, err = guestRoots(in.root)
-	} else {
+	default:
 		_, err = quoteRoots(in.root)
 	}
 	if err != nil {
 		return badFile(fmt.Errorf("--trust-root: %w", err))
 	}
-	if in.kind != evidence.SevSnpVM {
-		in.sets, err = readCollateral(bundle)
+	switch {
+	case hardware == evidence.SevSnpVM, hardware == "":
+		return nil
+	case bundle == "":
+		return usage("--collateral is missing")
 	}
+	in.sets, err = readCollateral(bundle)
 	return err
+}
+
+// hardware is the type whose maker is to be trusted; of an Azure guest that of its hardware report, empty if there is none to be read.
+func (in *appraisal) hardware() evidence.Type {
+	if in.kind == evidence.AzureGuest {
+		return hardwareOf(in.evidence)
+	}
+	return in.kind
 }
 
 // quoteRoots are Intel's roots, or the one in a file.
@@ -141,6 +164,8 @@ func (in *appraisal) verify(r *evidenceReport) (*verifier.Subject, error) {
 		return in.verifyGuest(r)
 	case evidence.TdxVM:
 		return in.verifyDomain(r)
+	case evidence.AzureGuest:
+		return in.verifyAzureGuest(r)
 	}
 	return in.verifyEnclave(r)
 }
@@ -170,19 +195,27 @@ func (in *appraisal) verifyDomain(r *evidenceReport) (*verifier.Subject, error) 
 	if err != nil {
 		return nil, err
 	}
+	facts, err := in.domainFacts(e, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.runtime.bound("guest", facts.Report.ReportData, false, &r.journal); err != nil {
+		return nil, err
+	}
+	return verifier.OfDomain(facts), in.acceptable(facts.Verified, &r.journal)
+}
+
+// domainFacts follows a quote to a trusted root, and verifies it against the collateral.
+func (in *appraisal) domainFacts(e *tdx.Evidence, r *evidenceReport) (*tdx.Verified, error) {
 	v, origin, endorsed, err := in.endorse(e.Quote, r)
 	if err != nil {
 		return nil, err
 	}
 	facts, err := tdx.Verify(v, origin, e, endorsed)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		r.learn(facts.Verified, facts.Claims())
 	}
-	r.learn(facts.Verified, facts.Claims())
-	if err := in.runtime.bound("guest", facts.Report.ReportData, false, &r.journal); err != nil {
-		return nil, err
-	}
-	return verifier.OfDomain(facts), in.acceptable(facts.Verified, &r.journal)
+	return facts, err
 }
 
 // endorse follows a quote to a trusted root, and finds the collateral to judge it by.

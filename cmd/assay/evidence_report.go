@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/azureguest"
 	"github.com/assay-attestation/assay/evidence/dcap"
 	"github.com/assay-attestation/assay/evidence/hcl"
 	"github.com/assay-attestation/assay/evidence/sgx"
@@ -36,10 +37,11 @@ type evidenceReport struct {
 	TrustAnchor   string        `json:"trustAnchor,omitzero"`
 	FMSPC         string        `json:"fmspc,omitzero"`
 	reportOfGuest `json:",embed"`
-	Claims        claims           `json:"claims,omitzero"`
-	Checks        []evidence.Entry `json:"checks"`
-	NotChecked    []string         `json:"notChecked"`
-	Error         *problem         `json:"error,omitzero"`
+	Isolation     azureguest.Isolation `json:"isolation,omitzero"` // of an Azure guest
+	Claims        claims               `json:"claims,omitzero"`
+	Checks        []evidence.Entry     `json:"checks"`
+	NotChecked    []string             `json:"notChecked"`
+	Error         *problem             `json:"error,omitzero"`
 	journal       evidence.Journal
 }
 
@@ -193,7 +195,7 @@ func runEvidenceInspect(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if i.Type != evidence.SevSnpVM && chain != nil {
+	if i.Type != evidence.SevSnpVM && chain != nil { // that of an Azure guest stands in its evidence
 		return usage("--chain is for snp")
 	}
 	b, err := c.read(pos[0])
@@ -223,6 +225,8 @@ func inspect(kind evidence.Type, b, chain []byte) ([]said, error) {
 			return nil, err
 		}
 		return domainSaid(e), nil
+	case kind == evidence.AzureGuest:
+		return azureSaid(b)
 	}
 	e, err := parseEnclave(kind, b)
 	if err != nil {

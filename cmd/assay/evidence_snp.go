@@ -207,14 +207,9 @@ func (in *appraisal) verifyGuest(r *evidenceReport) (*verifier.Subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.ReportVersion = g.Report.Version
-	facts, err := in.guestFacts(g, r)
+	facts, err := in.guestFacts(g.Evidence, r)
 	if err != nil {
 		return nil, err
-	}
-	r.learnGuest(facts)
-	if len(g.UVM) > 0 {
-		r.journal.Skip(evidence.UVMEndorsement, "no issuer is known here: the service has those of its setting snp_uvm_issuers")
 	}
 	if err := in.bindGuest(g, &r.journal); err != nil {
 		return nil, err
@@ -223,7 +218,8 @@ func (in *appraisal) verifyGuest(r *evidenceReport) (*verifier.Subject, error) {
 }
 
 // guestFacts follows the certificates to a trusted root, and verifies the report.
-func (in *appraisal) guestFacts(g *guestEvidence, r *evidenceReport) (*snp.Verified, error) {
+func (in *appraisal) guestFacts(g *snp.Evidence, r *evidenceReport) (*snp.Verified, error) {
+	r.ReportVersion = g.Report.Version
 	roots, err := guestRoots(in.root)
 	if err != nil {
 		return nil, err
@@ -245,7 +241,15 @@ func (in *appraisal) guestFacts(g *guestEvidence, r *evidenceReport) (*snp.Verif
 		return nil, err
 	}
 	r.TrustAnchor = signer.Anchor.String()
-	return snp.Verify(g.Report, signer, opt)
+	facts, err := snp.Verify(g.Report, signer, opt)
+	if err != nil {
+		return nil, err
+	}
+	r.learnGuest(facts)
+	if len(g.UVM) > 0 {
+		r.journal.Skip(evidence.UVMEndorsement, "no issuer is known here: the service has those of its setting snp_uvm_issuers")
+	}
+	return facts, nil
 }
 
 // guestRoots are AMD's roots, or those in a file: PEM, or the DER of one.

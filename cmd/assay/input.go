@@ -80,7 +80,7 @@ func (c *call) fileVar(b *[]byte, name, help string) {
 
 // typeVar declares the flag for the type of evidence.
 func (c *call) typeVar(t *evidence.Type) {
-	c.Func("type", "attestation type `T` of the evidence: sgx, openenclave, snp or tdx", func(s string) (err error) {
+	c.Func("type", "attestation type `T` of the evidence: sgx, openenclave, snp, tdx or azureguest", func(s string) (err error) {
 		*t, err = evidenceType(s)
 		return err
 	})
@@ -90,7 +90,7 @@ func (c *call) typeVar(t *evidence.Type) {
 func evidenceType(s string) (evidence.Type, error) {
 	t, ok := evidence.ParseType(s)
 	if !ok || t == evidence.Tpm {
-		return "", errors.New("expected sgx, openenclave, snp or tdx")
+		return "", errors.New("expected sgx, openenclave, snp, tdx or azureguest")
 	}
 	return t, nil
 }

@@ -260,7 +260,7 @@ func TestPolicyTestVerifiesEvidence(t *testing.T) {
 		}
 	}
 	writeFiles(t, dir, map[string]string{"p.test.yaml": "policy: p.txt\ntype: tpm\ncases:\n  - name: a\n" + evidence(root) + permit})
-	if got := testPolicies(t, exitUsage, dir); !strings.Contains(got.Files[0].Cases[0].Error, "type Tpm: of evidence, expected sgx, openenclave, snp or tdx") {
+	if got := testPolicies(t, exitUsage, dir); !strings.Contains(got.Files[0].Cases[0].Error, "type Tpm: of evidence, expected sgx, openenclave, snp, tdx or azureguest") {
 		t.Errorf("evidence of a type that is not verified: %+v", got)
 	}
 }

@@ -73,7 +73,7 @@ func (f *policyFlags) check(c *call) error {
 		}
 		return f.appraisal.consistent(c)
 	}
-	for _, name := range append(strings.Fields(quoteOnly+" "+guestOnly), "at", "trust-root", "runtime-data", "runtime-type") {
+	for _, name := range append(strings.Fields(quoteOnly+" "+guestOnly+" "+vtpmOnly), "at", "trust-root", "runtime-data", "runtime-type") {
 		if c.isSet(name) {
 			return usage("--%s goes with --evidence", name)
 		}

@@ -57,13 +57,14 @@ type simulation struct {
 	debug      bool
 	product    assaytest.AMDProduct
 	vlek       bool
+	firmware   string   // what the guest was launched from; empty: a measurement of its own
 	reportData [64]byte // what the evidence has to say: the hash of the runtime data, then zeros
 }
 
 // Flags of sim that are not for all types.
 const (
 	simFlags = "runtime-data debug at " + snpFlags
-	snpFlags = "product vlek"
+	snpFlags = "product vlek firmware"
 )
 
 func (sim *simulation) declare(c *call) {
@@ -80,6 +81,7 @@ func (sim *simulation) declare(c *call) {
 		sim.product = assaytest.AMDProducts()[i]
 		return nil
 	})
+	c.StringVar(&sim.firmware, "firmware", "", "snp: the guest was launched from firmware `NAME`, which decides its launch measurement")
 	c.BoolVar(&sim.vlek, "vlek", false, "snp: sign with the key of a cloud provider (VLEK), not of the chip (VCEK)")
 }
 

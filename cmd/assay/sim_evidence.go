@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha512"
 	"fmt"
 	"strings"
 
@@ -58,6 +59,9 @@ func (sim *simulation) snp() ([]file, *assaytest.Collateral, error) {
 	s.Guest.ReportData = sim.reportData
 	if sim.debug {
 		s.Guest.Policy = assaytest.UsualSNPPolicy | assaytest.SNPDebugAllowed
+	}
+	if sim.firmware != "" {
+		s.Guest.Measurement = sha512.Sum384([]byte("simulated firmware " + sim.firmware))
 	}
 	if sim.vlek {
 		s.UseVLEK()

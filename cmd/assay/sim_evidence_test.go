@@ -70,6 +70,7 @@ func TestSimulatedGuestsAttestToAServiceInDevelopment(t *testing.T) {
 		"snp --product Turin":                {"sevsnpvm"},
 		"snp --product Turin --vlek":         {"sevsnpvm"},
 		"snp --debug":                        {"is-debuggable true"},
+		"snp --firmware 2.0":                 {"launchmeasurement a6ebdc00ac8aca6a80a633f9f6be93270fc549de5bfde4d831040862c4c2a6421a2f90e955c7c53aa44e20b8fb703210"},
 		"snp --runtime-data " + data:         {"value of the key"},
 		"tdx":                                {"tdxvm", "UpToDate", "hello from a simulated guest"},
 		"tdx --debug --runtime-data " + data: {"dbgstat", "enabled", "value of the key"},

@@ -8,12 +8,13 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/server"
 )
 
 // simulatedVendors are those that development mode trusts: the root of Intel, with its collateral service without a network; the
-// authorities of AMD, with its key service; and the roots of the maker of TPMs, for attestation keys and for endorsement keys
-// (aik_enrolment vendor).
+// authorities of AMD, with its key service; and the authorities of the maker of TPMs, for attestation keys, those of Azure's guests included, and the root for
+// endorsement keys (aik_enrolment vendor).
 func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulated, error) {
 	if !cfg.At.IsZero() {
 		now = func() time.Time { return cfg.At }
@@ -31,7 +32,7 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	}
 	simulated := &server.Simulated{Root: root, Source: source}
 	maker := assaytest.WellKnownTPMVendor()
-	if simulated.AIKRoot, err = maker.CertificatePEM(assaytest.AIKRoot); err != nil {
+	if simulated.AIKRoots, err = certificatesOf(maker, assaytest.AIKRoot, assaytest.VTPMRoot, assaytest.VTPMIssuer); err != nil {
 		return nil, err
 	}
 	if simulated.EKRoot, err = maker.CertificatePEM(assaytest.EKRoot); err != nil {
@@ -43,6 +44,18 @@ func simulatedVendors(cfg config.Config, now func() time.Time) (*server.Simulate
 	service := inProcess{assaytest.NewKDS(assaytest.WellKnownAMD(), now)}
 	simulated.KeyService = &http.Client{Transport: inProcessFirst{service, http.DefaultTransport}}
 	return simulated, nil
+}
+
+// certificatesOf are certificates of a simulated maker of TPMs, PEM, one behind the other.
+func certificatesOf(maker *assaytest.TPMVendor, roles ...assaytest.TPMRole) (all []byte, err error) {
+	for _, r := range roles {
+		b, err := maker.CertificatePEM(r)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b...)
+	}
+	return all, nil
 }
 
 // inProcessFirst is a transport that asks a handler, and the network for what that does not have. It is for requests without a body.
@@ -68,4 +81,17 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	t.handler.ServeHTTP(w, r)
 	return w.Result(), nil
+}
+
+// simulatedGuests has the default provider know the secure-boot keys of simulated Azure guests, unless it is told others.
+func simulatedGuests(s *provider.AzureSettings) error {
+	if s.SecureBootKeys != nil {
+		return nil
+	}
+	keys, err := assaytest.WellKnownAzureHost(assaytest.AzureSevSnp, time.Time{}).SecureBootKeys()
+	if err != nil {
+		return err
+	}
+	s.SecureBootKeys = []provider.SecureBootKeys{{PK: keys.PK, KEK: keys.KEK, DB: keys.DB, DBX: keys.DBX}}
+	return nil
 }

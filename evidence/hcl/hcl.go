@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/binary"
 	"encoding/hex"
 
 	"github.com/assay-attestation/assay/evidence"
@@ -154,4 +155,14 @@ func (c *Container) ReportData() [64]byte {
 func malformed(problem string) *evidence.Refusal {
 	return evidence.Refuse(evidence.HCLFormat, "the HCL report cannot be read: %s", problem).
 		Do("read NV index 01400001 of the vTPM again and send it unchanged")
+}
+
+// TypeOf gives the report type that a container states, also one that [Parse] does not read; false: it has not the form of a container.
+// Nothing else of it is looked at.
+func TypeOf(b []byte) (Type, bool) {
+	const typeAt = 32 + hardwareArea + 8
+	if len(b) < typeAt+4 || string(b[:4]) != "HCLA" {
+		return 0, false
+	}
+	return Type(binary.LittleEndian.Uint32(b[typeAt:])), true
 }

@@ -62,3 +62,15 @@ func (v *Verified) Claims() []evidence.Claim {
 	add("vmpl", int64(r.VMPL))
 	return claims
 }
+
+// NewerClaims states what tokens for Azure guests of protocol version 3.0 say beside [Verified.Claims]: bits 20 to 25 of the guest policy, in
+// their order (tokens.md section 7).
+func (v *Verified) NewerClaims() (claims []evidence.Claim) {
+	const first = 20
+	for i, name := range []string{
+		"singlesocket", "cxl-allowed", "mem-aes256-xts-required", "rapl-disabled", "ciphertext-hiding-dram-enabled", "page-swap-disabled",
+	} {
+		claims = append(claims, evidence.Claim{Name: "x-ms-sevsnpvm-" + name, Value: v.Report.Policy>>(first+i)&1 != 0})
+	}
+	return claims
+}

@@ -40,6 +40,7 @@ type Attest struct {
 	extraData  []byte
 	clock      Clock
 	selections []selection // of a quote
+	selected   []byte      // of a quote: the selections as TPML_PCR_SELECTION
 	digest     []byte      // of a quote
 	name       []byte      // of a certification
 }
@@ -71,6 +72,9 @@ func ParseAttestRaw(attest, signature []byte) (*Attest, error) {
 	}
 	return parseAttest(attest, sig)
 }
+
+// ExtraData is the qualifying data, empty if there is none. Nothing says that a TPM put it there.
+func (a *Attest) ExtraData() []byte { return a.extraData }
 
 func malformed(what, structure string, err error) error {
 	return evidence.Refuse(evidence.AttestFormat, "%s cannot be read as %s", what, structure).Because(err).
@@ -110,7 +114,9 @@ func (a *Attest) readAttested(c *binread.Cursor) error {
 	case a.magic != tpm2.TPMGeneratedValue:
 		return c.Err()
 	case a.kind == tpm2.TPMSTAttestQuote:
+		start := c.Offset()
 		a.selections = readSelections(c)
+		a.selected = a.raw[start:c.Offset()]
 		a.digest = sized(c, "pcrDigest", maxDigest)
 	case a.kind == tpm2.TPMSTAttestCertify:
 		a.name = sized(c, "name", maxName)

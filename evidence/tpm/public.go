@@ -25,6 +25,7 @@ const (
 	fixedTPM            = 1 << 1
 	fixedParent         = 1 << 4
 	sensitiveDataOrigin = 1 << 5
+	userWithAuth        = 1 << 6
 	restricted          = 1 << 16
 	decrypt             = 1 << 17
 	sign                = 1 << 18
@@ -38,7 +39,8 @@ type Public struct {
 	AuthPolicy []byte // empty: none
 	Name       []byte // nameAlg and hash of the area
 
-	area []byte // all of it
+	area              []byte // all of it
+	symmetric, scheme tpm2.TPMAlgID
 }
 
 // ParsePublic reads a TPMT_PUBLIC (without a size in front), big-endian, to its last byte, and computes its Name
@@ -78,8 +80,10 @@ func readPublic(b []byte) (*Public, error) {
 	}
 	switch kind {
 	case tpm2.TPMAlgRSA:
+		p.symmetric, p.scheme = readSymmetric(c), readScheme(c)
 		p.Key = readRSA(c)
 	case tpm2.TPMAlgECC:
+		p.symmetric, p.scheme = readSymmetric(c), readScheme(c)
 		p.Key = readECC(c)
 	}
 	if p.Key == nil {
@@ -88,9 +92,8 @@ func readPublic(b []byte) (*Public, error) {
 	return p, c.Done("TPMT_PUBLIC")
 }
 
+// readRSA reads what follows the scheme.
 func readRSA(c *binread.Cursor) crypto.PublicKey {
-	readSymmetric(c)
-	readScheme(c)
 	bits, exponent := int(c.BE16("keyBits")), int(c.BE32("exponent"))
 	if exponent == 0 {
 		exponent = defaultExponent
@@ -102,10 +105,8 @@ func readRSA(c *binread.Cursor) crypto.PublicKey {
 	return &rsa.PublicKey{N: modulus, E: exponent}
 }
 
-// readECC gives nil for a curve that is not accepted, and after an error.
+// readECC reads what follows the scheme. It gives nil for a curve that is not accepted, and after an error.
 func readECC(c *binread.Cursor) crypto.PublicKey {
-	readSymmetric(c)
-	readScheme(c)
 	curve := curveOf(tpm2.TPMECCCurve(c.BE16("curveID")))
 	if curve == nil || c.Err() != nil {
 		return nil
@@ -144,9 +145,10 @@ func uncompressed(x, y []byte, size int) []byte {
 	return b
 }
 
-// readSymmetric reads a TPMT_SYM_DEF_OBJECT.
-func readSymmetric(c *binread.Cursor) {
-	switch alg := tpm2.TPMAlgID(c.BE16("symmetric")); alg {
+// readSymmetric reads a TPMT_SYM_DEF_OBJECT and gives its algorithm.
+func readSymmetric(c *binread.Cursor) tpm2.TPMAlgID {
+	alg := tpm2.TPMAlgID(c.BE16("symmetric"))
+	switch alg {
 	case tpm2.TPMAlgNull:
 	case tpm2.TPMAlgAES, tpm2.TPMAlgCamellia, tpm2.TPMAlgTDES, sm4:
 		c.BE16("symmetric.keyBits")
@@ -154,20 +156,23 @@ func readSymmetric(c *binread.Cursor) {
 	default:
 		c.Fail("symmetric algorithm %s is not known", hex16(uint16(alg)))
 	}
+	return alg
 }
 
 // sm4 is TPM_ALG_SM4.
 const sm4 tpm2.TPMAlgID = 0x0013
 
-// readScheme reads a TPMT_RSA_SCHEME or a TPMT_ECC_SCHEME.
-func readScheme(c *binread.Cursor) {
-	switch alg := tpm2.TPMAlgID(c.BE16("scheme")); alg {
+// readScheme reads a TPMT_RSA_SCHEME or a TPMT_ECC_SCHEME and gives its algorithm.
+func readScheme(c *binread.Cursor) tpm2.TPMAlgID {
+	alg := tpm2.TPMAlgID(c.BE16("scheme"))
+	switch alg {
 	case tpm2.TPMAlgNull, tpm2.TPMAlgRSAES:
 	case tpm2.TPMAlgRSASSA, tpm2.TPMAlgRSAPSS, tpm2.TPMAlgOAEP, tpm2.TPMAlgECDSA, tpm2.TPMAlgECDH:
 		c.BE16("hash of scheme")
 	default:
 		c.Fail("scheme %s is not known", hex16(uint16(alg)))
 	}
+	return alg
 }
 
 // CheckAIK checks the attributes that an attestation key must have (tpm-evidence.md section 3): fixedTPM, fixedParent,

@@ -26,8 +26,9 @@ type QuoteInput struct {
 
 // Quoted are the PCR values that a TPM vouched for. Only VerifyQuote makes one.
 type Quoted struct {
-	banks []Bank
-	clock Clock
+	banks  []Bank
+	clock  Clock
+	attest *Attest
 }
 
 // VerifyQuote checks that the attestation is a quote by the key over exactly the values that came along (tpm-evidence.md
@@ -62,7 +63,7 @@ func (a *Attest) quoted(in *QuoteInput) (*Quoted, error) {
 		}
 		in.Journal.Pass(step.check, "")
 	}
-	return &Quoted{in.counting(), a.clock}, nil
+	return &Quoted{in.counting(), a.clock, a}, nil
 }
 
 // Pick takes what the quote selects out of banks of PCR values, for [QuoteInput].PCRs: a bank for each selection, in its order.

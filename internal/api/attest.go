@@ -21,6 +21,7 @@ import (
 type attestBody struct {
 	Quote       *string        `json:"quote"`
 	Report      *string        `json:"report"`
+	Info        *string        `json:"attestationinfo"`
 	RuntimeData *dataBody      `json:"runtimedata"`
 	InitData    *dataBody      `json:"inittimedata"`
 	Draft       *string        `json:"draftpolicyforattestation"`
@@ -32,7 +33,7 @@ type dataBody struct {
 	DataType *string `json:"datatype"`
 }
 
-// attest serves /attest/SgxEnclave, OpenEnclave, SevSnpVm and TdxVm.
+// attest serves /attest/SgxEnclave, OpenEnclave, SevSnpVm, TdxVm and AzureGuest.
 func (s *Service) attest(t evidence.Type) func(context.Context, *request) (any, error) {
 	return func(ctx context.Context, r *request) (any, error) {
 		to, draft, err := s.readAttest(t, r)
@@ -88,22 +89,11 @@ func (s *Service) answer(ctx context.Context, r *request, to verifier.Request, d
 	return r.at.Keys.Mint(permit, s.Clock())
 }
 
-// request turns the body into a request for the verifier.
-func (b *attestBody) request(t evidence.Type) (verifier.Request, error) {
-	r := verifier.Request{Type: t}
-	member, sent, other := "quote", b.Quote, b.Report
-	if t == evidence.OpenEnclave || t == evidence.SevSnpVM {
-		member, sent, other = "report", b.Report, b.Quote
-	}
-	if sent == nil || *sent == "" {
-		if other != nil {
-			return r, bad("The member %q is missing: /attest/SgxEnclave and /attest/TdxVm take a bare quote in \"quote\", /attest/OpenEnclave and /attest/SevSnpVm a report in \"report\".", member)
-		}
-		return r, bad("The member %q is missing: it holds the evidence in base64url.", member)
-	}
-	var err error
-	if r.Evidence, err = b64.Decode(*sent); err != nil {
-		return r, bad("The member %q is %v.", member, err)
+// request turns the body into a request for the verifier. An Azure guest brings all that is to be bound within its evidence.
+func (b *attestBody) request(t evidence.Type) (r verifier.Request, err error) {
+	r.Type = t
+	if r.Evidence, err = b.evidence(t); err != nil || t == evidence.AzureGuest {
+		return r, err
 	}
 	if r.RuntimeData, err = b.RuntimeData.read("runtimeData"); err != nil {
 		return r, err
@@ -113,6 +103,33 @@ func (b *attestBody) request(t evidence.Type) (verifier.Request, error) {
 	}
 	r.Nonce, err = readNonce(b.Nonce)
 	return r, err
+}
+
+// evidence decodes the member that holds the evidence of a type.
+func (b *attestBody) evidence(t evidence.Type) ([]byte, error) {
+	member, sent := "quote", b.Quote
+	switch t {
+	case evidence.OpenEnclave, evidence.SevSnpVM:
+		member, sent = "report", b.Report
+	case evidence.AzureGuest:
+		member, sent = "AttestationInfo", b.Info
+	}
+	if sent == nil || *sent == "" {
+		return nil, b.missing(member)
+	}
+	decoded, err := b64.Decode(*sent)
+	if err != nil {
+		return nil, bad("The member %q is %v.", member, err)
+	}
+	return decoded, nil
+}
+
+// missing says that there is no evidence where it should be, and where what came instead belongs.
+func (b *attestBody) missing(member string) error {
+	if sent := func(text *string) bool { return text != nil && *text != "" }; sent(b.Quote) || sent(b.Report) || sent(b.Info) {
+		return bad("The member %q is missing: /attest/SgxEnclave and /attest/TdxVm take a bare quote in \"quote\", /attest/OpenEnclave and /attest/SevSnpVm a report in \"report\", /attest/AzureGuest the evidence of the guest in \"AttestationInfo\".", member)
+	}
+	return bad("The member %q is missing: it holds the evidence in base64url.", member)
 }
 
 // read decodes runtime or init data; an object without data means the same as none, since real clients send it.

@@ -14,7 +14,7 @@ import (
 // explainRoutes are the native routes of native.md section 3.
 func (s *Service) explainRoutes() []route {
 	routes := []route{{http.MethodGet, "/assay/v1/explanations/{request}", operation{name: "GetExplanation", access: needs(auth.Read), do: s.explanation}}}
-	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave, evidence.SevSnpVM, evidence.TdxVM} {
+	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave, evidence.SevSnpVM, evidence.TdxVM, evidence.AzureGuest} {
 		routes = append(routes, explainRoute(t, s.explain(t)))
 	}
 	return append(routes, explainRoute(evidence.Tpm, s.explainTPM))

@@ -18,6 +18,7 @@ import (
 	"github.com/assay-attestation/assay/internal/keyring"
 	"github.com/assay-attestation/assay/internal/policyjws"
 	"github.com/assay-attestation/assay/internal/provider"
+	"github.com/assay-attestation/assay/internal/reference"
 	"github.com/assay-attestation/assay/internal/store"
 	"github.com/assay-attestation/assay/internal/verifier"
 	"github.com/assay-attestation/assay/policy"
@@ -190,7 +191,7 @@ func changeProblem(err error) *problem {
 		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: err.Error() + "."}
 	case errors.Is(err, provider.ErrNoSuchVersion), errors.Is(err, store.ErrNotFound):
 		return &problem{status: http.StatusNotFound, code: codeNotFound, message: err.Error() + "."}
-	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrFull), errors.Is(err, provider.ErrFixed):
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrFull), errors.Is(err, reference.ErrFull), errors.Is(err, provider.ErrFixed):
 		return &problem{status: http.StatusConflict, code: codeConflict, message: err.Error() + "."}
 	}
 	return nil

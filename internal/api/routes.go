@@ -42,7 +42,7 @@ func versions() []string {
 
 // routes lists every operation.
 func (s *Service) routes() []route {
-	routes := slices.Concat(s.metadataRoutes(), s.attestRoutes(), s.policyRoutes(), s.signerRoutes(), s.explainRoutes(), s.nativeRoutes(), s.enrolmentRoutes(), s.providerRoutes())
+	routes := slices.Concat(s.metadataRoutes(), s.attestRoutes(), s.policyRoutes(), s.signerRoutes(), s.explainRoutes(), s.nativeRoutes(), s.enrolmentRoutes(), s.referenceRoutes(), s.providerRoutes())
 	if s.Preview {
 		routes = append(routes, s.previewRoutes()...)
 	}
@@ -72,15 +72,12 @@ func (s *Service) attestRoutes() (routes []route) {
 	}
 	tpm := operation{name: "AttestTpm", access: tpmAccess(), versions: versions(), shortID: true, do: s.attestTPM}
 	routes = append(routes, route{http.MethodPost, "/attest/Tpm", tpm})
-	for _, t := range []evidence.Type{evidence.SevSnpVM, evidence.TdxVM} {
+	for _, t := range []evidence.Type{evidence.SevSnpVM, evidence.TdxVM, evidence.AzureGuest} {
 		op := operation{name: "Attest" + string(t), access: everybody(), versions: versions(), do: s.attest(t)}
 		routes = append(routes, route{http.MethodPost, "/attest/" + string(t), op})
 	}
-	for _, t := range []string{"AzureGuest", "KeyGuard", "MdepTz", "Pluton"} {
+	for _, t := range []string{"KeyGuard", "MdepTz", "Pluton"} {
 		op := operation{name: "Attest" + t, access: tpmAccess(), versions: versions(), do: unsupported(t)}
-		if t == "AzureGuest" {
-			op.access = everybody()
-		}
 		routes = append(routes, route{http.MethodPost, "/attest/" + t, op})
 	}
 	return routes

@@ -48,6 +48,12 @@ const (
 	UnpinAIK             Operation = "UnpinAIK"
 )
 
+// Reference values.
+const (
+	SetReference    Operation = "SetReference"
+	DeleteReference Operation = "DeleteReference"
+)
+
 // Category says what kind of record it is (management.md section 11.1).
 type Category string
 

@@ -37,6 +37,9 @@ type Instance struct {
 	RevokedAIKs map[tpm.KeyHash]string
 	PinnedAIKs  map[tpm.KeyHash]bool
 	References  *reference.Set // nil: none
+	entries     []reference.Entry
+	// brokenReference says why reference values of the store cannot be used, nil if all can.
+	brokenReference error
 	// Outdated says why what the store has now cannot be put into service, nil if it is. Such an instance still shows its
 	// keys and decides nothing: its owner may have forbidden what it would permit.
 	Outdated error
@@ -166,7 +169,7 @@ func Defaults(given map[string]string) (map[string]string, error) {
 // Verifiable gives the policies for those attestation types whose evidence the verifier knows.
 func (i *Instance) Verifiable() map[evidence.Type]verifier.Policy {
 	policies := map[evidence.Type]verifier.Policy{}
-	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave, evidence.SevSnpVM, evidence.TdxVM, evidence.Tpm} {
+	for _, t := range []evidence.Type{evidence.SgxEnclave, evidence.OpenEnclave, evidence.SevSnpVM, evidence.TdxVM, evidence.AzureGuest, evidence.Tpm} {
 		if p := i.policies[string(t)]; p != nil && p.Policy != nil {
 			policies[t] = verifier.Policy{Policy: p.Policy, Signer: p.Signer, Configuration: p.Configuration}
 		}

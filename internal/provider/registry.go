@@ -211,6 +211,9 @@ func (r *Registry) instance(tx *store.Tx, id string, before *Instance) (*Instanc
 	if err := r.policies(tx, i, before, local.Policies); err != nil {
 		return i, err
 	}
+	if err := r.references(tx, i, before); err != nil {
+		return i, err
+	}
 	if err := i.readEnrolment(tx); err != nil {
 		return i, err
 	}

@@ -112,7 +112,7 @@ func TestPolicyThatCannotBeUsedDecidesNothing(t *testing.T) {
 		if p := i.Policy("SgxEnclave"); p.Broken == nil || p.Policy != nil || p.JWS != "no JWS" {
 			t.Errorf("%s: got %+v", name, p)
 		}
-		if _, is := i.Verifiable()["SgxEnclave"]; is || len(i.Verifiable()) != 3 || i.Outdated != nil {
+		if _, is := i.Verifiable()["SgxEnclave"]; is || len(i.Verifiable()) != 4 || i.Outdated != nil {
 			t.Errorf("%s: attests under %v", name, i.Verifiable())
 		}
 	}

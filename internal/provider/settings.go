@@ -49,15 +49,16 @@ type Settings struct {
 	TCBMinDate             string   `yaml:"tcb_min_date"`
 	TCBRefusedAdvisories   []string `yaml:"tcb_refused_advisories"`
 
-	TPMSettings `yaml:",inline"`
-	SNPSettings `yaml:",inline"`
+	TPMSettings   `yaml:",inline"`
+	SNPSettings   `yaml:",inline"`
+	AzureSettings `yaml:",inline"`
 }
 
 // ErrSettings is in the error of settings that cannot be used.
 var ErrSettings = errors.New("settings")
 
-// maxSettings bounds the settings of a provider in bytes of JSON.
-const maxSettings = 64 << 10
+// maxSettings bounds the settings of a provider in bytes of JSON: room for maxKeySets sets of secure-boot keys with a dbx of today, 29 KB each.
+const maxSettings = 512 << 10
 
 // ParseSettings reads the settings of a stored provider, a JSON object with the keys of the configuration file; nothing and
 // null mean the defaults. Unknown keys are refused. The error wraps ErrSettings.
@@ -133,6 +134,9 @@ func (s *Settings) Baseline() (verifier.Baseline, error) {
 		return b, err
 	}
 	if b.SNP, err = s.SNPSettings.demands(); err != nil {
+		return b, err
+	}
+	if b.Azure, err = s.AzureSettings.demands(); err != nil {
 		return b, err
 	}
 	if s.TCBMinDate != "" {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func (s *Server) openTPMTrust() (err error) {
 		return err
 	}
 	if simulated := s.opt.Simulated; simulated != nil {
-		if err := errors.Join(s.aiks.simulate(simulated.AIKRoot), eks.simulate(simulated.EKRoot)); err != nil {
+		if err := errors.Join(s.aiks.simulate(simulated.AIKRoots), eks.simulate(simulated.EKRoot)); err != nil {
 			return err
 		}
 	}
@@ -37,16 +38,22 @@ func (s *Server) openTPMTrust() (err error) {
 	return nil
 }
 
-// simulate adds the root of a simulated maker, PEM, if there is one.
-func (t *aikTrust) simulate(root []byte) error {
-	if root == nil {
+// simulate adds the authorities of a simulated maker, PEM, if there are some: those that sign themselves are its roots.
+func (t *aikTrust) simulate(authorities []byte) error {
+	if authorities == nil {
 		return nil
 	}
-	certs, err := provider.AIKCertificates(root)
+	certs, err := provider.AIKCertificates(authorities)
 	if err != nil {
-		return fmt.Errorf("simulated root of TPMs: %w", err)
+		return fmt.Errorf("simulated authorities of TPMs: %w", err)
 	}
-	t.roots = append(t.roots, tpm.Root{Certificate: certs[0]})
+	for _, c := range certs {
+		if bytes.Equal(c.RawIssuer, c.RawSubject) {
+			t.roots = append(t.roots, tpm.Root{Certificate: c})
+		} else {
+			t.intermediates = append(t.intermediates, c)
+		}
+	}
 	return nil
 }
 

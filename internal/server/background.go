@@ -19,7 +19,8 @@ func (s *Server) begin() error {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.work.Go(func() { s.providers.Follow(ctx) })
-	s.work.Go(func() { every(ctx, s.maintenanceTime(), func() { s.maintain(ctx) }) })
+	warned := warnings{}
+	s.work.Go(func() { every(ctx, s.maintenanceTime(), func() { s.maintain(ctx); s.warnOfReferences(warned) }) })
 	if s.cfg.Audit.Stdout && s.opt.Stdout != nil {
 		s.copyAudit(ctx, audit.NewStream(s.opt.Stdout), s.auditSeq(ctx))
 	}

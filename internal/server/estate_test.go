@@ -173,6 +173,8 @@ type sending struct {
 	token         string // empty: none
 	host          string // empty: the one of the URL
 	authorization string // instead of a token
+	ifMatch       string // headers; empty: none
+	ifNoneMatch   string
 }
 
 // send sends a request. Unlike testService.do it leaves the judgement of the answer's form to the test.
@@ -197,6 +199,11 @@ func (e *estate) trySend(q sending) (answer, error) {
 	}
 	if q.contentType != "" {
 		r.Header.Set("Content-Type", q.contentType)
+	}
+	for name, value := range map[string]string{"If-Match": q.ifMatch, "If-None-Match": q.ifNoneMatch} {
+		if value != "" {
+			r.Header.Set(name, value)
+		}
 	}
 	if q.token != "" {
 		q.authorization = "Bearer " + q.token

@@ -85,6 +85,7 @@ func expectations() []expectation {
 		{"POST", "/assay/v1/explain/OpenEnclave", unversion, reading, usual},
 		{"POST", "/assay/v1/explain/SevSnpVm", unversion, reading, usual},
 		{"POST", "/assay/v1/explain/TdxVm", unversion, reading, usual},
+		{"POST", "/assay/v1/explain/AzureGuest", unversion, reading, usual},
 		{"POST", "/assay/v1/explain/Tpm", unversion, reading, usual},
 		{"GET", "/assay/v1/policies/{type}/versions", unversion, reading, usual},
 		{"GET", "/assay/v1/policies/{type}/versions/{version}", unversion, reading, usual},
@@ -106,7 +107,7 @@ func expectations() []expectation {
 	for _, t := range []string{"KeyGuard", "MdepTz", "Pluton"} {
 		rows = append(rows, expectation{"POST", "/attest/" + t, current, reading, usual})
 	}
-	return slices.Concat(rows, enrolmentExpectations(), providerExpectations(), armExpectations())
+	return slices.Concat(rows, enrolmentExpectations(), referenceExpectations(), providerExpectations(), armExpectations())
 }
 
 // enrolmentExpectations are the rows of native.md section 4: reading enrols, writing manages.
@@ -124,6 +125,17 @@ func enrolmentExpectations() []expectation {
 		{"GET", "/assay/v1/ek", unversion, reading, usual},
 		{"PUT", "/assay/v1/ek/{hash}", unversion, writing, usual},
 		{"DELETE", "/assay/v1/ek/{hash}", unversion, writing, usual},
+	}
+}
+
+// referenceExpectations are the rows of native.md section 5.
+func referenceExpectations() []expectation {
+	const path = "/assay/v1/references"
+	return []expectation{
+		{"GET", path, unversion, reading, usual},
+		{"GET", path + "/{reference}", unversion, reading, usual},
+		{"PUT", path + "/{reference}", unversion, writing, usual},
+		{"DELETE", path + "/{reference}", unversion, writing, usual},
 	}
 }
 

@@ -51,13 +51,14 @@ func (m *metrics) keyService(outcome string) { m.keyServices.WithLabelValues(out
 var (
 	providersDesc = prometheus.NewDesc("assay_providers", "Providers in service.", nil, nil)
 	readyDesc     = prometheus.NewDesc("assay_ready", "1 if the service can verify and sign.", nil, nil)
+	referenceDesc = prometheus.NewDesc("assay_reference_expiry_seconds", "Seconds until the first reference value ends; below zero for a day after. Absent if none ends within two weeks.", nil, nil)
 	keyDesc       = prometheus.NewDesc("assay_signing_key_expiry_seconds", "Seconds until the first certificate of a key in use expires.", nil, nil)
 	successorDesc = prometheus.NewDesc("assay_signing_key_age_seconds", "Seconds for which the oldest key in use has signed.", nil, nil)
 )
 
 // Describe names the gauges, see [prometheus.Collector].
 func (s *Server) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{providersDesc, readyDesc, keyDesc, successorDesc} {
+	for _, d := range []*prometheus.Desc{providersDesc, readyDesc, keyDesc, successorDesc, referenceDesc} {
 		out <- d
 	}
 }
@@ -77,6 +78,9 @@ func (s *Server) Collect(out chan<- prometheus.Metric) {
 		value float64
 	}{{providersDesc, float64(len(all))}, {readyDesc, ready}, {keyDesc, expiry.Seconds()}, {successorDesc, age.Seconds()}} {
 		out <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, g.value)
+	}
+	if left, ok := soonestReference(all, now); ok {
+		out <- prometheus.MustNewConstMetric(referenceDesc, prometheus.GaugeValue, left.Seconds())
 	}
 }
 

@@ -105,7 +105,9 @@ func TestBadRequests(t *testing.T) {
 		{"unknown api-version", "/attest/SgxEnclave?api-version=2019-01-01", request(""), 400, "UnsupportedApiVersion", []string{"2019-01-01"}},
 		{"api-version that is no text", "/attest/SgxEnclave?api-version=%ff", request(""), 400, "UnsupportedApiVersion", nil},
 		{"endless api-version", "/attest/SgxEnclave?api-version=" + strings.Repeat("x", 9000), request(""), 400, "UnsupportedApiVersion", []string{"xxx…"}},
-		{"type that is not supported", "/attest/AzureGuest?api-version=2022-08-01", "{}", 400, invalid, []string{"AzureGuest is not supported"}},
+		{"Azure guest without its evidence", "/attest/AzureGuest?api-version=2020-10-01", "{}", 400, invalid, []string{`"AttestationInfo" is missing`}},
+		{"Azure guest with a quote", "/attest/AzureGuest?api-version=2020-10-01", request(""), 400, invalid, []string{`"AttestationInfo" is missing`, "/attest/SgxEnclave"}},
+		{"Azure guest that is no base64", "/attest/AzureGuest?api-version=2025-06-01", `{"attestationinfo":"%"}`, 400, invalid, []string{`"AttestationInfo" is `}},
 		{"TD without a quote", "/attest/TdxVm?api-version=2022-08-01", "{}", 400, invalid, []string{`"quote" is missing`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -63,8 +63,9 @@ type Simulated struct {
 	AMDRoots [][]byte
 	// KeyService asks the simulated AMD's key service before the configured one; nil: only the configured one is asked.
 	KeyService *http.Client
-	// AIKRoot and EKRoot are certificates, PEM, that certify attestation and endorsement keys of simulated TPMs; nil: there are none.
-	AIKRoot, EKRoot []byte
+	// AIKRoots and EKRoot are certificates, PEM, that certify attestation and endorsement keys of simulated TPMs: roots, and intermediates
+	// below them; nil: there are none.
+	AIKRoots, EKRoot []byte
 }
 
 // Server is a service that is ready to answer.

@@ -100,7 +100,7 @@ func simulated(t testing.TB, intel *assaytest.Intel, pcs *assaytest.PCS) *server
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &server.Simulated{Root: root, Source: source, AIKRoot: aikRoot}
+	return &server.Simulated{Root: root, Source: source, AIKRoots: aikRoot}
 }
 
 // scenario is sound evidence and the collateral that the PCS has for it today, but for the edits.

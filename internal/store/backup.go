@@ -49,6 +49,7 @@ func tables() []table {
 		{"aik_certificates", "provider_id, id", []string{"provider_id", "id", "aik", "ek", "not_after", "revoked", "certificate", "doc"},
 			"INSERT INTO aik_certificates VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"},
 		{"tpm_pins", "provider_id, kind, hash", []string{"provider_id", "kind", "hash", "doc"}, "INSERT INTO tpm_pins VALUES ($1, $2, $3, $4)"},
+		{"reference_values", "provider_id, name", []string{"provider_id", "name", "version", "doc"}, "INSERT INTO reference_values VALUES ($1, $2, $3, $4)"},
 		{"audit", "seq", []string{"seq", "record", "mac"}, "INSERT INTO audit VALUES ($1, $2, $3)"},
 	}
 }

@@ -30,6 +30,8 @@ func populate(t testing.TB, s *store.Store) {
 		}
 		for _, id := range []string{"1", "9"} {
 			err = errors.Join(err, tx.AddAIKCertificate(aikCertificate(id, "0a"), instant()), tx.AddPin(store.Pin{ProviderID: id, Kind: store.PinnedAIK, Hash: "ff"}))
+			_, err2 := tx.PutReference(reference(id, "golden"))
+			err = errors.Join(err, err2)
 		}
 		return errors.Join(err, tx.RaiseLongestReport("1", time.Hour), tx.DeleteProvider("9")) // its policy stays
 	})
@@ -72,7 +74,7 @@ func TestFromSQLiteToPostgreSQLAndBackKeepsEveryByte(t *testing.T) {
 		read(t, s, func(tx *store.Tx) error {
 			p, err := tx.Provider("1")
 			want := full("1", "b")
-			want.Version = 8 // three policies, three keys and a pin were added
+			want.Version = 9 // three policies, three keys, a pin and a reference value were added
 			equal(t, "provider", p, want)
 			v, err2 := tx.Policy("2", "SgxEnclave", 12)
 			equal(t, "policy", v, policy("2", "SgxEnclave", 12))
@@ -109,7 +111,7 @@ func TestTheFormOfABackup(t *testing.T) {
 			return errors.Join(tx.AddProvider(p), tx.AddKey(store.Key{ProviderID: "1", ID: "<k>", From: time.Unix(7, 0), Sealed: []byte{255}}),
 				tx.AppendAudit(store.AuditEntry{Seq: 1, Record: []byte(`{"a":1}`), MAC: []byte{1, 2, 3}}), tx.RaiseLongestReport("1", 90*time.Second))
 		})
-		want := `{"format":"assay-backup","version":1,"schema":3}
+		want := `{"format":"assay-backup","version":1,"schema":4}
 {"table":"state","row":{"audit_seq":1,"audit_mac":"AQID"}}
 {"table":"providers","row":{"id":"1","name":"a","url":"https://a","version":2,"doc":"{\"created\":{\"by\":\"\",\"at\":\"2026-03-04T05:06:07.123456789Z\"},\"modified\":{\"by\":\"é\",\"at\":\"0001-01-01T00:00:00Z\"}}","longest_report":90}}
 {"table":"signing_keys","row":{"provider_id":"1","id":"<k>","signs_from":7,"sealed":"/w=="}}
@@ -192,10 +194,10 @@ func TestOnlyAWholeAndUnchangedBackupIsRestored(t *testing.T) {
 		"something follows":      {whole + "\n", store.ErrDamaged},
 		"something else follows": {whole + "x", store.ErrDamaged},
 		"another file":           {"hello\n" + whole, store.ErrDamaged},
-		"another format":         {sealed(`{"format":"other","version":1,"schema":3}` + "\n"), store.ErrDamaged},
-		"the header is not ours": {sealed(`{"format":"assay-backup","version":1, "schema":3}` + "\n"), store.ErrDamaged},
-		"a newer format":         {sealed(`{"format":"assay-backup","version":2,"schema":3}` + "\n"), store.ErrSchema},
-		"a newer schema":         {sealed(`{"format":"assay-backup","version":1,"schema":4}` + "\n"), store.ErrSchema},
+		"another format":         {sealed(`{"format":"other","version":1,"schema":4}` + "\n"), store.ErrDamaged},
+		"the header is not ours": {sealed(`{"format":"assay-backup","version":1, "schema":4}` + "\n"), store.ErrDamaged},
+		"a newer format":         {sealed(`{"format":"assay-backup","version":2,"schema":4}` + "\n"), store.ErrSchema},
+		"a newer schema":         {sealed(`{"format":"assay-backup","version":1,"schema":5}` + "\n"), store.ErrSchema},
 		"an unknown table":       {sealed(header + `{"table":"users","row":{}}` + "\n"), store.ErrDamaged},
 		"an unknown column":      {sealed(header + strings.Replace(row, `"id"`, `"more":1,"id"`, 1)), store.ErrDamaged},
 		"a column is missing":    {sealed(header + `{"table":"state","row":{"audit_seq":1}}` + "\n"), store.ErrDamaged},
@@ -237,6 +239,7 @@ func TestOnlyAnEmptyStoreIsRestoredInto(t *testing.T) {
 		"INSERT INTO providers VALUES ('7', 'z', 'https://z', 1, '{}', 0)",
 		"INSERT INTO policies VALUES ('7', 'SgxEnclave', 1, '', '{}')",
 		"INSERT INTO signing_keys VALUES ('7', 'k', 0, '')",
+		"INSERT INTO reference_values VALUES ('7', 'golden', 1, '{}')",
 		"INSERT INTO audit VALUES (1, '{}', '')",
 		"UPDATE state SET audit_seq = 1",
 	}
@@ -278,7 +281,7 @@ func TestLinesOfABackupAreBounded(t *testing.T) {
 			restored(t, storetest.SQLite(t), b.String())
 		}
 	}
-	long := `{"format":"assay-backup","version":1,"schema":3}` + "\n" + strings.Repeat("x", store.MaxLine+1) + "\n"
+	long := `{"format":"assay-backup","version":1,"schema":4}` + "\n" + strings.Repeat("x", store.MaxLine+1) + "\n"
 	err := open(t, storetest.SQLite(t)).Restore(t.Context(), strings.NewReader(long))
 	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "longer") {
 		t.Errorf("a line over the bound: %v", err)

@@ -26,7 +26,7 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 		if err := c.schema(tx); err != nil || len(c.findings) > 0 {
 			return err
 		}
-		for _, part := range []func(*Tx) error{c.integrity, c.providers, c.policies, c.keys, c.certificates, c.pins, c.audit} {
+		for _, part := range []func(*Tx) error{c.integrity, c.providers, c.policies, c.keys, c.certificates, c.pins, c.references, c.audit} {
 			if err := part(tx); err != nil {
 				return err
 			}
@@ -149,6 +149,19 @@ func (c *check) pins(tx *Tx) error {
 		}
 		if !c.ids[p.ProviderID] {
 			err = errors.Join(err, c.find("pin %s is of provider %s, which is not there", p.Hash, p.ProviderID))
+		}
+		return err
+	})
+}
+
+func (c *check) references(tx *Tx) error {
+	q := query[Reference]{scanReference, selectReference + "ORDER BY provider_id, name", nil}
+	return each(tx, q, func(r Reference, err error) error {
+		if err != nil {
+			err = c.find("reference value %s of provider %s cannot be read: %v", r.Name, r.ProviderID, err)
+		}
+		if !c.ids[r.ProviderID] {
+			err = errors.Join(err, c.find("reference value %s is of provider %s, which is not there", r.Name, r.ProviderID))
 		}
 		return err
 	})

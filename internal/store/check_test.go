@@ -23,6 +23,8 @@ func TestCheckNamesEachFault(t *testing.T) {
 		{"AIK certificate of nobody", "UPDATE aik_certificates SET provider_id = '9'", "AIK certificate 0a is of provider 9, which is not there"},
 		{"pin", "UPDATE tpm_pins SET doc = ''", "pin ff of provider 1 cannot be read"},
 		{"pin of nobody", "UPDATE tpm_pins SET provider_id = '9'", "pin ff is of provider 9, which is not there"},
+		{"reference value", "UPDATE reference_values SET doc = ''", "reference value golden of provider 1 cannot be read"},
+		{"reference value of nobody", "UPDATE reference_values SET provider_id = '9'", "reference value golden is of provider 9, which is not there"},
 		{"audit", "UPDATE audit SET mac = '?' WHERE seq = 3", "entry 3 of the audit trail cannot be read"},
 		{"audit missing", "DELETE FROM audit WHERE seq = 3", "entry 3 of the audit trail is missing, the next is 4"},
 		{"audit cut off", "DELETE FROM audit WHERE seq = 12", "the audit trail ends with entry 11, its mark is that of another entry 12"},

@@ -14,6 +14,7 @@ func FuzzReadBackup(f *testing.F) {
 		`{"table":"providers","row":{"id":"1","name":"a","url":"https://a","version":1,"doc":"{\"listen\":\":1\"}","longest_report":60}}`,
 		`{"table":"policies","row":{"provider_id":"1","type":"SgxEnclave","version":2,"jws":"a.b.c","doc":"{}"}}`,
 		`{"table":"signing_keys","row":{"provider_id":"1","id":"k","signs_from":-7,"sealed":"/w=="}}`,
+		`{"table":"reference_values","row":{"provider_id":"1","name":"golden","version":3,"doc":"{}"}}`,
 		`{"table":"audit","row":{"seq":1,"record":"{}","mac":"AQID"}}`,
 	}
 	for i, row := range rows {

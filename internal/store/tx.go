@@ -188,10 +188,10 @@ func (tx *Tx) UpdateProvider(p Provider) error {
 	return tx.one("UPDATE providers SET url = $1, doc = $2, version = version + 1 WHERE id = $3 AND version = $4", p.URL, doc, p.ID, p.Version)
 }
 
-// DeleteProvider takes a provider away, and with it its keys and what it knows of keys of TPMs. The versions of its policies stay, as the audit trail does.
+// DeleteProvider takes a provider away, and with it its keys, its reference values and what it knows of keys of TPMs. The versions of its policies stay, as the audit trail does.
 // The error is ErrConflict if there is no such provider.
 func (tx *Tx) DeleteProvider(id string) error {
-	for _, owned := range []string{"signing_keys", "aik_certificates", "tpm_pins"} {
+	for _, owned := range []string{"signing_keys", "aik_certificates", "tpm_pins", "reference_values"} {
 		if err := tx.exec("DELETE FROM "+owned+" WHERE provider_id = $1", id); err != nil {
 			return err
 		}

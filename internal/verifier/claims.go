@@ -28,7 +28,7 @@ const (
 // serviceClaims are the claims that the service vouches for: those of the evidence, of the data bound to it, and what
 // every token has.
 func serviceClaims(s *Subject, bound []evidence.Claim, baseline string, p Policy) []evidence.Claim {
-	claims := append(slices.Concat(s.claims, bound),
+	claims := append(slices.Concat(s.Claims(), bound),
 		evidence.Claim{Name: claimVersion, Value: "1.0"},
 		evidence.Claim{Name: claimPolicyHash, Value: p.Hash()})
 	if s.kind == enclave {
@@ -62,7 +62,7 @@ func Incoming(p *policy.Policy, c *policy.Configuration, s *Subject, runtimeData
 
 // incoming makes the claims that a policy sees (policy.md section 8). For an SGX policy these are fewer than the token has: those of the
 // enclave's identity, each again under its old name, what is common to all types, and binary runtime data. For the others they are
-// the claims of the token, objects as their JSON text. Where Intel's collateral was used, there is a claim on whether it was expired.
+// the claims of the token, objects as their JSON text, arrays as several claims. Where Intel's collateral was used, there is a claim on whether it was expired.
 func incoming(service []evidence.Claim, s *Subject) []policy.Claim {
 	claims := make([]policy.Claim, 0, len(service))
 	add := func(name string, value policy.Value) {
@@ -83,6 +83,11 @@ func incoming(service []evidence.Claim, s *Subject) []policy.Claim {
 		}
 		if ok && old != "" {
 			add(old, value)
+		}
+		if several, ok := c.Value.([]int64); ok {
+			for _, n := range several {
+				add(c.Name, policy.IntegerValue(n))
+			}
 		}
 	}
 	if s.standing != nil {

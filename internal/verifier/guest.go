@@ -41,27 +41,33 @@ type UVMIssuer struct {
 }
 
 func (v *Verifier) verifyGuest(ctx context.Context, r Request) (*Subject, error) {
-	e, err := snp.Parse(r.Evidence)
-	if err != nil {
-		return nil, err
-	}
-	if v.cfg.SNP.Unusable != nil {
-		return nil, v.cfg.SNP.Unusable
-	}
-	opt := v.guestOptions(r)
-	signer, err := v.signer(ctx, e, opt)
-	if err != nil {
-		return nil, err
-	}
-	verified, err := snp.Verify(e.Report, signer, opt)
-	if err != nil {
-		return nil, err
-	}
-	status, err := v.endorsed(e, verified, opt.Journal)
+	verified, status, err := v.verifySNP(ctx, r, r.Evidence)
 	if err != nil {
 		return nil, err
 	}
 	return OfGuest(verified, status), nil
+}
+
+// verifySNP climbs from the document of a SEV-SNP request to its verified report, and gives the compliance status that endorsements earn it.
+func (v *Verifier) verifySNP(ctx context.Context, r Request, document []byte) (*snp.Verified, string, error) {
+	e, err := snp.Parse(document)
+	if err != nil {
+		return nil, "", err
+	}
+	if v.cfg.SNP.Unusable != nil {
+		return nil, "", v.cfg.SNP.Unusable
+	}
+	opt := v.guestOptions(r)
+	signer, err := v.signer(ctx, e, opt)
+	if err != nil {
+		return nil, "", err
+	}
+	verified, err := snp.Verify(e.Report, signer, opt)
+	if err != nil {
+		return nil, "", err
+	}
+	status, err := v.endorsed(e, verified, opt.Journal)
+	return verified, status, err
 }
 
 // guestOptions are those of the verification of a report.
@@ -131,7 +137,7 @@ func (v *Verifier) endorsed(e *snp.Evidence, g *snp.Verified, j *evidence.Journa
 // OfGuest is the subject of a verified SEV-SNP report; status is its compliance status, or empty.
 func OfGuest(g *snp.Verified, status string) *Subject {
 	s := &Subject{kind: guest, claims: g.Claims(), reportData: g.Report.ReportData, zeroTail: true}
-	s.comply = s.compliant
+	s.comply = func(status string) { s.claims = compliant(s.claims, status) }
 	if status != "" {
 		s.comply(status)
 	}

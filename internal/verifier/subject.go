@@ -19,6 +19,7 @@ import (
 type Subject struct {
 	kind       kind
 	claims     []evidence.Claim              // what the evidence says
+	hardware   []evidence.Claim              // what the hardware report of an Azure guest says, one object in the token; nil: there is none
 	reportData [64]byte                      // what the attester had signed
 	zeroTail   bool                          // the upper half of it must be zero beside runtime data, whatever the settings say
 	binary     []string                      // names of the claims that show binary runtime data
@@ -76,7 +77,16 @@ func (v *Verifier) verifyEnclave(ctx context.Context, r Request, baseline string
 }
 
 func (v *Verifier) verifyDomain(ctx context.Context, r Request, baseline string) (*Subject, error) {
-	e, err := tdx.Parse(r.Evidence)
+	verified, err := v.verifyTDX(ctx, r, r.Evidence, baseline)
+	if err != nil {
+		return nil, err
+	}
+	return OfDomain(verified), nil
+}
+
+// verifyTDX climbs from a quote to its verified report.
+func (v *Verifier) verifyTDX(ctx context.Context, r Request, quote []byte, baseline string) (*tdx.Verified, error) {
+	e, err := tdx.Parse(quote)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +94,7 @@ func (v *Verifier) verifyDomain(ctx context.Context, r Request, baseline string)
 	if err != nil {
 		return nil, err
 	}
-	verified, err := tdx.Verify(v.cfg.DCAP, origin, e, in)
-	if err != nil {
-		return nil, err
-	}
-	return OfDomain(verified), nil
+	return tdx.Verify(v.cfg.DCAP, origin, e, in)
 }
 
 // endorse follows a quote to its root, and finds the collateral to judge it by.
@@ -124,7 +130,7 @@ func OfEnclave(e *sgx.Verified) *Subject {
 // OfDomain is the subject of verified evidence of a TD. What init data of a TD would be bound to is not known (api.md section 4.1).
 func OfDomain(d *tdx.Verified) *Subject {
 	s := &Subject{kind: domain, claims: d.Claims(), reportData: d.Report.ReportData, standing: d.Verified}
-	s.comply = s.compliant
+	s.comply = func(status string) { s.claims = compliant(s.claims, status) }
 	s.initData = func([sha256.Size]byte) error {
 		return evidence.Refuse(evidence.InitData, "nothing in a TD report is known to vouch for init data").
 			Want("no initTimeData", "some").Do("leave initTimeData out; put its hash into the runtime data")
@@ -150,9 +156,13 @@ func bindConfigID(sum [sha256.Size]byte, e *sgx.Verified) error {
 	return nil
 }
 
-// compliant adds the compliance status to the claims, if there is none.
-func (s *Subject) compliant(status string) {
-	if !slices.ContainsFunc(s.claims, func(c evidence.Claim) bool { return c.Name == claimCompliance }) {
-		s.claims = append(s.claims, evidence.Claim{Name: claimCompliance, Value: status})
+// Claims are those of the evidence as the token has them.
+func (s *Subject) Claims() []evidence.Claim { return slices.Concat(s.claims, s.object()) }
+
+// compliant adds the compliance status to claims, if they have none.
+func compliant(claims []evidence.Claim, status string) []evidence.Claim {
+	if slices.ContainsFunc(claims, func(c evidence.Claim) bool { return c.Name == claimCompliance }) {
+		return claims
 	}
+	return append(claims, evidence.Claim{Name: claimCompliance, Value: status})
 }

@@ -59,7 +59,7 @@ class Service:
 
     def fetch(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", "Authorization": "Bearer " + self.token}
+        headers = {"Content-Type": "application/json", **({"Authorization": "Bearer " + self.token} if self.token else {})}
         request = urllib.request.Request(self.url + path, data, headers)
         try:
             with urllib.request.urlopen(request, context=self.tls) as answer:

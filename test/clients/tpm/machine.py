@@ -179,7 +179,8 @@ def kernel_key(public):
     return element(0x00050023, struct.pack("<IIII", 1, public.key_size, len(exponent), len(modulus)) + exponent + modulus)
 
 
-def windows_log(certificate, idks, secure_boot=True):
+def firmware_log(certificate, secure_boot=True):
+    """What firmware measures until a boot manager runs that a key of db allows."""
     log = Log()
     keys = signature_list(certificate)
     log.event(0, 0x8, "1.0\0".encode("utf-16-le"))
@@ -192,6 +193,11 @@ def windows_log(certificate, idks, secure_boot=True):
     if secure_boot:
         log.event(7, 0x800000E0, variable(IMAGE, "db", bytes.fromhex(OWNER) + certificate))
     log.event(4, 0x80000003, bytes(32), measured=b"boot manager")
+    return log
+
+
+def windows_log(certificate, idks, secure_boot=True):
+    log = firmware_log(certificate, secure_boot)
     settings = b"".join([
         element(0x00040001, b"\0"), element(0x00050001, b"\0"), element(0x00050002, b"\1"), element(0x00050005, b"\0"),
         element(0x00020009, struct.pack("<I", 3)), element(0x000A0001, b"\1"), kernel_key(idks)])

@@ -1,0 +1,14 @@
+package azureguest
+
+import "github.com/assay-attestation/assay/evidence/tpm/measured"
+
+// Boot is what the log of a guest tells, nil without one.
+func Boot(v *Verified) *measured.Boot { return v.machine.boot }
+
+// Certified reports whether the certificate of the attestation key counts.
+func (m *Machine) Certified() bool { return m.certified }
+
+// System is what the guest says of its operating system.
+func (b *Bundle) System() (kind, distro, build string, major, minor int64) {
+	return b.os.kind, b.os.distro, b.os.build, b.os.major, b.os.minor
+}
