@@ -3,9 +3,7 @@ package verifier
 import (
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,8 +13,6 @@ import (
 
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
-	"github.com/assay-attestation/assay/evidence/snp"
-	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/evidence/tpm/attreq"
 	"github.com/assay-attestation/assay/internal/explain"
 	"github.com/assay-attestation/assay/internal/reference"
@@ -72,36 +68,12 @@ func enclaveScheme(t *testing.T) scheme {
 // azureScheme is that of a simulated Azure guest on SEV-SNP.
 func azureScheme(t *testing.T) scheme {
 	t.Helper()
-	b := newGuestBench(t)
-	host := assaytest.WellKnownAzureHost(assaytest.AzureSevSnp, b.request.At)
-	info, err := host.Scenario().AttestationInfo()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parse := func(give func() ([]byte, error)) *x509.Certificate {
-		text, err := give()
-		block, _ := pem.Decode(text)
-		if err != nil || block == nil {
-			t.Fatal(err, text)
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	amd, err := snp.NewRoots(parse(host.AMDRoot).Raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.cfg.SNP.Signers = NewSigners(amd)
-	b.cfg.TPM = TPM{Limits: attreq.DefaultLimits(),
-		Roots: tpm.NewRoots([]tpm.Root{{Certificate: parse(host.AKRoot)}}, []*x509.Certificate{parse(host.AKIntermediate)})}
-	b.request = Request{Type: evidence.AzureGuest, Evidence: info, At: b.request.At}
+	b, sc := newAzureBench(t, assaytest.AzureSevSnp)
+	guest := sc.Host.SNP.Guest
 	const claim = "x-ms-isolation-tee.x-ms-sevsnpvm-launchmeasurement"
-	value := hex.EncodeToString(host.SNP.Guest.Measurement[:])
+	value := hex.EncodeToString(guest.Measurement[:])
 	return scheme{kind: evidence.AzureGuest, values: member(claim, value), other: member(claim, strings.Repeat("a", len(value))),
-		integer: "x-ms-isolation-tee.x-ms-sevsnpvm-guestsvn", level: int(host.SNP.Guest.GuestSVN), appraise: b.judge}
+		integer: "x-ms-isolation-tee.x-ms-sevsnpvm-guestsvn", level: int(guest.GuestSVN), appraise: b.judge}
 }
 
 // schemes are those of the simulated enclave, guest, TD, TPM and Azure guest. The values are those that package assaytest documents.
