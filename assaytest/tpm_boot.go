@@ -70,6 +70,11 @@ func (v *TPMVendor) firmwareCertificate() ([]byte, error) {
 	return der, nil
 }
 
+// revokedLoaders are the hashes in dbx.
+func revokedLoaders() [][]byte {
+	return [][]byte{hashOf(crypto.SHA256, []byte("bad loader 1")), hashOf(crypto.SHA256, []byte("bad loader 2"))}
+}
+
 // firmware measures what happens before an operating system runs.
 func (b TPMBoot) firmware(l *TPMLog, certificate []byte) {
 	secureBoot := []byte{0}
@@ -77,7 +82,7 @@ func (b TPMBoot) firmware(l *TPMLog, certificate []byte) {
 		secureBoot[0] = 1
 	}
 	keys := signatureList(efiX509(), certificate)
-	revoked := signatureList(efiSHA256(), hashOf(crypto.SHA256, []byte("bad loader 1")), hashOf(crypto.SHA256, []byte("bad loader 2")))
+	revoked := signatureList(efiSHA256(), revokedLoaders()...)
 	l.Add(
 		TPMEvent{PCR: 0, Type: evCRTMVersion, Data: append(utf16Bytes("simulated 1.0"), 0, 0)},
 		TPMEvent{PCR: 0, Type: evFirmwareBlob, Data: firmwareBlob(), Measured: []byte("simulated firmware")},

@@ -87,6 +87,13 @@ func attestCommands() []command {
 			"assay attest tpm --endpoint https://attest.example --token-file token --aik-cert aik.pem --renew /run/assay/report.jwt",
 			"assay attest tpm --swtpm tpm.sock --event-log boot.log --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem --token-file token",
 		}, runAttestTPM},
+		{"attest azureguest", "[FILE]", "attest this Azure VM by its virtual TPM, or send the body of a request, and verify the token in the sealed answer", []string{
+			"assay attest azureguest --endpoint https://attest.example",
+			"assay attest azureguest --endpoint https://attest.example --nonce 00c0ffee --payload release=42 --pcrs 0-7",
+			"assay attest azureguest --collect --out body.json",
+			"assay attest azureguest body.json --endpoint https://attest.example --raw",
+			"assay attest azureguest --emulate --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
+		}, runAttestAzureGuest},
 		{"attest", "TYPE [FILE]", "send evidence, of a file or of this machine, to a service and verify the token it answers with", []string{
 			"assay attest sgx quote.bin --endpoint https://localhost:8443 --ca assay-data/dev-ca.pem",
 			"assay attest sgx quote.bin --endpoint https://attest.example --runtime-data key.json --runtime-type json",

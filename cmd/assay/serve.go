@@ -180,6 +180,9 @@ func (r *running) prepare(e *env) (err error) {
 		if opt.Simulated, err = simulatedVendors(r.cfg, e.now); err != nil {
 			return err
 		}
+		if err := simulatedGuests(&r.cfg.Settings.AzureSettings); err != nil {
+			return err
+		}
 	}
 	if err := r.secure(e); err != nil {
 		return err

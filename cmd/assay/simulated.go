@@ -8,6 +8,7 @@ import (
 	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/internal/collateral"
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/provider"
 	"github.com/assay-attestation/assay/internal/server"
 )
 
@@ -80,4 +81,17 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	t.handler.ServeHTTP(w, r)
 	return w.Result(), nil
+}
+
+// simulatedGuests has the default provider know the secure-boot keys of simulated Azure guests, unless it is told others.
+func simulatedGuests(s *provider.AzureSettings) error {
+	if s.SecureBootKeys != nil {
+		return nil
+	}
+	keys, err := assaytest.WellKnownAzureHost(assaytest.AzureSevSnp, time.Time{}).SecureBootKeys()
+	if err != nil {
+		return err
+	}
+	s.SecureBootKeys = []provider.SecureBootKeys{{PK: keys.PK, KEK: keys.KEK, DB: keys.DB, DBX: keys.DBX}}
+	return nil
 }

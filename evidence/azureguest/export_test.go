@@ -12,3 +12,14 @@ func (m *Machine) Certified() bool { return m.certified }
 func (b *Bundle) System() (kind, distro, build string, major, minor int64) {
 	return b.os.kind, b.os.distro, b.os.build, b.os.major, b.os.minor
 }
+
+// Signed are the parts of a bundle that a vTPM signed, or named in what it signed.
+func (b *Bundle) Signed() [][]byte {
+	signed := [][]byte{b.vtpm.quote, b.vtpm.certification, b.vtpm.aik, b.vtpm.sealing}
+	for _, value := range b.vtpm.pcrs.Values {
+		if value != nil {
+			signed = append(signed, value)
+		}
+	}
+	return signed
+}

@@ -123,7 +123,7 @@ func (v *verification) checkQuote() error {
 }
 
 // answer gives what the qualifying data of an attestation must be (azure-guest.md section 2, Freshness): nothing where it has none, else the nonce of
-// ClientPayload, decoded. The name of the nonce is matched without regard to case.
+// ClientPayload, decoded; without one that is nothing, too. The name of the nonce is matched without regard to case.
 func (b *Bundle) answer(a *tpm.Attest) ([]byte, error) {
 	if len(a.ExtraData()) == 0 {
 		return nil, nil
@@ -141,9 +141,6 @@ func (b *Bundle) answer(a *tpm.Attest) ([]byte, error) {
 	nonce, err := b64.Decode(text)
 	if err != nil {
 		return nil, badNonce("the nonce of ClientPayload is not base64").Because(err)
-	}
-	if len(nonce) == 0 {
-		return nil, badNonce("the vTPM signed qualifying data, and ClientPayload has no nonce").Want("nonce "+b64.URL(a.ExtraData()), "none")
 	}
 	return nonce, nil
 }
