@@ -243,7 +243,7 @@ func TestUsageErrors(t *testing.T) {
 		{"collateral export FOLDER", "--out is missing"},
 		{"sim sgx", "--out is missing"},
 		{"sim snp", "--out is missing"},
-		{"sim openenclave --out FOLDER", "only sgx, snp, tdx and tpm are simulated"},
+		{"sim openenclave --out FOLDER", "only sgx, snp, tdx, tpm and azureguest are simulated"},
 		{"sim toaster --out FOLDER", `TYPE "toaster"`},
 		{"sim sgx --out FOLDER --vbs", "--vbs is for tpm"},
 		{"sim tdx --out FOLDER --vlek", "--vlek is for snp"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,24 +26,32 @@ const (
 // runSim simulates the platform of a vendor whose keys everybody has. Only a service in development mode, or a command that is told so by
 // --trust-root, accepts its evidence.
 func runSim(ctx context.Context, c *call) error {
-	sim, machine := simulation{}, tpmSimulation{}
+	sim, machine, guest := simulation{}, tpmSimulation{}, azureSimulation{}
 	sim.declare(c)
 	machine.declare(c)
+	guest.declare(c)
 	pos, err := c.parse("TYPE")
 	if err != nil {
 		return err
 	}
 	switch sim.kind, _ = evidence.ParseType(pos[0]); sim.kind {
 	case evidence.Tpm:
-		if err := c.onlyFor("sgx, snp and tdx", strings.Fields(simFlags)...); err != nil {
+		err := cmp.Or(c.onlyFor("sgx, snp and tdx", strings.Fields(simFlags)...), c.onlyFor("azureguest", strings.Fields(azureFlags)...))
+		if err != nil {
 			return err
 		}
 		machine.Dir = sim.Dir
 		return machine.run(ctx, c)
+	case evidence.AzureGuest:
+		guest.platform, guest.secureBoot = &sim, machine.boot.SecureBoot
+		return guest.run(c)
 	case evidence.SgxEnclave, evidence.SevSnpVM, evidence.TdxVM:
+		if err := c.onlyFor("azureguest", strings.Fields(azureFlags)...); err != nil {
+			return err
+		}
 		return sim.run(c)
 	}
-	return usage("TYPE %q: only sgx, snp, tdx and tpm are simulated; sgx writes an Open Enclave report, too", pos[0])
+	return usage("TYPE %q: only sgx, snp, tdx, tpm and azureguest are simulated; sgx writes an Open Enclave report, too", pos[0])
 }
 
 // simulation is one run of sim for an enclave or a guest, and its result.
@@ -70,7 +79,7 @@ const (
 func (sim *simulation) declare(c *call) {
 	c.StringVar(&sim.Dir, "out", "", "`DIR` to write to")
 	c.fileVar(&sim.runtime, "runtime-data", "sgx, snp, tdx: `FILE` that the evidence vouches for, JSON (default: a greeting)")
-	c.BoolVar(&sim.debug, "debug", false, "sgx, snp, tdx: make the enclave or the guest debuggable")
+	c.BoolVar(&sim.debug, "debug", false, "sgx, snp, tdx, azureguest: make the enclave or the guest debuggable")
 	c.timeVar(&sim.at)
 	sim.product = assaytest.Milan
 	c.Func("product", "snp: the processor is a `NAME`: Milan, Genoa or Turin (default Milan)", func(s string) error {
@@ -104,7 +113,7 @@ func (sim *simulation) run(c *call) error {
 	return c.tell(sim, nil)
 }
 
-// write writes the files.
+// write makes the evidence and writes it.
 func (sim *simulation) write() error {
 	if sim.runtime == nil {
 		sim.runtime = []byte(simulatedGuestData)
@@ -123,6 +132,11 @@ func (sim *simulation) write() error {
 	if err != nil {
 		return fmt.Errorf("simulating evidence: %w", err)
 	}
+	return sim.writeAll(append(files, file{"runtime.json", sim.runtime}), endorsements)
+}
+
+// writeAll makes the folder and writes files, and collateral if there is some.
+func (sim *simulation) writeAll(files []file, endorsements *assaytest.Collateral) error {
 	if err := os.MkdirAll(sim.Dir, 0o755); err != nil {
 		return badFile(err)
 	}
@@ -132,7 +146,7 @@ func (sim *simulation) write() error {
 		}
 		sim.Files = []string{"collateral"}
 	}
-	names, err := writeEach(sim.Dir, append(files, file{"runtime.json", sim.runtime}))
+	names, err := writeEach(sim.Dir, files)
 	sim.Files = append(sim.Files, names...)
 	return err
 }

@@ -34,7 +34,7 @@ const tpmFlags = "linux secure-boot debugging vbs protocol certify log answer en
 func (sim *tpmSimulation) declare(c *call) {
 	sim.boot, sim.version = assaytest.SoundTPMBoot(), 2
 	c.BoolVar(&sim.linux, "linux", false, "tpm: boot a Linux with an IMA list, not a Windows")
-	c.Func("secure-boot", "tpm: `STATE` of secure boot, on or off (default on)", func(s string) (err error) {
+	c.Func("secure-boot", "tpm, azureguest: `STATE` of secure boot, on or off (default on)", func(s string) (err error) {
 		sim.boot.SecureBoot, err = oneOf(s, "on", "off")
 		return err
 	})

@@ -161,11 +161,8 @@ func (v *Verified) windows() bool {
 	return boot != nil && (len(boot.Settings(sipa.TrustBoundary)) > 0 || slices.ContainsFunc(boot.SecureBoot().Authorities, signsWindows))
 }
 
-// signsWindows reports whether the authority is one that Microsoft signs the boot manager of Windows with, by its name.
+// signsWindows reports whether the authority is a certificate that Microsoft signs the boot manager of Windows under, by its name.
 func signsWindows(s eventlog.Signature) bool {
-	if s.Type != eventlog.X509() {
-		return false
-	}
 	c, err := x509.ParseCertificate(s.Data)
 	return err == nil && (c.Subject.CommonName == "Microsoft Windows Production PCA 2011" || c.Subject.CommonName == "Windows UEFI CA 2023")
 }
