@@ -41,9 +41,9 @@ func (h *AzureHost) tdreport() []byte {
 	return b
 }
 
-// tdreportMAC is over all that stands before it.
+// tdreportMAC is over all that stands before it. Its key is no secret: that nobody else made a TDREPORT, [AzureHost.Quote] sees by making it again.
 func (h *AzureHost) tdreportMAC(report []byte) []byte {
-	mac := hmac.New(sha256.New, h.TDX.Attester.publicKey(PCK)) // no secret is needed: nothing here is
+	mac := hmac.New(sha256.New, h.TDX.Attester.publicKey(PCK))
 	mac.Write(report[:tdreportMACAt])
 	return mac.Sum(nil)
 }

@@ -8,10 +8,10 @@
 // Two sources of keys exist. [NewIntel], [NewAMD] and [NewTPMVendor] draw fresh ones and suit tests. [WellKnownIntel], [WellKnownAMD] and
 // [WellKnownTPMVendor] derive their keys from a string that is printed in this package, so that evidence written by one process is accepted by another in
 // development mode. EVERYBODY HAS THE PRIVATE KEYS OF THE WELL-KNOWN VENDORS: anyone can make them vouch for anything. They
-// must never be trusted roots outside development mode.
+// must never be trusted roots outside development mode. [WellKnownAzureHost] and [NewAzureHost] are made of these vendors.
 //
-// A [Scenario], [AMDScenario] or [TPMScenario] holds all that goes into one attestation and is sound unless changed. [Faults],
-// [AMDFaults] and [TPMFaults] list changes that break exactly one thing, each with the check that must find it.
+// A [Scenario], [AMDScenario], [TPMScenario] or [AzureScenario] holds all that goes into one attestation and is sound unless changed. [Faults],
+// [AMDFaults], [TPMFaults] and [AzureFaults] list changes that break exactly one thing, each with the check that must find it.
 //
 // The package makes evidence and endorsements; it verifies nothing, and no verifier of this module uses it.
 package assaytest

@@ -1,12 +1,16 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // catalog is the catalogue of one attestation type, ready for looking up.
 type catalog struct {
 	kind     string // the attestation type; "" if it is not known
 	names    []string
 	claims   map[string]*ClaimInfo
+	keys     []string          // what reference values may name
 	folded   map[string]string // names by their form in lower case
 	reserved map[string]bool   // names that only the service gives in tokens
 	owners   map[string]string // by name: another attestation type that has the claim; nil until one is looked for
@@ -20,6 +24,12 @@ func newCatalog(attestationType string) catalog {
 		c.names = append(c.names, list[i].Name)
 		c.claims[list[i].Name] = &list[i]
 		c.folded[strings.ToLower(list[i].Name)] = list[i].Name
+	}
+	shown := ReferenceClaims(attestationType)
+	for i := range shown {
+		c.keys = append(c.keys, strings.TrimPrefix(shown[i].Name, ReferencePrefix))
+		c.claims[shown[i].Name] = &shown[i]
+		c.folded[strings.ToLower(shown[i].Name)] = shown[i].Name
 	}
 	if c.known() {
 		for _, name := range ServiceNames(attestationType) {
@@ -35,9 +45,9 @@ func (c *catalog) known() bool { return c.kind != "" }
 // clientClaims says whether requests of the attestation type can carry claims of the client (policy.md section 1).
 func (c *catalog) clientClaims() bool { return c.kind == "Tpm" }
 
-// service returns the claim of that name that the service makes, or nil.
+// service returns the claim of that name that the service makes, of evidence or of reference values, or nil.
 func (c *catalog) service(name string) *ClaimInfo {
-	if info := c.claims[name]; info != nil && info.Issuer == AttestationService {
+	if info := c.claims[name]; info != nil && info.Issuer != CustomClaim {
 		return info
 	}
 	return nil
@@ -48,7 +58,7 @@ func (c *catalog) owner(name string) string {
 	if c.owners == nil {
 		c.owners = map[string]string{}
 		for _, other := range attestationTypes() {
-			for _, info := range claimsOfType(other) {
+			for _, info := range slices.Concat(claimsOfType(other), ReferenceClaims(other)) {
 				if _, again := c.owners[info.Name]; !again && c.claims[info.Name] == nil {
 					c.owners[info.Name] = other
 				}

@@ -128,3 +128,29 @@ func TestDocumentedLimitsAreThoseOfTheCode(t *testing.T) {
 		}
 	}
 }
+
+// TestDocumentedReferenceValuesAreOfEachType: there is an example of each attestation type, named in its first line, and the checker finds
+// nothing wrong with it for that type.
+func TestDocumentedReferenceValuesAreOfEachType(t *testing.T) {
+	seen := map[string]bool{}
+	for _, e := range readExamples(t) {
+		first, _, _ := strings.Cut(e.text, "\n")
+		kind, named := strings.CutPrefix(first, "// ")
+		if !named || !strings.Contains(e.text, "assay-reference") {
+			continue
+		}
+		seen[kind] = true
+		p, err := policy.Parse([]byte(e.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := p.Warnings(kind); len(found) > 0 {
+			t.Errorf("%s: %+v", kind, found)
+		}
+	}
+	for _, kind := range kinds() {
+		if !seen[kind] {
+			t.Errorf("no example for %s", kind)
+		}
+	}
+}

@@ -146,12 +146,19 @@ func TestReadOnlyClaims(t *testing.T) { // policy.md sections 1, 5.3 and 7
 		{"made by the policy", `=> issue(type="pcrs", value="forged");`, refused},
 		{"made by the policy in two rules", `=> add(type="pcrs", value="forged"); c:[type=="pcrs", value=="forged"] => issue(type="r", value=c.value);`, refused},
 		{"made with a type that is put together", `=> issue(type=AppendString("pc", "rs"), value=1);`, refused},
+		{"of reference values", `c:[type=="assay-reference"] => issue(type="r", value=c.value);`, refused},
+		{"of reference values, copied", `c:[issuer=="ReferenceValue"] => issue(claim=c);`, refused},
+		{"of reference values, as a property", `c:[type=="any-name"] => issueproperty(type="r", value=c.value);`, refused},
+		{"of reference values, copied by add", `c:[type=="any-name"] => add(claim=c); c:[type=="any-name"] => issue(claim=c);`, refused},
+		{"called as of reference values by the policy", `=> issue(type="assay-reference", value="own");`, `assay-reference:"own"`},
 		{"IsSubsetOf is never", `c:[type=="pcrs"] => issue(type="r", value=IsSubsetOf(c.value, c.value));`, "r:true"},
 		{"ContainsOnlyValue is never", `c:[type=="pcrs"] => issue(type="r", value=ContainsOnlyValue(c.value, "x"));`, "r:false"},
 	}
 	claims := []policy.Claim{
 		{Type: "pcrs", Value: policy.StringValue(`{"x":true}`), Issuer: policy.AttestationService},
 		{Type: "query", Value: policy.StringValue("x"), Issuer: policy.AttestationService},
+		{Type: "assay-reference", Value: policy.StringValue("prod"), Issuer: policy.ReferenceValue},
+		{Type: "any-name", Value: policy.StringValue("x"), Issuer: policy.ReferenceValue},
 	}
 	for _, tt := range tests {
 		if got := outcomeOf(mustParse(t, issuance12(tt.rules)), claims); got != tt.want && !(tt.want == refused && strings.Contains(got, refused)) {

@@ -74,7 +74,7 @@ func (r *ruleView) made() (name *literalNode, t traits) {
 	}
 	left, right := a.makes()
 	t = r.traits(right)
-	t.readOnly = t.readOnly || r.traits(left).readOnly
+	t = t.madeOf(r.traits(left))
 	if l, ok := left.(literalNode); ok {
 		name = &l
 	}
@@ -102,9 +102,12 @@ func (w *warner) issue(r *ruleView) {
 
 // readOnly finds the issuing of a claim that must not be (policy.md section 5.3).
 func (w *warner) readOnly(r *ruleView, t traits) {
+	what := "claims of reference values and what functions make of them"
+	if t.digests {
+		what = "pcrs and what functions make of it"
+	}
 	if t.readOnly {
-		w.report(r.node.action.verb.mark(), issuesReadOnly, "",
-			"pcrs and what functions make of it are read-only: to issue them is an error, which fails the whole attestation")
+		w.report(r.node.action.verb.mark(), issuesReadOnly, "", "%s are read-only: to issue them is an error, which fails the whole attestation", what)
 	}
 }
 

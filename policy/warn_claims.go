@@ -48,7 +48,7 @@ func (w *warner) claim(c *conditionView) {
 	}
 }
 
-func (i issuers) any() bool { return i.service || i.policy || i.client }
+func (i issuers) any() bool { return i.service || i.policy || i.client || i.reference }
 
 // present checks a condition whose claim is there.
 func (w *warner) present(c *conditionView) {
@@ -56,7 +56,7 @@ func (w *warner) present(c *conditionView) {
 	if c.service != nil && c.service.Deprecated != "" {
 		w.report(at, oldName, quoteLiteral(c.service.Deprecated), "%s is an old name of the claim %s", name, c.service.Deprecated)
 	}
-	if c.issuers.client && !c.issuers.open && w.catalog.clientClaims() && c.section != configSection {
+	if c.issuers.client && !c.issuers.open && !c.ofReferences() && w.catalog.clientClaims() && c.section != configSection {
 		maker := AttestationService
 		if c.service == nil {
 			maker = AttestationPolicy
@@ -78,10 +78,13 @@ func (w *warner) absent(c *conditionView) {
 	case c.section == configSection:
 		w.report(at, unverified, "",
 			"configuration rules run before the evidence is verified, and see of the service's claims only %s: %s", AttestationType, c.outcome())
-	case info != nil && c.issuers.service:
+	case info != nil && c.issuers.made(info):
 		w.tooEarly(c, info)
 	case c.issuers.policy && made:
 		w.late(c, line)
+	case info != nil && info.Issuer == ReferenceValue:
+		w.report(at, unknownClaim, "",
+			"no rule before makes a claim %s, only reference values do, and the issuer is tested not to be %s: %s", name, ReferenceValue, c.outcome())
 	case info != nil:
 		w.report(at, unknownClaim, "",
 			"no rule before makes a claim %s, only the service does, and the issuer is tested to be another: %s", name, c.outcome())
@@ -145,7 +148,7 @@ func (w *warner) misspelt(c *conditionView) {
 	defer func() { c.strange = len(w.found) > before }()
 	switch {
 	case w.catalog.claims[name] != nil && info == nil, c.only(CustomClaim): // a claim of clients, as it should be
-	case info != nil && c.issuers.service:
+	case info != nil && c.issuers.made(info):
 		w.tooEarly(c, info)
 	case c.issuers.policy && made && line > c.node.start.line:
 		w.late(c, line)
@@ -156,7 +159,9 @@ func (w *warner) misspelt(c *conditionView) {
 
 // only says whether the tests leave one issuer.
 func (c *conditionView) only(who Issuer) bool {
-	return c.issuers == issuers{service: who == AttestationService, policy: who == AttestationPolicy, client: who == CustomClaim}
+	return c.issuers == issuers{
+		service: who == AttestationService, policy: who == AttestationPolicy, client: who == CustomClaim, reference: who == ReferenceValue,
+	}
 }
 
 // meant returns the known name that the condition's is nearest to, or "".
@@ -166,8 +171,13 @@ func (w *warner) meant(c *conditionView) string {
 		return ""
 	}
 	w.searches--
+	if key, ok := strings.CutPrefix(c.name.value.text, ReferencePrefix); ok && c.issuers.reference {
+		if meant := nearest(key, w.catalog.keys); meant != "" {
+			return ReferencePrefix + meant
+		}
+	}
 	var candidates []string
-	if c.issuers.service {
+	if c.issuers.service || c.issuers.reference {
 		candidates = w.catalog.names
 	}
 	if c.issuers.policy {
@@ -194,20 +204,29 @@ func question(meant string) string {
 func (w *warner) issuer(c *conditionView, t testNode, l literalNode) {
 	at := w.mark(l)
 	if who := Issuer(l.value.text); !who.known() {
-		meant := nearest(l.value.text, []string{string(AttestationService), string(AttestationPolicy), string(CustomClaim)})
-		for _, known := range []Issuer{AttestationService, AttestationPolicy, CustomClaim} {
-			if strings.EqualFold(string(known), l.value.text) {
-				meant = string(known)
+		known := []string{string(AttestationService), string(AttestationPolicy), string(CustomClaim), string(ReferenceValue)}
+		meant := nearest(l.value.text, known)
+		for _, name := range known {
+			if strings.EqualFold(name, l.value.text) {
+				meant = name
 			}
 		}
 		w.report(at, unknownIssuer, fixed(meant),
-			"the issuers are AttestationService, AttestationPolicy and CustomClaim, spelt so: %s", c.unsatisfied(t))
+			"the issuers are AttestationService, AttestationPolicy, CustomClaim and ReferenceValue, spelt so: %s", c.unsatisfied(t))
 		if t.relation.name == "==" {
 			c.nobody()
 		}
 		return
 	}
-	if c.only(CustomClaim) && !c.other && c.holds != never {
+	switch {
+	case c.holds == never || c.other:
+	case c.only(CustomClaim) && w.catalog.clientClaims() && c.ofReferences():
+		w.report(at, unknownIssuer, fixed(string(ReferenceValue)), "clients cannot send claims called as those of reference values: %s", c.outcome())
+		c.nobody()
+	case c.only(ReferenceValue) && c.section == configSection:
+		w.report(at, unknownIssuer, "", "configuration rules run before there are claims of reference values: %s", c.outcome())
+		c.nobody()
+	case c.only(CustomClaim):
 		w.report(at, unknownIssuer, "", "only requests of type Tpm carry claims of the client%s: %s", before(c.section), c.outcome())
 		c.nobody()
 	}

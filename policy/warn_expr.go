@@ -28,14 +28,14 @@ func (r *ruleView) labelTraits(n referenceNode) traits {
 	case n.property.name == "value":
 		return c.traits
 	}
-	return traits{kinds: kindSet(String), readOnly: c.traits.readOnly}
+	return traits{kinds: kindSet(String), readOnly: c.traits.readOnly, digests: c.traits.digests}
 }
 
 // callTraits returns the traits of what a function gives (policy.md section 7).
 func (r *ruleView) callTraits(n callNode) traits {
 	t := traits{kinds: anyKind}
 	for _, a := range n.args {
-		t.readOnly = t.readOnly || r.traits(a).readOnly
+		t = t.madeOf(r.traits(a))
 	}
 	f, _ := functionNamed(n.name.raw)
 	if kind, ok := f.kind(); ok {
@@ -113,7 +113,7 @@ func (w *warner) query(r *ruleView, n callNode) {
 		hex = hex || found.Code == hexDigest
 		w.report(w.mark(l), found.Code, found.Fix, "%s", found.Text)
 	}
-	if !hex && r.traits(n.args[0]).readOnly && digestRun(l.value.text) {
+	if !hex && r.traits(n.args[0]).digests && digestRun(l.value.text) {
 		w.report(w.mark(l), hexDigest, "", "the query has a digest in hexadecimal digits, and those of pcrs are base64url unless the provider sets tpm_pcr_digest_text to hex")
 	}
 }

@@ -121,7 +121,7 @@ func (w *warner) value(c *conditionView, t testNode, l literalNode) {
 		c.fail(t, c.traits.open)
 	case !c.traits.kinds.has(l.value.kind):
 		w.wrongKind(c, t, l)
-	case c.traits.readOnly && digestRun(text):
+	case c.traits.digests && digestRun(text):
 		w.report(w.mark(l), hexDigest, "", "digests of pcrs are base64url unless the provider sets tpm_pcr_digest_text to hex: %s", c.failing(t, c.traits.open))
 	case c.service != nil && !c.policy:
 		w.serviceValue(c, t, l)

@@ -54,13 +54,21 @@ type conditionView struct {
 
 // issuers are those that the tests of a condition leave.
 type issuers struct {
-	service, policy, client bool
-	open                    bool // a test depends on claims
+	service, policy, client, reference bool
+	open                               bool // a test depends on claims
+}
+
+// made says whether the issuer of a claim that clients and rules do not make is left.
+func (i issuers) made(info *ClaimInfo) bool {
+	if info.Issuer == ReferenceValue {
+		return i.reference
+	}
+	return i.service
 }
 
 // admits applies the tests of the issuer.
 func (n *conditionNode) admits() issuers {
-	i := issuers{service: true, policy: true, client: true}
+	i := issuers{service: true, policy: true, client: true, reference: true}
 	for _, t := range n.tests {
 		if t.property.name != "issuer" {
 			continue
@@ -74,6 +82,7 @@ func (n *conditionNode) admits() issuers {
 		i.service = i.service && keep(AttestationService)
 		i.policy = i.policy && keep(AttestationPolicy)
 		i.client = i.client && keep(CustomClaim)
+		i.reference = i.reference && keep(ReferenceValue)
 	}
 	return i
 }
@@ -89,18 +98,23 @@ func (w *warner) view(r *ruleView, n *conditionNode) *conditionView {
 			}
 		}
 	}
-	c.other = c.issuers.client && w.catalog.clientClaims() && r.section != configSection ||
-		!w.catalog.known() && (c.issuers.service || c.issuers.client)
+	c.other = c.issuers.client && w.catalog.clientClaims() && r.section != configSection && !c.ofReferences() ||
+		!w.catalog.known() && (c.issuers.service || c.issuers.client || c.issuers.reference)
 	if c.name != nil {
 		w.sources(r, c)
 	} else if info := w.visible(c, readOnlyClaim); info != nil {
 		c.traits.readOnly = c.accepts(info)
+		c.traits.digests = c.traits.readOnly
 	}
+	c.traits.readOnly = c.traits.readOnly || c.only(ReferenceValue)
 	c.traits.open = c.traits.open || c.other
 	c.before = c.traits.kinds
 	c.traits.kinds &= n.kinds()
 	return c
 }
+
+// ofReferences says whether the condition names a claim that no client can send, since it is called as those of reference values.
+func (c *conditionView) ofReferences() bool { return c.name != nil && isReference(c.name.value.text) }
 
 // sources finds out who can make the claims that the condition names, and what their values are.
 func (w *warner) sources(r *ruleView, c *conditionView) {
@@ -115,17 +129,18 @@ func (w *warner) sources(r *ruleView, c *conditionView) {
 	if c.policy {
 		t = t.join(made)
 	}
-	if c.service == nil && !c.policy || !w.catalog.known() && c.issuers.service {
+	if c.service == nil && !c.policy || !w.catalog.known() && (c.issuers.service || c.issuers.reference) {
 		t.kinds = anyKind
 	}
 	t.readOnly = t.readOnly || name == readOnlyClaim
+	t.digests = t.digests || name == readOnlyClaim
 	c.traits = t
 }
 
 // visible returns the claim of that name that the service makes and the condition can see, or nil.
 func (w *warner) visible(c *conditionView, name string) *ClaimInfo {
 	info := w.catalog.service(name)
-	if info == nil || !c.issuers.service || info.Since > w.minor || c.section == configSection && name != AttestationType {
+	if info == nil || !c.issuers.made(info) || info.Since > w.minor || c.section == configSection && name != AttestationType {
 		return nil
 	}
 	return info
@@ -191,17 +206,24 @@ type traits struct {
 	kinds    kinds
 	json     bool // its strings are JSON text, as JmesPath makes it
 	readOnly bool // it is, or is made of, a claim that must not be issued
+	digests  bool // of the claim pcrs
 	open     bool // a claim of which nothing is known may be among them, or be what they are made of, after all
 }
 
 // join returns what is known of values that have the traits t or u.
 func (t traits) join(u traits) traits {
 	json := t.json && u.json || t.json && u.kinds == 0 || u.json && t.kinds == 0
-	return traits{t.kinds | u.kinds, json, t.readOnly || u.readOnly, t.open || u.open}
+	return traits{t.kinds | u.kinds, json, t.readOnly || u.readOnly, t.digests || u.digests, t.open || u.open}
+}
+
+// madeOf returns what is known of values that have the traits t and are made of those that have u.
+func (t traits) madeOf(u traits) traits {
+	t.readOnly, t.digests = t.readOnly || u.readOnly, t.digests || u.digests
+	return t
 }
 
 func (c *ClaimInfo) traits() traits {
-	t := traits{kinds: kindSet(c.Kind), json: c.form.alphabet == jsonText, readOnly: c.ReadOnly}
+	t := traits{kinds: kindSet(c.Kind), json: c.form.alphabet == jsonText, readOnly: c.ReadOnly, digests: c.Name == readOnlyClaim}
 	if c.loose {
 		t.kinds = anyKind
 	}
@@ -242,7 +264,7 @@ func (s *world) take(r *ruleView) {
 	if t.kinds == 0 {
 		t.kinds = anyKind // of a rule that never fires; that is said once
 	}
-	t.readOnly = t.readOnly || r.traits(name).readOnly
+	t = t.madeOf(r.traits(name))
 	s.anyAt = s.number
 	l, ok := name.(literalNode)
 	if !ok {

@@ -255,6 +255,9 @@ func tpmCommands() []command {
 			"assay tpm eventlog boot.log --ima-log ima.list --pcrs 10",
 			"assay tpm eventlog boot.log --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee",
 		}, runTPMEventlog},
+		{"tpm secureboot-keys", "FILE", "print the secure-boot keys in a TCG event log as the setting of a provider", []string{
+			"assay tpm secureboot-keys /sys/kernel/security/tpm0/binary_bios_measurements",
+		}, runTPMSecureBootKeys},
 		{"tpm quote verify", "", "verify a quote of PCRs, and say which check failed", []string{
 			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pem --nonce 00c0ffee --pcrs-file pcrs.json",
 			"assay tpm quote verify --quote quote.bin --signature quote.sig --public ak.pub --event-log boot.log",

@@ -218,7 +218,7 @@ func (c *completer) expected() []proposal {
 		return quoted("String", "Integer", "Boolean")
 	case "issuer":
 		if c.inTests() {
-			return quoted(string(policy.AttestationService), string(policy.AttestationPolicy), string(policy.CustomClaim))
+			return quoted(string(policy.AttestationService), string(policy.AttestationPolicy), string(policy.CustomClaim), string(policy.ReferenceValue))
 		}
 		return quoted(string(policy.AttestationPolicy))
 	}
@@ -243,7 +243,7 @@ func (c *completer) claimNames() (list []proposal) {
 		}
 		return list
 	case c.inTests():
-		for _, info := range policy.Claims(c.kind) {
+		for _, info := range slices.Concat(policy.Claims(c.kind), policy.ReferenceClaims(c.kind)) {
 			if info.Since <= c.minor && (c.section != "configurationrules" || info.Name == policy.AttestationType) {
 				list = append(list, proposal{text: `"` + info.Name + `"`, kind: kindField, detail: info.Kind.String(), about: sentence(info.Meaning),
 					deprecated: info.Deprecated != ""})

@@ -30,12 +30,14 @@ func TestHoverExplainsTheWord(t *testing.T) {
 		want       []string // parts of the text; none: nothing is shown
 	}{
 		{"a claim", authFrame + `[type=="x-ms-‸sgx-mrsigner"]`, []string{"x-ms-sgx-mrsigner · String claim of issuer AttestationService", "signed the enclave", "64 lower-case hexadecimal digits"}},
+		{"a value of reference values", authFrame + `[type=="assay-reference-‸x-ms-sgx-mrsigner"]`, []string{"String claim of issuer ReferenceValue", "64 lower-case hexadecimal digits"}},
 		{"an old name", authFrame + `[type=="‸$svn"]`, []string{"Integer claim", "write x-ms-sgx-svn"}},
 		{"a claim of closed values", authFrame + `[type=="x-ms-attestation-type‸"]`, []string{"One of: sgx."}},
 		{"a claim of the policy", issueFrame + "=> issue(type=\"mine\", value=1);\n[type==\"‸mine\"] => permit();", []string{"mine · claim of the policy", "in line 8."}},
 		{"an unknown claim", authFrame + `[type=="yours‸"]`, nil},
 		{"a value", authFrame + `[value=="x-ms-sgx-‸mrsigner"]`, nil},
 		{"a property to configure", "version=1.1;\nconfigurationrules{=> issueproperty(type=\"x-ms-sgx-‸tcbidentifier\"", []string{"String property", "TCB baseline", `Default: "azuredefault"`}},
+		{"the issuer of reference values", authFrame + `[issuer=="‸ReferenceValue"]`, []string{"it cannot be issued"}},
 		{"an issuer", authFrame + `[issuer=="‸CustomClaim"]`, []string{"nothing vouches for it"}},
 		{"a function", issueFrame + "=> issue(type=\"a\", value=Jmes‸Path(c.value, \"x\"));", []string{"JmesPath(json, query) · function of version 1.2, gives String", "null if it finds nothing"}},
 		{"an unknown function", issueFrame + "=> issue(type=\"a\", value=Jmes‸path(c.value, \"x\"));", nil},

@@ -1,6 +1,7 @@
 package lsp
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -65,7 +66,7 @@ func propertyMeaning(word string) string {
 	case "valuetype":
 		return `The type of a claim's value: "String", "Integer" or "Boolean".`
 	case "issuer":
-		return `Who made a claim: "AttestationService", "AttestationPolicy" or "CustomClaim".`
+		return `Who made a claim: "AttestationService", "AttestationPolicy", "CustomClaim" or "ReferenceValue".`
 	case "claim":
 		return "Copies all claims of a label, with their issuer."
 	}
@@ -89,12 +90,14 @@ func issuerMeaning(name string) string {
 		return "A rule of the policy made the claim."
 	case policy.CustomClaim:
 		return "The client sent the claim; nothing vouches for it."
+	case policy.ReferenceValue:
+		return "The claim says what the provider's reference values are, or which the evidence matches; it cannot be issued."
 	}
 	return ""
 }
 
 func claimNamed(attestationType, name string) (policy.ClaimInfo, bool) {
-	for _, c := range policy.Claims(attestationType) {
+	for _, c := range slices.Concat(policy.Claims(attestationType), policy.ReferenceClaims(attestationType)) {
 		if c.Name == name {
 			return c, true
 		}

@@ -89,7 +89,7 @@ func (s *claimSet) readList(n *ast.SequenceNode) error {
 }
 
 func issuerVar(i *policy.Issuer) func(ast.Node) error {
-	known := []policy.Issuer{policy.AttestationService, policy.AttestationPolicy, policy.CustomClaim}
+	known := []policy.Issuer{policy.AttestationService, policy.AttestationPolicy, policy.CustomClaim, policy.ReferenceValue}
 	return func(n ast.Node) error {
 		text, err := textOf(n)
 		if *i = policy.Issuer(text); err == nil && !slices.Contains(known, *i) {

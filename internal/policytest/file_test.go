@@ -58,7 +58,7 @@ func TestFilesThatCannotBeRunAreNoPasses(t *testing.T) {
 		{one("claims: [{type: a}]"), "expected a claim with the members type and value"},
 		{one("claims: [{value: a}]"), "expected a claim with the members type and value"},
 		{one("claims: [{type: a, value: 1, isuer: CustomClaim}]"), `unknown member "isuer"`},
-		{one("claims: [{type: a, value: 1, issuer: Me}]"), "expected one of [AttestationService AttestationPolicy CustomClaim]"},
+		{one("claims: [{type: a, value: 1, issuer: Me}]"), "expected one of [AttestationService AttestationPolicy CustomClaim ReferenceValue]"},
 		{one("claims: {a: 1, a: 2}"), "already"},
 		{one("claims: {a: {b: 1}}"), "expected a string, a decimal integer within 64 bits, true or false, found a mapping"},
 		{one("claims: {a: [[1]]}"), "found a list"},

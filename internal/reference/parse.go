@@ -197,13 +197,16 @@ func readValue(claim *policy.ClaimInfo, raw jsontext.Value) (v policy.Value, err
 
 func (r *reader) readMinimums(raw jsontext.Value) error {
 	return r.readKeys(raw, func(claim *policy.ClaimInfo, raw jsontext.Value) error {
-		v, err := readValue(claim, raw)
-		if err != nil {
+		var v policy.Value
+		if err := v.UnmarshalJSON(raw); err != nil {
 			return err
 		}
 		n, ok := v.Int()
-		if !ok {
-			return fmt.Errorf("expected a claim of type %v, found one of type %v: only integers have an order", policy.Integer, v.Kind())
+		switch {
+		case claim.Kind != policy.Integer:
+			return fmt.Errorf("expected a claim of type %v, found one of type %v: only integers have an order", policy.Integer, claim.Kind)
+		case !ok || n < 0:
+			return fmt.Errorf("expected an integer of 0 or more, found %.40s", raw)
 		}
 		if r.entry.Minimums == nil {
 			r.entry.Minimums = map[string]int64{}

@@ -145,10 +145,11 @@ func TestParseRefuses(t *testing.T) {
 		{`{"type":"AzureGuest","values":{"x-ms-isolation-tee.x-ms-sgx-svn":[0]}}`, "has no claim"},
 		// Minimums.
 		{`{"type":"SevSnpVm","minimums":{"x-ms-sevsnpvm-is-debuggable":true}}`, "only integers have an order"},
-		{`{"type":"SevSnpVm","minimums":{"x-ms-sevsnpvm-vmpl":"0"}}`, "expected a value of type Integer"},
+		{`{"type":"SevSnpVm","minimums":{"x-ms-sevsnpvm-vmpl":"0"}}`, `expected an integer of 0 or more, found "0"`},
+		{`{"type":"SevSnpVm","minimums":{"x-ms-sevsnpvm-vmpl":-1}}`, "expected an integer of 0 or more, found -1"},
 		{`{"type":"SevSnpVm","minimums":{"x-ms-sevsnpvm-vmpl":[0]}}`, "claim value [0]"},
 		{`{"type":"SevSnpVm","minimums":{"x-ms-sevsnpvm-vpml":0}}`, "was x-ms-sevsnpvm-vmpl meant?"},
-		{`{"type":"AzureGuest","minimums":{"x-ms-azurevm-os-provisioning":"b"}}`, "only integers have an order"},
+		{`{"type":"AzureGuest","minimums":{"x-ms-azurevm-os-provisioning":7}}`, "only integers have an order"},
 		{`{"type":"SevSnpVm","values":{"x-ms-sevsnpvm-vmpl":[3,1]},"minimums":{"x-ms-sevsnpvm-vmpl":2}}`, "of at least its minimum 2, found 1"},
 		// What else there is.
 		{`{"type":"SgxEnclave","minimums":{"x-ms-sgx-svn":1},"complianceStatus":"x"}`, "tokens of SgxEnclave have no x-ms-compliance-status"},

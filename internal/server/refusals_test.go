@@ -24,7 +24,7 @@ const goldenRefusals = "testdata/refusals.txt"
 // claim or check failed and what would have passed.
 func TestRefusalsExplainThemselves(t *testing.T) {
 	var b strings.Builder
-	for _, r := range slices.Concat(evidenceRefusals(t), tpmRefusals(t), guestRefusals(t), policyRefusals(t)) {
+	for _, r := range slices.Concat(evidenceRefusals(t), tpmRefusals(t), guestRefusals(t), azureRefusals(t), policyRefusals(t)) {
 		fmt.Fprintf(&b, "%s\n  %s\n\n", r.name, steady(r.message))
 	}
 	if update() {

@@ -44,9 +44,9 @@ func switches() map[string]string {
 
 		"aik_enrolment": "TestSwitchOfEnrolment",
 
-		"azureguest_require_nonce":    "",
-		"azureguest_require_ak_chain": "",
-		"azureguest_secureboot_keys":  "",
+		"azureguest_require_nonce":    "TestSettingsOfAzureGuests",
+		"azureguest_require_ak_chain": "TestSettingsOfAzureGuests",
+		"azureguest_secureboot_keys":  "TestSettingsOfAzureGuests",
 
 		"snp_allow_masked_chip_id": "TestSettingsOfGuests",
 		"snp_crls":                 "TestSettingsOfGuests",
@@ -58,7 +58,7 @@ func switches() map[string]string {
 // TestEverySwitchIsTestedOrUnknown holds the list to the tests and to the configuration.
 func TestEverySwitchIsTestedOrUnknown(t *testing.T) {
 	var source strings.Builder
-	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go", "settings_snp_test.go", "enrolment_test.go", "kds_test.go"} {
+	for _, file := range []string{"settings_test.go", "switches_test.go", "settings_tpm_test.go", "settings_snp_test.go", "settings_azure_test.go", "enrolment_test.go", "kds_test.go"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

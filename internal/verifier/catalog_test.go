@@ -16,7 +16,7 @@ func TestPoliciesMeetTheClaimsOfTheCatalogue(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, kind := range []string{"SgxEnclave", "OpenEnclave"} {
-		known := policy.Claims(kind)
+		known := slices.DeleteFunc(policy.Claims(kind), func(info policy.ClaimInfo) bool { return info.Issuer == policy.ReferenceValue })
 		for _, c := range made {
 			if !slices.ContainsFunc(known, func(info policy.ClaimInfo) bool {
 				return info.Name == c.Type && info.Kind == c.Value.Kind() && info.Issuer == c.Issuer

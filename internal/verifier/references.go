@@ -1,8 +1,14 @@
 package verifier
 
 import (
+	"encoding/hex"
+	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/assay-attestation/assay/evidence"
+	"github.com/assay-attestation/assay/evidence/tpm"
+	"github.com/assay-attestation/assay/evidence/tpm/attreq"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -14,4 +20,22 @@ func (v *Verifier) compare(r Request, s *Subject) []policy.Claim {
 		s.comply(found.ComplianceStatus)
 	}
 	return found.Claims
+}
+
+// compareReport is compare of a request of the TPM protocol: made are its claims. Reports have no compliance status.
+func (v *Verifier) compareReport(r ReportRequest, e *attreq.Verified, made []evidence.Claim) []policy.Claim {
+	return v.cfg.References.Match(evidence.Tpm, slices.Concat(made, pcrFacts(e.Quoted())), r.At).Claims
+}
+
+// pcrFacts are the quoted PCRs as reference values name them: pcr-sha256-7, in hex.
+func pcrFacts(q *tpm.Quoted) (facts []evidence.Claim) {
+	for _, bank := range q.Banks() {
+		name := strings.ToLower(bank.Alg.String())
+		for i, value := range bank.Values {
+			if value != nil {
+				facts = append(facts, evidence.Claim{Name: fmt.Sprintf("pcr-%s-%d", name, i), Value: hex.EncodeToString(value)})
+			}
+		}
+	}
+	return facts
 }

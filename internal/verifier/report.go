@@ -104,7 +104,8 @@ func (v *Verifier) permitReport(ctx context.Context, r ReportRequest, e *attreq.
 	if err != nil {
 		return nil, err
 	}
-	r.Record.Claims, r.Record.Judged = tpmIncoming(e, made, p, demands.ClaimPrefix), true
+	found := v.compareReport(r, e, made)
+	r.Record.Claims, r.Record.Judged = append(tpmIncoming(e, made, p, demands.ClaimPrefix), found...), true
 	outcome, err := v.evaluate(ctx, r.Record, p.Policy)
 	if err != nil {
 		return nil, err

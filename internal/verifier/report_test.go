@@ -80,7 +80,9 @@ const (
 // TestTPMPoliciesMeetTheClaimsOfTheCatalogue: what the catalogue of package policy says of Tpm is what this package makes.
 func TestTPMPoliciesMeetTheClaimsOfTheCatalogue(t *testing.T) {
 	r := tpmRequest(t)
-	if _, err := tpmBench(t, permitsTPM).AppraiseReport(t.Context(), r); err != nil {
+	v := tpmBench(t, permitsTPM)
+	v.cfg.References = references(t, `n {"type":"Tpm","minimums":{"tpmVersion":2}}`)
+	if _, err := v.AppraiseReport(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	known := policy.Claims("Tpm")
@@ -104,15 +106,20 @@ func TestTPMPoliciesMeetTheClaimsOfTheCatalogue(t *testing.T) {
 // TestClientsCannotSpeakForTheService: a condition without an issuer must not meet a client's claim in place of the service's.
 func TestClientsCannotSpeakForTheService(t *testing.T) {
 	const policyText = asksForFewPCRs + `c:[issuer=="CustomClaim"] => issue(claim=c);};`
-	for name, refused := range map[string]bool{"secureBootEnabled": true, "SECUREBOOTENABLED": true, "bootEvents": true, "x-ms-ver": true, "aas-ehd": false, "secureboot": false} {
-		v := tpmBench(t, policyText)
-		_, err := v.AppraiseReport(t.Context(), tpmRequest(t, name))
+	for name, refused := range map[string]bool{"secureBootEnabled": true, "SECUREBOOTENABLED": true, "bootEvents": true, "x-ms-ver": true, "aas-ehd": false,
+		"ASSAY-Reference": true, "assay-REFERENCE-anything": true, "secureboot": false} {
+		v, r := tpmBench(t, policyText), tpmRequest(t, name)
+		_, err := v.AppraiseReport(t.Context(), r)
 		if check(evidence.TPMRequest)(err) != refused || !refused && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		v.cfg.Baseline.TPM.ClaimPrefix = "client/"
-		if _, err := v.AppraiseReport(t.Context(), tpmRequest(t, name)); err != nil {
+		if _, err := v.AppraiseReport(t.Context(), r); err != nil {
 			t.Errorf("%s with a prefix: %v", name, err)
+		}
+		v.cfg.Baseline.TPM.ClaimPrefix = "Assay-reference-"
+		if _, err := v.AppraiseReport(t.Context(), r); !check(evidence.TPMRequest)(err) {
+			t.Errorf("%s with a prefix of reference values: %v", name, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,15 +62,18 @@ func (b *Baseline) acceptEnclave(e *attreq.Verified) error {
 		Want("Flags without 1, 2 and 4", enclave.Identity.Flags).Do("build and start the enclave without debug support")
 }
 
-// checkClientClaims refuses a claim of the client under a name of the service's: a condition of a policy that names no issuer, as in
-// most published policies, would take it for the service's own.
+// checkClientClaims refuses a claim of the client under a name of the service's or of reference values: a condition of a policy that names
+// no issuer, as in most published policies, would take it for the service's own.
 func checkClientClaims(e *attreq.Verified, prefix string) error {
+	own := policy.Claims(string(evidence.Tpm))
 	for _, c := range e.ClientClaims() {
-		for _, own := range policy.Claims(string(evidence.Tpm)) {
-			if own.Issuer == policy.AttestationService && strings.EqualFold(own.Name, prefix+c.Name) {
-				return evidence.Refuse(evidence.TPMRequest, "a claim in custom_claims has the name of a claim of the service").
-					Want("another name", own.Name).Do("rename the client's claim, or have the provider put a prefix before all of them (tpm_custom_claim_prefix)")
-			}
+		name := prefix + c.Name
+		taken := slices.ContainsFunc(own, func(info policy.ClaimInfo) bool {
+			return info.Issuer != policy.CustomClaim && strings.EqualFold(info.Name, name)
+		})
+		if taken || strings.HasPrefix(strings.ToLower(name), policy.ReferencePrefix) {
+			return evidence.Refuse(evidence.TPMRequest, "a claim in custom_claims has the name of a claim of the service").
+				Want("another name", strconv.Quote(name)).Do("rename the client's claim, or have the provider put a prefix before all of them (tpm_custom_claim_prefix)")
 		}
 	}
 	return nil

@@ -74,6 +74,9 @@ type Verified struct {
 // Enclave is the report of a VBS enclave, nil if the request had none.
 func (v *Verified) Enclave() *vbs.Verified { return v.enclave }
 
+// Quoted are the PCRs that the current quote covers, in the banks that count.
+func (v *Verified) Quoted() *tpm.Quoted { return v.quoted }
+
 // verification makes the checks one after the other.
 type verification struct {
 	Input
