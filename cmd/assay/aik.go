@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A list is asked for in pages of aikPage entries, of which maxAIKPages are read.
+// Lists are asked for in pages, for keys of aikPage entries, of which maxAIKPages are read.
 const (
 	aikPage     = 1000
 	maxAIKPages = 100
@@ -97,7 +97,7 @@ func runAIKList(ctx context.Context, c *call) error {
 // aiks gets the whole list.
 func (r *remote) aiks(ctx context.Context) (*aikList, error) {
 	list := &aikList{Certificates: []*aikCertificate{}}
-	err := inPages("certificates", func(query url.Values) (ids []string, err error) {
+	err := inPages("certificates", aikPage, func(query url.Values) (ids []string, err error) {
 		var page aikList
 		err = r.native(ctx, message{method: http.MethodGet, path: aikRoute, query: query}, &page)
 		for _, a := range page.Certificates {
@@ -112,11 +112,11 @@ func (r *remote) aiks(ctx context.Context) (*aikList, error) {
 	return list, err
 }
 
-// inPages gets a list page by page: get asks for one, and gives what identifies its entries, which are in the order of that.
-func inPages(what string, get func(url.Values) (ids []string, err error)) error {
+// inPages gets a list in pages of top entries: get asks for one, and gives what identifies its entries, which are in the order of that.
+func inPages(what string, top int, get func(url.Values) (ids []string, err error)) error {
 	last := ""
 	for range maxAIKPages {
-		query := url.Values{"top": {strconv.Itoa(aikPage)}}
+		query := url.Values{"top": {strconv.Itoa(top)}}
 		if last != "" {
 			query.Set("after", last)
 		}

@@ -47,7 +47,7 @@ func runAIKPins(ctx context.Context, c *call) error {
 
 // pins adds those at a path to the list.
 func (r *remote) pins(ctx context.Context, path string, list *pinList) error {
-	return inPages("pins", func(query url.Values) (hashes []string, err error) {
+	return inPages("pins", aikPage, func(query url.Values) (hashes []string, err error) {
 		var page pinList
 		err = r.native(ctx, message{method: http.MethodGet, path: path, query: query}, &page)
 		for _, p := range page.Pins {

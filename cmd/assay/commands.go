@@ -33,7 +33,7 @@ func commands() []command {
 			"assay token verify token.jwt --issuer https://attest.example",
 			"assay token verify - --issuer https://attest.example --jwks certs.json --require x-ms-sgx-is-debuggable=false",
 		}, runTokenVerify},
-	}, policyCommands(), remotePolicyCommands(), managementCommands(), aikCommands(), storeCommands(), tpmCommands(), []command{
+	}, policyCommands(), remotePolicyCommands(), managementCommands(), aikCommands(), referenceCommands(), storeCommands(), tpmCommands(), []command{
 		{"collateral fetch", "", "get collateral from Intel or a cache of it into a bundle", []string{
 			"assay collateral fetch --fmspc 00906ED50000 --ca processor --out collateral.tar.gz",
 			"assay collateral fetch --fmspc 00606A000000 --ca platform --evaluation 17 --source https://pccs.example:8081 --out collateral/",
@@ -288,6 +288,28 @@ func aikCommands() []command {
 			"assay aik unpin ek.pem --kind ek --endpoint https://attest.example --token-file token",
 			"assay aik unpin --hash 1434c62f6bff108fbcde2af25bd1e9972f267fa37c8106285b4e136ab8f11962 --kind aik --endpoint https://attest.example --token-file token",
 		}, runAIKUnpin},
+	}
+}
+
+// referenceCommands is what decides which measurements a provider's policies find trusted.
+func referenceCommands() []command {
+	return []command{
+		{"reference list", "", "list the reference values of a provider, and whether they are in force", []string{
+			"assay reference list --endpoint https://attest.example --token-file token",
+		}, runReferenceList},
+		{"reference show", "NAME", "show one of them", []string{
+			"assay reference show golden --endpoint https://attest.example --token-file token",
+		}, runReferenceShow},
+		{"reference add", "NAME", "trust measurements under a name: of flags, of a file, or of evidence that the service verifies", []string{
+			"assay reference add golden --type snp --value x-ms-sevsnpvm-launchmeasurement=04a8…e3 --minimum x-ms-sevsnpvm-guestsvn=12 --endpoint https://attest.example --token-file token",
+			"assay reference add golden --file golden.json --replace --endpoint https://attest.example --token-file token",
+			"assay reference add golden --type sgx --from-evidence quote.bin --owner payments --not-after 2027-01-31T00:00:00Z --endpoint https://attest.example --token-file token",
+			"assay reference add fleet --type tpm --from-evidence boot.log --pcrs 0,2,4,7 --endpoint https://attest.example --token-file token",
+		}, runReferenceAdd},
+		{"reference remove", "NAME", "trust it no more", []string{
+			"assay reference remove golden --endpoint https://attest.example --token-file token",
+			"assay reference remove golden --if-match 7 --endpoint https://attest.example --token-file token",
+		}, runReferenceRemove},
 	}
 }
 

@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/internal/config"
+	"github.com/assay-attestation/assay/internal/server"
 	"github.com/assay-attestation/assay/internal/store"
 )
 
@@ -291,4 +294,51 @@ func (e *estate) valuesOf(t testing.TB, name string) (values []string, tag strin
 	var got struct{ Values map[string][]string }
 	decode(t, a.body, &got)
 	return got.Values["x-ms-sgx-mrenclave"], a.header.Get("ETag")
+}
+
+// TestTheServiceSaysWhichReferencesEnd in its log and in a gauge.
+func TestTheServiceSaysWhichReferencesEnd(t *testing.T) {
+	cfg := config.Config{}
+	cfg.Keys.PublishLead = 2 * time.Second // so that maintenance comes often
+	s := start(t, cfg)
+	put := func(name string, left time.Duration) {
+		t.Helper()
+		until := `"notAfter":"` + time.Now().Add(left).UTC().Format(time.RFC3339) + `","owner":"ops"`
+		if a := s.make(t, call{method: http.MethodPut, path: references + "/" + name, body: measured("a", until)}); a.status != http.StatusCreated {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+	}
+	const day = 24 * time.Hour
+	put("later", 15*day)
+	put("long-ended", -2*day)
+	put("ended", -time.Hour)
+	put("soon", 13*day)
+	warned := func() (names string) {
+		for line := range strings.Lines(s.log.String()) {
+			var event struct{ Level, Msg, Name, Provider, Type, Owner, State string }
+			if json.Unmarshal([]byte(line), &event) == nil && event.Msg == "a reference value ends" {
+				names += strings.Join([]string{event.Level, event.Provider, event.Name, event.Type, event.Owner, event.State}, " ") + "\n"
+			}
+		}
+		return names
+	}
+	const want = "WARN default ended SgxEnclave ops expired\nWARN default soon SgxEnclave ops expires-soon\n"
+	for end := time.Now().Add(10 * time.Second); len(warned()) < len(want) && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	lines := slices.Sorted(strings.Lines(warned()))
+	if got := strings.Join(lines, ""); got != want {
+		t.Errorf("warned:\n%s\nwant:\n%s", got, want)
+	}
+	ops, err := s.Config.Handler.(*server.Server).Ops()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	ops.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	_, value, _ := strings.Cut(w.Body.String(), "\nassay_reference_expiry_seconds ")
+	var seconds float64
+	if _, err := fmt.Sscan(value, &seconds); err != nil || seconds > -3500 || seconds < -3700 {
+		t.Errorf("the gauge says %v, %v; want an hour ago", seconds, err)
+	}
 }
