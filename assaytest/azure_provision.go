@@ -27,8 +27,8 @@ const (
 // vtpmChunk is how many bytes of an NV index are written at once.
 const vtpmChunk = 512
 
-// BootLog is the TCG log of a Linux with secure boot that a TPM in software can have booted: the simulated ones of Windows and Linux begin as the firmware does
-// that starts its TPM in another locality, which gives PCR 0 another first value.
+// BootLog is the TCG log of a Linux guest that [AzureHost.Provision] can boot. Other simulated logs are of firmware that starts its TPM from locality 3, which
+// gives PCR 0 another first value than a TPM in software has.
 func (h *AzureHost) BootLog() ([]byte, error) {
 	log, err := TPMBoot{SecureBoot: !h.SecureBootOff}.Log(h.TPM)
 	if err != nil {
@@ -207,9 +207,7 @@ func provisionPCR(t transport.TPM, banks []tpm.Alg, r *eventlog.Record) error {
 
 // vtpmFresh reports whether PCR 0 and PCR 7, which each boot extends, have their first values.
 func vtpmFresh(t transport.TPM) (bool, error) {
-	read, err := tpm2.PCRRead{PCRSelectionIn: tpm2.TPMLPCRSelection{
-		PCRSelections: []tpm2.TPMSPCRSelection{{Hash: tpm2.TPMAlgSHA256, PCRSelect: tpm2.PCClientCompatible.PCRs(0, 7)}},
-	}}.Execute(t)
+	read, err := tpm2.PCRRead{PCRSelectionIn: azureSelection([]int{0, 7})}.Execute(t)
 	if err != nil {
 		return false, fmt.Errorf("reading the PCRs: %w", err)
 	}

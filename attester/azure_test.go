@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -263,6 +264,37 @@ func TestAnAnswerThatIsNoneIsTheServices(t *testing.T) {
 	for _, text := range []string{"", "a.b.c", "e30", base64.RawURLEncoding.EncodeToString([]byte("{"))} {
 		if _, err := request.Open(opened(t, r.tpm), text); !errors.As(err, new(*attester.BadAnswer)) {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestTheOperatingSystemIsWhatItSays: of /etc/os-release, whatever that holds; versions may have a leading zero.
+func TestTheOperatingSystemIsWhatItSays(t *testing.T) {
+	r := newAzureRig(t)
+	log := &fstest.MapFile{Data: vectortest.Read(t, realLog)}
+	long := strings.Repeat("x", 65)
+	for text, want := range map[string]string{
+		"NAME=\"Ubuntu\"\nVERSION_ID=\"24.04\"\n":           "Ubuntu 24 4",
+		"ID=debian\nVERSION_ID=12\nNAME='Debian GNU/Linux'": "Debian GNU/Linux 12 0",
+		"NAME=Rolling":                     "Rolling 0 0",
+		"NAME=A\nVERSION_ID=1.2.3":         "A 1 2",
+		"NAME=A\nVERSION_ID=x.-1":          "A 0 0",
+		"NAME=A\nVERSION_ID=99999999999.1": "A 999999999 1",
+		"NAME=" + long:                     long[:64] + " 0 0",
+		"NAME=\xff":                        " 0 0",
+		"":                                 "Unknown 0 0",
+		"# " + strings.Repeat("x", 64<<10-7) + "\nNAME=": "Unknown 0 0", // its last line is longer than a line may be
+		strings.Repeat("\n", 64<<10-6) + "NAME=A":        "A 0 0",
+		strings.Repeat("\n", 64<<10-5) + "NAME=A":        "Unknown 0 0", // one byte too long
+	} {
+		r.options.Logs.Root = fstest.MapFS{eventLog: log, "etc/os-release": {Data: []byte(text)}}
+		request, err := r.collect(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := readInfo(t, request)
+		if got := fmt.Sprintf("%s %d %d", i.OSDistro, i.OSVersionMajor, i.OSVersionMinor); got != want {
+			t.Errorf("%.40q: %q, want %q", text, got, want)
 		}
 	}
 }

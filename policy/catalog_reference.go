@@ -88,11 +88,19 @@ func sgxTokenClaims() []ClaimInfo {
 // isolationClaims are those of the hardware report of an Azure guest, as members of x-ms-isolation-tee.
 func isolationClaims() []ClaimInfo {
 	words := []string{attestationWord("SevSnpVm"), attestationWord("TdxVm")}
-	claims := slices.Concat(snpClaims(), tdxClaims(), []ClaimInfo{{Name: AttestationType, Values: words, Meaning: "The kind of the hardware report."}})
+	claims := slices.Concat(snpClaims(), newerSNPClaims(), tdxClaims(), []ClaimInfo{{Name: AttestationType, Values: words, Meaning: "The kind of the hardware report."}})
 	claims = slices.DeleteFunc(claims, func(c ClaimInfo) bool { return !c.decided() })
 	for i := range claims {
 		claims[i].Name = "x-ms-isolation-tee." + claims[i].Name
 		claims[i].Optional = true
+	}
+	return claims
+}
+
+// newerSNPClaims are those of guest policies that only newer tokens of Azure guests have (tokens.md section 7).
+func newerSNPClaims() (claims []ClaimInfo) {
+	for _, name := range []string{"singlesocket", "cxl-allowed", "mem-aes256-xts-required", "rapl-disabled", "ciphertext-hiding-dram-enabled", "page-swap-disabled"} {
+		claims = append(claims, ClaimInfo{Name: "x-ms-sevsnpvm-" + name, Kind: Boolean, Meaning: "A bit of the guest's policy."})
 	}
 	return claims
 }

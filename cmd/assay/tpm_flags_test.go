@@ -11,7 +11,7 @@ import (
 
 // tpmSide are the beginnings of the commands of a machine with a TPM and of its owner.
 func tpmSide() []string {
-	return []string{"attest tpm", "aik ", "roots ", "doctor", "tpm "}
+	return []string{"attest tpm", "attest azureguest", "aik ", "roots ", "doctor", "tpm "}
 }
 
 // pages are the documents, by their names.

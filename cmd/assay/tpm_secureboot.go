@@ -11,9 +11,9 @@ import (
 
 // keysReport is the result of tpm secureboot-keys: the setting of a provider, as it is to be pasted.
 type keysReport struct {
-	Verified bool      `json:"verified"` // false: nothing vouches for a log alone
+	Verified bool       `json:"verified"` // false: nothing vouches for a log alone
 	Keys     []bootKeys `json:"azureguest_secureboot_keys,omitzero"`
-	Error    *problem  `json:"error,omitzero"`
+	Error    *problem   `json:"error,omitzero"`
 }
 
 // bootKeys is one set of secure-boot keys: SHA-256s in hex.

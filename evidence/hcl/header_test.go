@@ -59,3 +59,21 @@ func TestVersionsOfContainers(t *testing.T) {
 		}
 	}
 }
+
+// TestTheTypeOfAContainerIsToldFromItsHeadAlone: the type stands 8 bytes behind the area of the hardware report (sev-snp.md section 4).
+func TestTheTypeOfAContainerIsToldFromItsHeadAlone(t *testing.T) {
+	b := make([]byte, 32+1184+8+4)
+	copy(b, "HCLA")
+	for _, kind := range []byte{0, 1, 2, 4, 200} {
+		b[32+1184+8] = kind
+		if got, ok := hcl.TypeOf(b); !ok || got != hcl.Type(kind) {
+			t.Errorf("%d, %v, want %d", got, ok, kind)
+		}
+	}
+	other := append([]byte("HCLB"), b[4:]...)
+	for name, b := range map[string][]byte{"nothing": nil, "cut short": b[:len(b)-1], "other letters": other} {
+		if got, ok := hcl.TypeOf(b); ok || got != 0 {
+			t.Errorf("%s: %d", name, got)
+		}
+	}
+}

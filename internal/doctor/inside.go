@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"crypto/x509"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/assay-attestation/assay/attester"
+	"github.com/assay-attestation/assay/evidence/hcl"
 	"github.com/assay-attestation/assay/evidence/tpm"
 	"github.com/assay-attestation/assay/internal/vendorca"
 )
@@ -183,26 +183,20 @@ func maker(cert *x509.Certificate) string {
 	return strings.TrimSpace(name + " " + m.Model)
 }
 
-// The parts of Azure's report that tell its kind (sev-snp.md section 4): letters at the start, and a number in little-endian.
-const (
-	reportLetters = "HCLA"
-	reportKindAt  = 1216 + 8
-)
-
 // hardwareReport looks for the report that the paravisor of Azure's confidential machines puts into their TPM.
 func hardwareReport(t *attester.TPM) Finding {
 	f := Finding{Name: AzureReport, Path: nv(azureReport), State: Absent}
 	b, err := t.ReadIndex(azureReport)
+	kind, headed := hcl.TypeOf(b)
 	switch {
 	case err != nil:
 		return broken(AzureReport, azureReport, err)
 	case b == nil:
 		f.Detail = "no report of the hardware of Azure"
-	case len(b) < reportKindAt+4 || string(b[:len(reportLetters)]) != reportLetters:
+	case !headed:
 		f.State, f.Detail = Fault, "it has not the form of Azure's reports"
 	default:
-		kind := binary.LittleEndian.Uint32(b[reportKindAt:])
-		f.State, f.Value = Ready, map[uint32]string{1: "vbs", 2: "snp", 3: "trusted-vm", 4: "tdx", 5: "cca"}[kind]
+		f.State, f.Value = Ready, map[hcl.Type]string{1: "vbs", hcl.SNP: "snp", 3: "trusted-vm", hcl.TDX: "tdx", 5: "cca"}[kind]
 		f.Detail = fmt.Sprintf("a report of kind %d", kind)
 	}
 	return f

@@ -256,8 +256,12 @@ func TestTheReportInTheTPMTellsTheKindOfAMachineOfAzure(t *testing.T) {
 			if f := finding(t, r, doctor.AzureReport); f.State != test.state || f.Value != test.value || f.Path != "NV 01400001" {
 				t.Errorf("%+v", f)
 			}
-			if v := verdict(t, r, "azureguest"); v.Answer != test.answer || !strings.Contains(v.Why, test.why) {
+			v := verdict(t, r, "azureguest")
+			if v.Answer != test.answer || !strings.Contains(v.Why, test.why) {
 				t.Errorf("%+v", v)
+			}
+			if told := strings.Contains(strings.Join(v.Do, "\n"), "assay attest azureguest --endpoint"); told != (test.answer == doctor.Can) {
+				t.Errorf("how to attest is told: %v in %q", told, v.Do)
 			}
 		})
 	}

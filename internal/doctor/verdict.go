@@ -152,15 +152,16 @@ func (r *Report) azureGuest() Verdict {
 	v := judged("azureguest")
 	const closed = "a machine of Azure, whose virtual TPM cannot be opened"
 	const elsewhere = "attest in another way: this one is for machines of Azure with a virtual TPM"
+	const attest = "attest as root: assay attest azureguest --endpoint URL"
 	report := r.get(AzureReport)
 	switch {
 	case v.lacks(r.get(Azure), "not a machine of Azure", "not a machine of Azure", elsewhere):
 	case v.lacks(r.get(TPMDevice), closed, closed):
 	case report.Value == "snp" || report.Value == "tdx":
-		v.can("a confidential machine of Azure: its TPM has a report of its hardware (" + report.Value + ")")
+		v.can("a confidential machine of Azure: its TPM has a report of its hardware ("+report.Value+")", attest)
 	case report.State == Absent || report.Value == "vbs" || report.Value == "trusted-vm":
 		v.can("a machine of Azure with a virtual TPM (trusted launch); no report of its hardware vouches for it",
-			"take a size of confidential machines, if a policy wants SEV-SNP or TDX")
+			attest, "take a size of confidential machines, if a policy wants SEV-SNP or TDX")
 	default:
 		v.need("a machine of Azure with a virtual TPM; whether it is a confidential one is not known", report)
 		v.Answer = Unknown

@@ -158,6 +158,10 @@ func known(facts []evidence.Claim) map[string]*fact {
 			f.values = append(f.values, policy.IntegerValue(v))
 		case bool:
 			f.values = append(f.values, policy.BooleanValue(v))
+		case []int64: // a claim for each
+			for _, n := range v {
+				f.values = append(f.values, policy.IntegerValue(n))
+			}
 		default:
 			f.opaque = true
 		}
@@ -169,7 +173,7 @@ func (h *held) matches(known map[string]*fact) bool {
 	for i := range h.keys {
 		k := &h.keys[i]
 		f := known[k.claim]
-		if f == nil || f.opaque || slices.ContainsFunc(f.values, func(v policy.Value) bool { return !k.accepts(v) }) {
+		if f == nil || len(f.values) == 0 || f.opaque || slices.ContainsFunc(f.values, func(v policy.Value) bool { return !k.accepts(v) }) {
 			return false
 		}
 	}

@@ -77,7 +77,10 @@ func TestAnEntryMatchesIfAllItsKeysHold(t *testing.T) {
 		{one, facts(vmpl, int64(2), vmpl, int64(0)), false},
 		{one, facts(vmpl, jsontext.Value("0")), false},
 		{one, facts(vmpl, int64(0), vmpl, jsontext.Value("0")), false},
-		{one, facts(vmpl, 0), false}, // no value of a claim
+		{one, facts(vmpl, []int64{0, 1}), true},
+		{one, facts(vmpl, []int64{0, 2}), false},
+		{one, facts(vmpl, []int64{}), false}, // no claim
+		{one, facts(vmpl, 0), false},         // no value of a claim
 		{two, facts(vmpl, int64(0), debug, false), true},
 		{two, facts(vmpl, int64(0), debug, true), false},
 		{two, facts(vmpl, int64(1), debug, false), false},

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-attestation/assay/assaytest"
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/tpm/attreq"
 	"github.com/assay-attestation/assay/internal/explain"
@@ -64,7 +65,18 @@ func enclaveScheme(t *testing.T) scheme {
 		integer: "x-ms-sgx-svn", level: 2, appraise: newBench(t, permits).judge}
 }
 
-// schemes are those of the simulated enclave, guest, TD and TPM. The values are those that package assaytest documents.
+// azureScheme is that of a simulated Azure guest on SEV-SNP.
+func azureScheme(t *testing.T) scheme {
+	t.Helper()
+	b, sc := newAzureBench(t, assaytest.AzureSevSnp)
+	guest := sc.Host.SNP.Guest
+	const claim = "x-ms-isolation-tee.x-ms-sevsnpvm-launchmeasurement"
+	value := hex.EncodeToString(guest.Measurement[:])
+	return scheme{kind: evidence.AzureGuest, values: member(claim, value), other: member(claim, strings.Repeat("a", len(value))),
+		integer: "x-ms-isolation-tee.x-ms-sevsnpvm-guestsvn", level: int(guest.GuestSVN), appraise: b.judge}
+}
+
+// schemes are those of the simulated enclave, guest, TD, TPM and Azure guest. The values are those that package assaytest documents.
 func schemes(t *testing.T) []scheme {
 	t.Helper()
 	guest, td := sha512.Sum384([]byte("simulated guest")), sha512.Sum384([]byte("simulated TD"))
@@ -80,6 +92,7 @@ func schemes(t *testing.T) []scheme {
 		of(evidence.SevSnpVM, "x-ms-sevsnpvm-launchmeasurement", hex.EncodeToString(guest[:]), "x-ms-sevsnpvm-guestsvn", 1, newGuestBench(t).judge),
 		of(evidence.TdxVM, "tdx_mrtd", hex.EncodeToString(td[:]), "tdx_seamsvn", 5, newDomainBench(t).judge),
 		of(evidence.Tpm, "pcr-sha256-7", pcr, "enclaveSvn", 7, judgeTPM(r)),
+		azureScheme(t),
 	}
 }
 
@@ -304,5 +317,26 @@ func TestRefusedEvidenceIsNotRescuedByAMatch(t *testing.T) {
 	got := b.judge(t, references(t, `prod {"type":"SgxEnclave","minimums":{"x-ms-sgx-svn":0}}`), wantsProd)
 	if !check(evidence.TCBBaseline)(got.err) || len(got.record.Claims) != 0 {
 		t.Errorf("%v, claims %v", got.err, got.record.Claims)
+	}
+}
+
+// TestTheComplianceStatusOfAnAzureGuestStandsInItsHardwareClaims, for the policy and in the token, and only on a match.
+func TestTheComplianceStatusOfAnAzureGuestStandsInItsHardwareClaims(t *testing.T) {
+	const status = `"x-ms-compliance-status":"azure-compliant-cvm"`
+	s := azureScheme(t)
+	for values, want := range map[string]bool{s.values: true, s.other: false} {
+		set := references(t, `prod {"type":"AzureGuest","values":{`+values+`},"complianceStatus":"azure-compliant-cvm"}`)
+		got := s.appraise(t, set, `version=1.2;authorizationrules{=> permit();};issuancerules{};`)
+		if got.err != nil {
+			t.Fatal(got.err)
+		}
+		inToken := strings.Contains(fmt.Sprintf("%s", got.claims["x-ms-isolation-tee"]), status)
+		seen := slices.ContainsFunc(got.record.Claims, func(c policy.Claim) bool {
+			text, _ := c.Value.Text()
+			return c.Type == "x-ms-isolation-tee" && strings.Contains(text, status)
+		})
+		if inToken != want || seen != want || got.claims["x-ms-compliance-status"] != nil {
+			t.Errorf("%s: in the token %t, seen %t, want %t; at top level %v", values, inToken, seen, want, got.claims["x-ms-compliance-status"])
+		}
 	}
 }
