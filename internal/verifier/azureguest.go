@@ -54,7 +54,7 @@ func (v *Verifier) verifyAzureGuest(ctx context.Context, r Request, baseline str
 func (v *Verifier) azureInput(r Request) azureguest.Input {
 	b := &v.cfg.Baseline
 	return azureguest.Input{
-		At: r.At, Roots: v.cfg.TPM.Roots, RequireNonce: b.Azure.RequireNonce || b.Strict, RequireChain: b.Azure.RequireChain || b.Strict,
+		At: r.At, Roots: v.cfg.TPM.Roots, RequireNonce: b.Azure.RequireNonce, RequireChain: b.Azure.RequireChain,
 		Strict: b.Strict, WithoutAuthority: b.TPM.WithoutAuthority && !b.Strict, Journal: &r.Record.Checks,
 	}
 }

@@ -216,7 +216,8 @@ func TestDemandsOnAzureGuests(t *testing.T) {
 		{Baseline{Azure: AzureDemands{RequireNonce: true}}, true, false, false, false},
 		{Baseline{Azure: AzureDemands{RequireChain: true}}, false, true, false, false},
 		{Baseline{TPM: TPMDemands{WithoutAuthority: true}}, false, false, false, true},
-		{Baseline{Strict: true, TPM: TPMDemands{WithoutAuthority: true}}, true, true, true, false},
+		{Baseline{Strict: true, TPM: TPMDemands{WithoutAuthority: true}}, false, false, true, false},
+		{Baseline{Strict: true, Azure: AzureDemands{RequireNonce: true}}, true, false, true, false},
 	} {
 		b := newBench(t, permits)
 		b.cfg.Baseline = tt.b
