@@ -202,7 +202,7 @@ func (v *verification) certifies(t *vtpm, key *tpm.Public) error {
 // ofCertification says of a refusal that it is not of the quote, whose words it has.
 func ofCertification(err error) error {
 	if r, ok := refusal(err); ok {
-		r.Problem = "EncKeyCertifyInfo, which certifies the key that the token is to be encrypted to: " + r.Problem
+		r.Problem = "EncKeyCertifyInfo, the certification of EncKeyPub: " + r.Problem
 	}
 	return err
 }
