@@ -90,6 +90,10 @@ func TestThePasswordOfTheOwnerDoesNotMatterWhereItIsNotNeeded(t *testing.T) {
 	if written, err := opened(t, r.tpm).ReadIndex(uint32(userDataIndex)); err != nil || !bytes.Equal(written, r.options.UserData) {
 		t.Errorf("%x, %v", written, err)
 	}
+	r.options.UserData = nil
+	if _, err := r.collect(t); err != nil { // the key for the answer is in the null hierarchy, which has no password
+		t.Error(err)
+	}
 }
 
 // endingBody is the body of an answer that ends a context when it is read.
