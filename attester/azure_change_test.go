@@ -76,6 +76,39 @@ func TestANonceThatTheTPMDoesNotSignIsNamed(t *testing.T) {
 	wantProblem(t, collect(32), "failed while quoting", "part 2 of the TPM 2.0 library") // it is not the nonce
 }
 
+// TestWhoIsAtFaultWhereATPMDoesNotOpenAnAnswer: this machine, or the service that encrypted to another key.
+func TestWhoIsAtFaultWhereATPMDoesNotOpenAnAnswer(t *testing.T) {
+	r := newAzureRig(t)
+	request, err := r.collect(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := sealed(t, "a.b.c", request.Key)
+	for _, test := range []struct {
+		command tpm2.TPMCC
+		code    tpm2.TPMRC
+		cause   string // empty: the service
+	}{
+		{tpm2.TPMCCContextLoad, tpm2.TPMRCIntegrity, "does not know the key of the request"},
+		{tpm2.TPMCCContextLoad, tpm2.TPMRCHandle, "does not know the key of the request"},
+		{tpm2.TPMCCContextLoad, tpm2.TPMRCHierarchy, "does not know the key of the request"},
+		{tpm2.TPMCCContextLoad, tpm2.TPMRCObjectMemory, "failed while loading the key of the request"},
+		{tpm2.TPMCCRSADecrypt, tpm2.TPMRCPCRChanged, "since a PCR of the request changed"},
+		{tpm2.TPMCCRSADecrypt, tpm2.TPMRCPolicyFail, "since a PCR of the request changed"},
+		{tpm2.TPMCCRSADecrypt, tpm2.TPMRCValue, ""},
+		{tpm2.TPMCCRSADecrypt, tpm2.TPMRCSize, ""},
+		{tpm2.TPMCCRSADecrypt, tpm2.TPMRCFailure, ""},
+		{tpm2.TPMCCRSADecrypt, tpm2.TPMRCLockout, "failed while decrypting the answer"},
+	} {
+		_, err := request.Open(attester.New(answering{r.tpm.Open(t), test.command, test.code}), answer)
+		if test.cause != "" {
+			wantProblem(t, err, test.cause, "")
+		} else if !errors.As(err, new(*attester.BadAnswer)) {
+			t.Errorf("%x: %v", uint32(test.code), err)
+		}
+	}
+}
+
 // TestThePasswordOfTheOwnerDoesNotMatterWhereItIsNotNeeded: the index may be written with its own, empty one.
 func TestThePasswordOfTheOwnerDoesNotMatterWhereItIsNotNeeded(t *testing.T) {
 	r := newAzureRig(t)
@@ -109,13 +142,23 @@ func (b endingBody) RoundTrip(q *http.Request) (*http.Response, error) {
 func (b endingBody) Read([]byte) (int, error) { b.end(); return 0, b.ctx.Err() }
 func (endingBody) Close() error               { return nil }
 
-func TestWhoReadsTheAnswerOfTheMetadataServiceCanStop(t *testing.T) {
+// ended is an answer that does not come, since a context ends.
+type ended endingBody
+
+func (e ended) RoundTrip(*http.Request) (*http.Response, error) { e.end(); return nil, e.ctx.Err() }
+
+func TestWhoAsksTheMetadataServiceCanStop(t *testing.T) {
 	r := newAzureRig(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	r.options.Metadata.Client = &http.Client{Transport: endingBody{ctx, cancel}}
-	_, err := attester.CollectAzureGuest(ctx, opened(t, r.tpm), r.options)
-	if _, ok := errors.AsType[*attester.Problem](err); ok || !errors.Is(err, context.Canceled) {
-		t.Error(err)
+	for name, transport := range map[string]func(endingBody) http.RoundTripper{
+		"before the answer": func(b endingBody) http.RoundTripper { return ended(b) },
+		"in the answer":     func(b endingBody) http.RoundTripper { return b },
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r.options.Metadata.Client = &http.Client{Transport: transport(endingBody{ctx, cancel})}
+		_, err := attester.CollectAzureGuest(ctx, opened(t, r.tpm), r.options)
+		if _, ok := errors.AsType[*attester.Problem](err); ok || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
