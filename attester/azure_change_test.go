@@ -181,3 +181,23 @@ func TestAnAnswerThatGrowsWhenItIsUnpackedIsBounded(t *testing.T) {
 		t.Errorf("asked %q", r.asked)
 	}
 }
+
+// TestACertificateMayEndWithAZero, as one of 256 does: those behind it are not its own.
+func TestACertificateMayEndWithAZero(t *testing.T) {
+	r := newAzureRig(t)
+	ca := swtpmtest.NewCA(t)
+	der := ca.Certify(t, r.ak)
+	for der[len(der)-1] != 0 {
+		der = ca.Certify(t, r.ak)
+	}
+	for _, padding := range []int{0, 1, 300} {
+		r.replace(t, akCertificate, append(slices.Clone(der), make([]byte, padding)...))
+		request, err := r.collect(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent := readInfo(t, request).TpmInfo.AikCert; !bytes.Equal(sent, der) {
+			t.Errorf("%d bytes of %d, with %d zeros behind them", len(sent), len(der), padding)
+		}
+	}
+}
