@@ -234,6 +234,22 @@ func TestLogsThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestSecureBootNeedsAnAuthority: unless tpm_secureboot_require_authority is off. What images were found signed by is hidden behind another type, which no quote covers.
+func TestSecureBootNeedsAnAuthority(t *testing.T) {
+	l := newLab(t, "az-cpp-linux-snp")
+	log := l.bytes(t, "TcgLogs")
+	hidden := bytes.ReplaceAll(log, []byte{7, 0, 0, 0, 0xE0, 0, 0, 0x80}, []byte{7, 0, 0, 0, 0x0D, 0, 0, 0}) // EV_EFI_VARIABLE_AUTHORITY, EV_IPL
+	if bytes.Equal(log, hidden) {
+		t.Fatal("the log has no authority")
+	}
+	l.set("TcgLogs", hidden)
+	_, err := l.machine(t, azureguest.Input{})
+	refusedFor(t, err, evidence.SecureBootLog)
+	if _, err := l.machine(t, azureguest.Input{WithoutAuthority: true}); err != nil {
+		t.Errorf("the setting is off: %v", err)
+	}
+}
+
 // TestWithoutALogNothingIsExplained: azure-guest.md section 3 step 7.
 func TestWithoutALogNothingIsExplained(t *testing.T) {
 	for _, log := range []any{"", nil} {
