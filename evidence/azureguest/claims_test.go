@@ -1,16 +1,19 @@
 package azureguest_test
 
 import (
+	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"math/big"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/assay-attestation/assay/assaytest"
+	"github.com/assay-attestation/assay/evidence/azureguest"
 	"github.com/assay-attestation/assay/internal/b64"
 )
 
@@ -252,5 +255,13 @@ func TestTheRuntimeClaimHasThePayloadAsSentAndTheSealingKey(t *testing.T) {
 		if err := json.Unmarshal(value, &got); err != nil || string(got.Payload) != payload || !reflect.DeepEqual(got.Keys, want) {
 			t.Errorf("payload %s: got %s (%v)", payload, value, err)
 		}
+	}
+}
+
+// TestTheRuntimeClaimHasTheExponentOfTheKey: most keys have another one than this.
+func TestTheRuntimeClaimHasTheExponentOfTheKey(t *testing.T) {
+	p := azureguest.Parts{Sealing: &rsa.PublicKey{N: big.NewInt(1), E: 3}, Quoted: quote(t, guest{}.values(t))}
+	if value, _ := claims(p.Verified())["x-ms-runtime"].(jsontext.Value); !strings.Contains(string(value), `"e":"Aw"`) {
+		t.Errorf("got %s", value)
 	}
 }
