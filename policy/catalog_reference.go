@@ -143,25 +143,39 @@ func (c *ClaimInfo) Accepts(v Value) error {
 	return fmt.Errorf("expected %s, found %s", expected, v.short())
 }
 
-// ReferenceKey returns the one of the [ReferenceKeys] of an attestation type that has the name. The error says why there is none, and
-// which was probably meant.
-func ReferenceKey(attestationType, name string) (ClaimInfo, error) {
-	keys := ReferenceKeys(attestationType)
-	named := func(name string) int { return slices.IndexFunc(keys, func(c ClaimInfo) bool { return c.Name == name }) }
-	if i := named(name); i >= 0 {
-		return keys[i], nil
+// ReferenceCatalog is the [ReferenceKeys] of an attestation type, ready for looking up many.
+type ReferenceCatalog struct {
+	kind   string
+	keys   []ClaimInfo
+	byName map[string]int
+}
+
+// NewReferenceCatalog makes the catalogue of an attestation type, empty for names of none.
+func NewReferenceCatalog(attestationType string) *ReferenceCatalog {
+	c := &ReferenceCatalog{attestationType, ReferenceKeys(attestationType), map[string]int{}}
+	for i, k := range c.keys {
+		c.byName[k.Name] = i
+	}
+	return c
+}
+
+// Key returns the key of that name. The error says why there is none, and which was probably meant.
+func (c *ReferenceCatalog) Key(name string) (ClaimInfo, error) {
+	if i, ok := c.byName[name]; ok {
+		return c.keys[i], nil
 	}
 	written := quoteLiteral(shorten(printable(name), 80))
-	if inner := "x-ms-isolation-tee." + name; named(inner) >= 0 {
-		return ClaimInfo{}, fmt.Errorf("%s is a member of x-ms-isolation-tee in tokens of %s: write %s", written, attestationType, inner)
+	inner := "x-ms-isolation-tee." + name
+	if _, ok := c.byName[inner]; ok {
+		return ClaimInfo{}, fmt.Errorf("%s is a member of x-ms-isolation-tee in tokens of %s: write %s", written, c.kind, inner)
 	}
-	known := slices.ContainsFunc(claimsOfType(attestationType), func(c ClaimInfo) bool { return c.Name == name && c.Deprecated == "" })
+	known := slices.ContainsFunc(claimsOfType(c.kind), func(c ClaimInfo) bool { return c.Name == name && c.Deprecated == "" })
 	if known {
 		return ClaimInfo{}, fmt.Errorf("the claim %s is JSON text, or does not come from the evidence alone: no reference value can be held against it", written)
 	}
-	names := make([]string, len(keys))
-	for i, k := range keys {
+	names := make([]string, len(c.keys))
+	for i, k := range c.keys {
 		names[i] = k.Name
 	}
-	return ClaimInfo{}, fmt.Errorf("%s has no claim %s%s", attestationType, written, question(nearest(name, names)))
+	return ClaimInfo{}, fmt.Errorf("%s has no claim %s%s", c.kind, written, question(nearest(name, names)))
 }

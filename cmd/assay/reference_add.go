@@ -151,8 +151,9 @@ func (a *referenceAdd) body(ctx context.Context, c *call, name string) ([]byte, 
 // fill puts what is trusted into the entry.
 func (a *referenceAdd) fill() error {
 	a.entry.Values, a.entry.Minimums = map[string][]policy.Value{}, map[string]int64{}
+	catalog := policy.NewReferenceCatalog(string(a.entry.Type))
 	for _, g := range a.given {
-		claim, err := policy.ReferenceKey(string(a.entry.Type), g.name)
+		claim, err := catalog.Key(g.name)
 		if err != nil {
 			return usage("%w", err)
 		}

@@ -48,24 +48,71 @@ func StateOf(e *reference.Entry, at time.Time) ReferenceState {
 
 // readReferences fills in the reference values of the provider. One that cannot be read, of a newer program, say, may be what a policy
 // denies: as under a policy that cannot be used, nothing is attested until its owner has replaced or deleted it. Policies come first.
-func (i *Instance) readReferences(tx *store.Tx) error {
-	stored, err := tx.References(i.ID, "", store.MaxReferences)
+func (i *Instance) readReferences(tx *store.Tx, before *Instance) error {
+	stock, err := readStock(tx, i.ID, before)
 	if err != nil {
 		return err
 	}
-	for _, s := range stored {
-		e, err := reference.Parse(s.Name, s.Body)
-		if err != nil {
-			i.brokenReference = errors.Join(i.brokenReference, fmt.Errorf("reference value %s, version %d: %w", s.Name, s.Version, err))
-			continue
-		}
-		i.entries = append(i.entries, *e)
+	i.entries, i.brokenReference, i.References = stock.entries, stock.broken, stock.set
+	if i.References == nil {
+		i.References = reference.NewSet(i.entries)
 	}
-	i.References = reference.NewSet(i.entries)
 	if i.brokenReference != nil {
 		i.breakPolicies(i.brokenReference)
 	}
 	return nil
+}
+
+// stock is the reference values of a provider as the store has them.
+type stock struct {
+	entries []reference.Entry // by name
+	broken  error             // why there are others that cannot be read
+	set     *reference.Set    // made of the same entries; nil: none yet
+}
+
+// readStock reads the reference values of a provider: those only that are newer than an instance of it, nil for none, since there may be
+// megabytes, and others wait for the store.
+func readStock(tx *store.Tx, providerID string, before *Instance) (s stock, err error) {
+	if before == nil || before.brokenReference != nil {
+		before = &Instance{}
+	}
+	known := map[string]reference.Entry{}
+	for _, e := range before.entries {
+		known[e.Name] = e
+	}
+	changed, err := tx.ReferencesSince(providerID, before.Version, store.MaxReferences)
+	if err != nil {
+		return s, err
+	}
+	s.broken = parseInto(known, changed)
+	names, err := tx.ReferenceNames(providerID, store.MaxReferences)
+	if err != nil {
+		return s, err
+	}
+	for _, name := range names {
+		if e, ok := known[name]; ok {
+			s.entries = append(s.entries, e)
+		}
+	}
+	if len(changed) == 0 && len(names) == len(before.entries) {
+		s.set = before.References
+	}
+	return s, nil
+}
+
+// parseInto puts what is stored in the place of what was known under the same names. The error says what cannot be read.
+func parseInto(known map[string]reference.Entry, stored []store.Reference) (broken error) {
+	var parser reference.Parser
+	for _, s := range stored {
+		delete(known, s.Name)
+		e, err := parser.Parse(s.Name, s.Body)
+		if err != nil {
+			broken = errors.Join(broken, fmt.Errorf("reference value %s, version %d: %w", s.Name, s.Version, err))
+			continue
+		}
+		known[s.Name] = *e
+	}
+	return broken
 }
 
 // breakPolicies lets nothing be attested: no policy can be used.
@@ -79,7 +126,7 @@ func (i *Instance) breakPolicies(why error) {
 
 // references reads the reference values, and says in the log if one of them cannot be used.
 func (r *Registry) references(tx *store.Tx, i, before *Instance) error {
-	if err := i.readReferences(tx); err != nil || i.brokenReference == nil {
+	if err := i.readReferences(tx, before); err != nil || i.brokenReference == nil {
 		return err
 	}
 	if before == nil || before.brokenReference == nil || before.brokenReference.Error() != i.brokenReference.Error() {
@@ -127,7 +174,7 @@ func (r *Registry) SetReference(ctx context.Context, i *Instance, c ReferenceCha
 		if next.Version, err = tx.PutReference(next); err != nil {
 			return err
 		}
-		if err := referenceRoom(tx, i.ID); err != nil {
+		if err := referenceRoom(tx, i); err != nil {
 			return err
 		}
 		return by.Audit(tx, hashOf(before.Body), hashOf(next.Body))
@@ -149,18 +196,12 @@ func (c *ReferenceChange) parse(providerID string, by Author) (store.Reference, 
 }
 
 // referenceRoom refuses more reference values than a provider may have.
-func referenceRoom(tx *store.Tx, providerID string) error {
-	stored, err := tx.References(providerID, "", store.MaxReferences)
+func referenceRoom(tx *store.Tx, i *Instance) error {
+	stock, err := readStock(tx, i.ID, i)
 	if err != nil {
 		return err
 	}
-	var entries []reference.Entry
-	for _, s := range stored {
-		if e, err := reference.Parse(s.Name, s.Body); err == nil {
-			entries = append(entries, *e)
-		}
-	}
-	return reference.Room(entries)
+	return reference.Room(stock.entries)
 }
 
 // expect holds what is stored, version 0 for nothing, against what the author knew.

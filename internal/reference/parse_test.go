@@ -173,6 +173,27 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// TestAParserKnowsTheClaimsAfterTheFirstBody: to put their catalogue together takes far longer than to read a body, and a provider may have a
+// thousand.
+func TestAParserKnowsTheClaimsAfterTheFirstBody(t *testing.T) {
+	body := []byte(`{"type":"Tpm","values":{"pcr-sha256-0":["` + hexes(64) + `"],"pcr-sha256-7":["` + hexes(64) + `"]}}`)
+	var p reference.Parser
+	first := testing.AllocsPerRun(1, func() {
+		p = reference.Parser{}
+		if _, err := p.Parse("n", body); err != nil {
+			t.Error(err)
+		}
+	})
+	further := testing.AllocsPerRun(10, func() {
+		if _, err := p.Parse("n", body); err != nil {
+			t.Error(err)
+		}
+	})
+	if further*2 > first {
+		t.Errorf("%v allocations for a further body, %v for the first", further, first)
+	}
+}
+
 func TestNamesAreShortAndPlain(t *testing.T) {
 	for name, good := range map[string]bool{
 		"a": true, "7": true, "a.b_c-d": true, strings.Repeat("x", reference.MaxName): true,
