@@ -170,6 +170,19 @@ func TestEvidenceThatDoesNotVerifyBecomesNoReference(t *testing.T) {
 	m.run(t, "reference list").want(t, exitOK, "REFERENCES  0", "")
 }
 
+// TestEvidenceOfStandardInputBecomesAReference: it is there to be read once.
+func TestEvidenceOfStandardInputBecomesAReference(t *testing.T) {
+	m := manage(t)
+	dir := t.TempDir()
+	assay(t, "sim", "sgx", "--out", dir).want(t, exitOK, "WRITTEN", "")
+	in := world{stdin: readFile(t, filepath.Join(dir, "quote.bin"))}
+	in.assay(t, append(strings.Fields("reference add g --type sgx --from-evidence -"), m.flags...)...).want(t, exitOK, "CREATED  g", "")
+	digest := sha256.Sum256([]byte(in.stdin))
+	if r := m.reference(t, "reference show g"); r.Provenance.Source != "standard input" || r.Provenance.SHA256 != hex.EncodeToString(digest[:]) {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestALogBecomesAReferenceOfPCRs, with a warning, since nobody vouches for it.
 func TestALogBecomesAReferenceOfPCRs(t *testing.T) {
 	m := manage(t)
