@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/reference"
+	"github.com/assay-attestation/assay/internal/strictjson"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -84,7 +85,7 @@ func runReferenceAdd(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	name := strings.ToLower(pos[0])
+	name := strictjson.LowerASCII(pos[0])
 	if err := a.check(c, name); err != nil {
 		return err
 	}

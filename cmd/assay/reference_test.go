@@ -73,6 +73,7 @@ func TestReferencesAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		{"add g --type toaster", "expected sgx"},
 		{"add g --type sgx", "values or minimums"},
 		{"add G% --type sgx " + good, "NAME"},
+		{"add \u212a --type sgx " + good, "NAME"}, // a Kelvin sign is no k
 		{"add g --type sgx --value x-ms-sgx-mrenclave", "expected CLAIM=VALUE"},
 		{"add g --type sgx --value x-ms-sgx-mrenclave=abc", "x-ms-sgx-mrenclave"},
 		{"add g --type sgx --value x-ms-sgx-mrenclav=abc", "x-ms-sgx-mrenclave"},

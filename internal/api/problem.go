@@ -187,7 +187,7 @@ func changeProblem(err error) *problem {
 		return &problem{status: http.StatusConflict, code: codeConflict, message: err.Error() + "."}
 	}
 	switch {
-	case errors.Is(err, provider.ErrInvalid), errors.Is(err, provider.ErrBaseline):
+	case errors.Is(err, provider.ErrInvalid), errors.Is(err, provider.ErrInvalidReference), errors.Is(err, provider.ErrBaseline):
 		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: err.Error() + "."}
 	case errors.Is(err, provider.ErrNoSuchVersion), errors.Is(err, store.ErrNotFound):
 		return &problem{status: http.StatusNotFound, code: codeNotFound, message: err.Error() + "."}

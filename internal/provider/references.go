@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/reference"
 	"github.com/assay-attestation/assay/internal/store"
+	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
 // The times around the end of a reference value in which the service warns of it.
@@ -16,6 +16,9 @@ const (
 	ReferenceExpiryWarning = 14 * 24 * time.Hour // before
 	ReferenceExpiredTime   = 24 * time.Hour      // after
 )
+
+// ErrInvalidReference is in the error of a reference value that there cannot be.
+var ErrInvalidReference = errors.New("invalid reference value")
 
 // ReferenceState says whether a reference value counts at a time.
 type ReferenceState string
@@ -155,10 +158,10 @@ type ReferenceChange struct {
 	Create    bool   // there must be none of that name
 }
 
-// SetReference puts a reference value in force, and reports whether there was none of that name. The error wraps ErrInvalid,
+// SetReference puts a reference value in force, and reports whether there was none of that name. The error wraps ErrInvalidReference,
 // [store.ErrConflict] where there is another than the change expects, or [reference.ErrFull].
 func (r *Registry) SetReference(ctx context.Context, i *Instance, c ReferenceChange, by Author) (next store.Reference, created bool, err error) {
-	c.Name = strings.ToLower(c.Name)
+	c.Name = strictjson.LowerASCII(c.Name)
 	if next, err = c.parse(i.ID, by); err != nil {
 		return next, false, err
 	}
@@ -187,10 +190,10 @@ func (c *ReferenceChange) parse(providerID string, by Author) (store.Reference, 
 	next := store.Reference{ProviderID: providerID, Name: c.Name, Stamp: by.stamp()}
 	e, err := reference.Parse(c.Name, c.Body)
 	if err != nil {
-		return next, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return next, fmt.Errorf("%w: %w", ErrInvalidReference, err)
 	}
 	if next.Body, err = e.Body(); err == nil && len(next.Body) > store.MaxReferenceBytes {
-		err = fmt.Errorf("%w: %w, found %d", ErrInvalid, store.ErrTooLong, len(next.Body))
+		err = fmt.Errorf("%w: %w, found %d", ErrInvalidReference, store.ErrTooLong, len(next.Body))
 	}
 	return next, err
 }
@@ -225,7 +228,7 @@ func versionText(version int64) string {
 // References lists up to limit reference values with names after one.
 func (r *Registry) References(ctx context.Context, i *Instance, after string, limit int) (list []store.Reference, err error) {
 	err = r.Store.Read(ctx, func(tx *store.Tx) error {
-		list, err = tx.References(i.ID, strings.ToLower(after), limit)
+		list, err = tx.References(i.ID, strictjson.LowerASCII(after), limit)
 		return err
 	})
 	return list, err
@@ -241,7 +244,7 @@ func (r *Registry) Reference(ctx context.Context, i *Instance, name string) (fou
 }
 
 func referenceNamed(tx *store.Tx, providerID, name string) (store.Reference, error) {
-	found, err := tx.Reference(providerID, strings.ToLower(name))
+	found, err := tx.Reference(providerID, strictjson.LowerASCII(name))
 	if errors.Is(err, store.ErrNotFound) {
 		err = fmt.Errorf("reference value %.64q: %w", name, err)
 	}

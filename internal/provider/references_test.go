@@ -111,9 +111,9 @@ func TestUnsoundReferencesAreRefused(t *testing.T) {
 		t.Fatalf("%d bytes, %v", len(long), err)
 	}
 	for name, c := range map[string]ReferenceChange{
-		"no name": {Body: []byte(measured("a"))}, "no JSON": {Name: "g", Body: []byte("{")}, "nothing": {Name: "g"}, "too long": {Name: "g", Body: []byte(long)},
+		"no name": {Body: []byte(measured("a"))}, "a Kelvin sign": {Name: "\u212a", Body: []byte(measured("a"))}, "no JSON": {Name: "g", Body: []byte("{")}, "nothing": {Name: "g"}, "too long": {Name: "g", Body: []byte(long)},
 	} {
-		if _, _, err := l.setReference(c); !errors.Is(err, ErrInvalid) {
+		if _, _, err := l.setReference(c); !errors.Is(err, ErrInvalidReference) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -171,7 +171,8 @@ func TestReferencesAreListedWithTheirStates(t *testing.T) {
 func TestUnsoundReferencesAreRefusedWithWhatWasExpected(t *testing.T) {
 	e := startEstate(t, config.Config{})
 	for name, tt := range map[string]struct{ name, body, fragment string }{
-		"no JSON": {"g", "{", ""}, "no values": {"g", `{"type":"SgxEnclave"}`, "values or minimums"}, "a name": {"g%20h", measured("a"), "name"},
+		"no JSON": {"g", "{", ""}, "no values": {"g", `{"type":"SgxEnclave"}`, "values or minimums"}, "a name": {"g%20h", measured("a"), `"invalid reference value: expected a name`},
+		"a Kelvin sign":  {"%E2%84%AA", measured("a"), "name"},
 		"unknown member": {"g", measured("a", `"vaules":{}`), "vaules"},
 	} {
 		a := e.send(t, sending{method: "PUT", path: references + "/" + tt.name, body: tt.body, token: e.token("default.contributor")})
