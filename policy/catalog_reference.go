@@ -42,7 +42,7 @@ func ReferenceClaims(attestationType string) []ClaimInfo {
 	return keys
 }
 
-// ReferenceKeys returns what reference values of an attestation type may name: the claims that the evidence alone decides, where they are
+// ReferenceKeys returns what reference values of an attestation type may name: the claims that are made of the evidence, where they are
 // no JSON text, and what stands in no claim of its own: members of x-ms-isolation-tee with a dot before their names, and the quoted
 // PCRs as pcr-sha256-7. Not all are claims that policies see. The list is the caller's own.
 func ReferenceKeys(attestationType string) []ClaimInfo {
@@ -69,7 +69,7 @@ func keysOfType(attestationType string) []ClaimInfo {
 	return nil
 }
 
-// decided says whether the evidence alone decides on a claim's value, and the value can be compared.
+// decided says whether a claim is made of the evidence, and its value can be compared.
 func (c *ClaimInfo) decided() bool {
 	return c.form.alphabet != jsonText && c.Deprecated == "" && c.Name != collateralExpired && c.Name != "maa-ehd"
 }
@@ -171,7 +171,7 @@ func (c *ReferenceCatalog) Key(name string) (ClaimInfo, error) {
 	}
 	known := slices.ContainsFunc(claimsOfType(c.kind), func(c ClaimInfo) bool { return c.Name == name && c.Deprecated == "" })
 	if known {
-		return ClaimInfo{}, fmt.Errorf("the claim %s is JSON text, or does not come from the evidence alone: no reference value can be held against it", written)
+		return ClaimInfo{}, fmt.Errorf("the claim %s is JSON text, or is not made of the evidence: no reference value can be held against it", written)
 	}
 	names := make([]string, len(c.keys))
 	for i, k := range c.keys {

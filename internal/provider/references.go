@@ -150,6 +150,9 @@ func (i *Instance) Expiring(at time.Time) (list []reference.Entry) {
 	return list
 }
 
+// HasReferences reports whether the provider has reference values.
+func (i *Instance) HasReferences() bool { return len(i.entries) > 0 }
+
 // ReferenceChange is a reference value as somebody sends it.
 type ReferenceChange struct {
 	Name      string
