@@ -153,11 +153,19 @@ func (c *azureCollection) sign() error {
 			continue
 		}
 		if err != nil {
-			return err
+			return c.notQuoted(err)
 		}
 		return c.makeKey()
 	}
 	return problem(fmt.Sprintf("the PCRs changed during each of %d quotes", quoteTries), "try again when the machine is less busy, or quote the PCRs of the boot only (--pcrs 0-7)", nil)
+}
+
+// notQuoted explains why the TPM made no quote: how much it signs beside the PCRs depends on the largest of its hashes.
+func (c *azureCollection) notQuoted(err error) error {
+	if errors.Is(err, tpm2.TPMRCSize) && len(c.nonce) > azureNonceSize {
+		return problem(fmt.Sprintf("this TPM signs no nonce of %d bytes", len(c.nonce)), fmt.Sprintf("send one of up to %d bytes, such as the hash of it", azureNonceSize), err)
+	}
+	return err
 }
 
 // readPCRs reads the values of the PCRs to be quoted, which the log must lead to.

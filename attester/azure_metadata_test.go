@@ -5,10 +5,15 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/assay-attestation/assay/attester"
 )
 
 // status answers with a status each, the last one for ever, and zero by what is right.
@@ -121,19 +126,59 @@ func TestAMetadataServiceThatIsNotThereIsNamed(t *testing.T) {
 	wantProblem(t, err, "cannot be asked", "--metadata")
 }
 
-// TestTheMetadataServiceIsNotAskedByAProxy: a proxy would answer for another machine, if at all. The name leads nowhere but to a proxy.
+// TestTheMetadataServiceIsNotAskedByAProxy: a proxy would answer for another machine, if at all. The name leads nowhere but to a proxy. Programs read once which
+// proxy there is, so that the test is another run of the program.
 func TestTheMetadataServiceIsNotAskedByAProxy(t *testing.T) {
+	const inside = "ATTESTER_TEST_PROXY"
+	if os.Getenv(inside) != "" {
+		r := newAzureRig(t)
+		r.options.Metadata.URL = "http://metadata.invalid"
+		_, err := r.collect(t)
+		wantProblem(t, err, "does not answer", "169.254.169.254")
+		return
+	}
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the proxy was asked") }))
+	t.Cleanup(proxy.Close)
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	again.Env = append(os.Environ(), inside+"=1", "HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL)
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestTheMetadataServiceDoesNotSendElsewhere(t *testing.T) {
 	r := newAzureRig(t)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		t.Error("the proxy was asked")
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		t.Error("another service was asked")
 		w.Write(thim(t, r.tcb(t)))
 	}))
-	t.Cleanup(proxy.Close)
-	t.Setenv("HTTP_PROXY", proxy.URL)
-	t.Setenv("http_proxy", proxy.URL)
-	r.options.Metadata.URL = "http://metadata.invalid"
+	t.Cleanup(elsewhere.Close)
+	r.answer = func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, elsewhere.URL, http.StatusFound) }
 	_, err := r.collect(t)
-	wantProblem(t, err, "does not answer", "169.254.169.254")
+	wantProblem(t, err, "302 Found", "--metadata")
+}
+
+// silent is a metadata service that takes a request, and says nothing.
+type silent struct{}
+
+func (silent) RoundTrip(q *http.Request) (*http.Response, error) {
+	<-q.Context().Done()
+	return nil, q.Context().Err()
+}
+
+// TestASilentMetadataServiceIsWaitedForTenSeconds, by a clock that jumps.
+func TestASilentMetadataServiceIsWaitedForTenSeconds(t *testing.T) {
+	r := newAzureRig(t)
+	r.options.Metadata.Client = &http.Client{Transport: silent{}}
+	machine := opened(t, r.tpm)
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		_, err := attester.CollectAzureGuest(t.Context(), machine, r.options)
+		wantProblem(t, err, "does not answer", "169.254.169.254")
+		if waited := time.Since(start); waited != 10*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+	})
 }
 
 func TestAQuoteThatIsNoneIsNamed(t *testing.T) {

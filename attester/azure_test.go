@@ -131,6 +131,9 @@ func TestAGuestOfTDXHasTheHostMakeAQuote(t *testing.T) {
 	r.answer = func(w http.ResponseWriter, q *http.Request) {
 		b, _ := io.ReadAll(q.Body)
 		json.Unmarshal(b, &sent)
+		if kind := q.Header.Get("Content-Type"); kind != "application/json" {
+			t.Errorf("Content-Type %q", kind)
+		}
 		json.NewEncoder(w).Encode(map[string]string{"quote": base64.RawURLEncoding.EncodeToString(quote)})
 	}
 	request, err := r.collect(t)

@@ -187,6 +187,9 @@ func (m AzureMetadata) ask(ctx context.Context, method, path string, body []byte
 		return nil, retryAfter(response), refusedMetadata(path, response.Status)
 	}
 	answer, err = io.ReadAll(io.LimitReader(response.Body, maxMetadata+1))
+	if ctx.Err() != nil {
+		return nil, -1, ctx.Err()
+	}
 	if err == nil && len(answer) > maxMetadata {
 		err = fmt.Errorf("it is longer than %d bytes", maxMetadata)
 	}

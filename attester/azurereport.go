@@ -119,9 +119,9 @@ func (t *TPM) writeUserData(data []byte) error {
 	if err != nil {
 		return failed(doing, err)
 	}
-	writer := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
-	if !area.Attributes.OwnerWrite {
-		writer = tpm2.AuthHandle{Handle: index, Name: public.NVName, Auth: tpm2.PasswordAuth(nil)}
+	writer := tpm2.AuthHandle{Handle: index, Name: public.NVName, Auth: tpm2.PasswordAuth(nil)}
+	if !area.Attributes.AuthWrite {
+		writer = tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
 	}
 	_, err = tpm2.NVWrite{
 		AuthHandle: writer, NVIndex: tpm2.NamedHandle{Handle: index, Name: public.NVName}, Data: tpm2.TPM2BMaxNVBuffer{Buffer: data},

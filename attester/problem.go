@@ -58,7 +58,8 @@ type remedy struct {
 func remedies() []remedy {
 	const slots = "other programs have left %s in the TPM. Use /dev/tpmrm0, where each program has its own, or clear them with: tpm2_flushcontext %s"
 	sessions, objects := fmt.Sprintf(slots, "sessions", "-l -s"), fmt.Sprintf(slots, "keys", "-t")
-	const password = "the endorsement hierarchy has a password, which is not supported: attest before it is set, or clear it with tpm2_changeauth -c endorsement"
+	const password = "the endorsement hierarchy has a password, or the owner's, with which indices are read, which is not supported: attest before it is set, " +
+		"or clear it with tpm2_changeauth -c endorsement, or -c owner"
 	const busy = "it is busy: try again in a minute"
 	const notStarted = "firmware has not started it: restart the machine; of swtpm, give it --flags startup-clear"
 	return []remedy{

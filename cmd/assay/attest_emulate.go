@@ -59,7 +59,7 @@ func (a *azureAttestation) emulate(ctx context.Context, c *call) (end func(), er
 // provision makes the TPM the one of a guest, and the folder that of its files.
 func (a *azureAttestation) provision(c *call, dir string) error {
 	host := assaytest.WellKnownAzureHost(a.emulation.isolation, c.now())
-	log, err := a.emulatedBoot(host, dir)
+	log, err := a.emulatedBoot(c, host, dir)
 	if err != nil {
 		return err
 	}
@@ -82,13 +82,9 @@ func (a *azureAttestation) provision(c *call, dir string) error {
 }
 
 // emulatedBoot gives the log that the TPM is to boot by: that of --event-log, or a simulated one, which is left in the folder.
-func (a *azureAttestation) emulatedBoot(host *assaytest.AzureHost, dir string) ([]byte, error) {
+func (a *azureAttestation) emulatedBoot(c *call, host *assaytest.AzureHost, dir string) ([]byte, error) {
 	if a.options.Logs.EventLog != "" {
-		b, err := os.ReadFile("/" + a.options.Logs.EventLog)
-		if err != nil {
-			return nil, badFile(err)
-		}
-		return b, nil
+		return c.read("/" + a.options.Logs.EventLog)
 	}
 	log, err := host.BootLog()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -43,12 +44,10 @@ func (s sealedFor) Check(t *relyingparty.Token) error {
 		return notTheAnswer("the claim x-ms-runtime", "an object with client-payload and keys", err.Error())
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.payload)) {
-		want, err := json.Marshal(s.payload[name])
-		if err != nil {
-			return fmt.Errorf("writing a requirement: %w", err)
-		}
-		if found := string(claims.Runtime.Payload[name]); found != string(want) {
-			return notTheAnswer("x-ms-runtime.client-payload."+name, string(want), shorten(found))
+		var text string // may be written with escapes, as + is by some
+		found := claims.Runtime.Payload[name]
+		if err := json.Unmarshal(found, &text); err != nil || found.Kind() != '"' || text != s.payload[name] {
+			return notTheAnswer("x-ms-runtime.client-payload."+name, strconv.Quote(s.payload[name]), shorten(string(found)))
 		}
 	}
 	for _, key := range claims.Runtime.Keys {

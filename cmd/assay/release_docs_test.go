@@ -41,6 +41,13 @@ func TestASecretIsReleasedAsThePageSays(t *testing.T) {
 	if runs < 25 {
 		t.Errorf("%d commands found", runs)
 	}
+	old := time.Now().Add(-3 * time.Minute)
+	if err := os.Chtimes("vault.nonce", old, old); err != nil {
+		t.Fatal(err)
+	}
+	if out := inShell(t, "vault release new.jwt"); !strings.Contains(out, "too old") {
+		t.Errorf("an old nonce: %s", out)
+	}
 }
 
 // buildIn builds a program that stands in a file of the current folder, with the packages of the module whose folder is root.

@@ -112,11 +112,11 @@ func TestQualifyingDataMustBeTheNonce(t *testing.T) {
 
 // TestANonceIsDemandedBySettingOnly: of the quote. The one client that has a nonce puts none into the certification (azure-guest.md section 2).
 func TestANonceIsDemandedBySettingOnly(t *testing.T) {
-	for _, strict := range []bool{false, true} {
-		_, err := newLab(t, "az-cpp-linux-snp").machine(t, azureguest.Input{RequireNonce: true, Strict: strict})
+	for _, in := range []azureguest.Input{{RequireNonce: true}, {Strict: true}, {RequireNonce: true, Strict: true}, {RequireChain: true, Strict: true}} {
+		_, err := newLab(t, "az-cpp-linux-snp").machine(t, in)
 		refusedFor(t, err, evidence.AttestNonce)
-		if text := fmt.Sprint(err); !strings.Contains(text, "azureguest_require_nonce") || strings.Contains(text, "on by strict") != strict {
-			t.Errorf("strict %t: %s", strict, text)
+		if text := fmt.Sprint(err); !strings.Contains(text, "azureguest_require_nonce") || strings.Contains(text, "on by strict") == in.RequireNonce {
+			t.Errorf("%+v: %s", in, text)
 		}
 	}
 	if _, err := newLab(t, "az-go-linux-snp").machine(t, azureguest.Input{RequireNonce: true}); err != nil {
@@ -205,6 +205,9 @@ func TestTheCertificationIsVerified(t *testing.T) {
 	signature[0] ^= 1
 	_, err := l.set("TpmInfo.EncKeyCertifyInfoSignature", signature).machine(t, azureguest.Input{})
 	refusedFor(t, err, evidence.AttestSignature)
+	if !strings.Contains(fmt.Sprint(err), "EncKeyCertifyInfo") {
+		t.Errorf("the refusal reads as if it were of the quote: %v", err)
+	}
 	_, err = newLab(t, "az-cpp-linux-snp").certify(t, attested(sized(make([]byte, 34)), sized(nil))).machine(t, azureguest.Input{})
 	refusedFor(t, err, evidence.CertifiedKey)
 	_, err = newLab(t, "az-cpp-linux-snp").set("TpmInfo.EncKeyCertifyInfo", []byte{1}).machine(t, azureguest.Input{})
