@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/evidence/azureguest"
@@ -22,6 +23,8 @@ type bootKeys struct {
 	KEK []string `json:"kek"`
 	DB  []string `json:"db"`
 	DBX []string `json:"dbx"`
+
+	DBXCertificates []string `json:"dbx_certificates"`
 }
 
 // lists gives the lists with their names, in the order in which they are printed.
@@ -32,7 +35,7 @@ func (l bootKeys) lists() []struct {
 	return []struct {
 		name string
 		list []string
-	}{{"pk", l.PK}, {"kek", l.KEK}, {"db", l.DB}, {"dbx", l.DBX}}
+	}{{"pk", l.PK}, {"kek", l.KEK}, {"db", l.DB}, {"dbx", l.DBX}, {"dbx_certificates", l.DBXCertificates}}
 }
 
 // runTPMSecureBootKeys prints the setting that makes a service expect the secure-boot keys of a log's machine.
@@ -66,9 +69,9 @@ func secureBootKeysOf(b []byte) (l bootKeys, err error) {
 		return l, err
 	}
 	keys := azureguest.KeysOf(boot.SecureBoot())
-	l = bootKeys{hexOf(keys.PK), hexOf(keys.KEK), hexOf(keys.DB), hexOf(keys.DBX)}
+	l = bootKeys{hexOf(keys.PK), hexOf(keys.KEK), hexOf(keys.DB), hexOf(keys.DBX), hexOf(keys.DBXCertificates)}
 	for _, one := range l.lists() {
-		if len(one.list) == 0 && one.name != "dbx" {
+		if len(one.list) == 0 && !strings.HasPrefix(one.name, "dbx") {
 			return l, evidence.Refuse(evidence.SecureBootLog, "the log has no %s whose entries are certificates or SHA-256s", one.name).
 				Do("take the log of a machine on which the keys of secure boot are enrolled")
 		}
@@ -94,7 +97,7 @@ func (r *keysReport) print(s sheet, err error) {
 	fmt.Fprintln(s.w, "# The log is not authenticated: unless it came with a quote that verified, anybody can have written it, and a service that expects")
 	fmt.Fprintln(s.w, "# these keys trusts who did. assay tpm eventlog with --quote verifies one.")
 	for _, keys := range r.Keys {
-		if len(keys.DBX) == 0 {
+		if len(keys.DBX)+len(keys.DBXCertificates) == 0 {
 			fmt.Fprintln(s.w, "# The machine has no dbx, and none is validated by an empty list.")
 		}
 		fmt.Fprintln(s.w, "azureguest_secureboot_keys:")

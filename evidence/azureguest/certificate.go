@@ -33,7 +33,7 @@ func (v *verification) checkCertificate() error {
 		return nil
 	case v.bundle.Isolation == TrustedLaunch:
 		return err
-	case v.RequireChain:
+	case v.RequireChain || v.Strict:
 		return v.demanded(err)
 	}
 	v.Journal.Skip(evidence.AIKCertificate, "the hardware report vouches for the key, and azureguest_require_ak_chain is off; "+err.Error())
@@ -84,7 +84,7 @@ func (v *verification) chain(der []byte) error {
 // demanded says that a setting demands what is refused.
 func (v *verification) demanded(err error) error {
 	if r, ok := refusal(err); ok {
-		r.Problem += ", which the provider's setting " + v.named("azureguest_require_ak_chain") + " demands"
+		r.Problem += ", which the provider's setting " + named("azureguest_require_ak_chain", v.RequireChain) + " demands"
 	}
 	return err
 }

@@ -72,7 +72,7 @@ func usual() (pk, kek, db, dbx []entry) {
 func usualSet() azureguest.SecureBootKeys {
 	return azureguest.SecureBootKeys{
 		PK: [][32]byte{sum("pk")}, KEK: [][32]byte{sum("kek 2"), sum("kek 1")},
-		DB: [][32]byte{[32]byte([]byte(hash32('d'))), sum("db 1")}, DBX: [][32]byte{sum("revoked"), [32]byte([]byte(hash32('y'))), [32]byte([]byte(hash32('x')))},
+		DB: [][32]byte{[32]byte([]byte(hash32('d'))), sum("db 1")}, DBX: [][32]byte{[32]byte([]byte(hash32('y'))), [32]byte([]byte(hash32('x')))}, DBXCertificates: [][32]byte{sum("revoked")},
 	}
 }
 
@@ -105,7 +105,7 @@ func TestKeysThatAreExpectedAreValidated(t *testing.T) {
 		t.Errorf("in another order, and twice: got %v", got)
 	}
 	repeated := usualSet()
-	repeated.DBX = append(repeated.DBX, repeated.DBX...)
+	repeated.DBX, repeated.DBXCertificates = append(repeated.DBX, repeated.DBX...), append(repeated.DBXCertificates, repeated.DBXCertificates...)
 	if got := keyClaimsOf(t, measuring(t, pk, kek, db, dbx), repeated); got != all {
 		t.Errorf("expected twice: got %v", got)
 	}
@@ -131,6 +131,11 @@ func TestEachListIsHeldAgainstItsOwn(t *testing.T) {
 		{"a hash of 31 bytes in db", 2, func(e []entry) []entry { return append(e, hash(hash32('h')[:31])) }, keyClaims{true, false, true}},
 		{"a revocation less", 3, func(e []entry) []entry { return e[:2] }, keyClaims{true, true, false}},
 		{"a revocation more", 3, func(e []entry) []entry { return append(e, hash(hash32('z'))) }, keyClaims{true, true, false}},
+		{"the hash of an image in the place of a certificate of that fingerprint", 3, func(e []entry) []entry {
+			s := sum("revoked")
+			return append(e[:2:2], hash(string(s[:])))
+		}, keyClaims{true, true, false}},
+		{"a certificate in the place of a hash", 3, func(e []entry) []entry { return []entry{e[0], cert("another"), e[2]} }, keyClaims{true, true, false}},
 		{"no revocation", 3, func([]entry) []entry { return nil }, keyClaims{true, true, false}},
 	} {
 		var machine [4][]entry
@@ -145,7 +150,7 @@ func TestEachListIsHeldAgainstItsOwn(t *testing.T) {
 func TestAListThatNobodyExpectsIsNotValidated(t *testing.T) {
 	pk, kek, db, _ := usual()
 	set := usualSet()
-	set.DBX = nil
+	set.DBX, set.DBXCertificates = nil, nil
 	if got, want := keyClaimsOf(t, measuring(t, pk, kek, db, nil), set), (keyClaims{true, true, false}); got != want {
 		t.Errorf("a machine without dbx and a set without: got %v, want %v", got, want)
 	}
@@ -166,7 +171,7 @@ func TestASetOfSeveralMustFitAsAWhole(t *testing.T) {
 		}
 	}
 	withoutDBX, onlyDBX := usualSet(), other
-	withoutDBX.DBX, onlyDBX.DBX = other.DBX, usualSet().DBX
+	withoutDBX.DBX, onlyDBX.DBX, onlyDBX.DBXCertificates = other.DBX, usualSet().DBX, usualSet().DBXCertificates
 	for i, sets := range [][]azureguest.SecureBootKeys{{withoutDBX, onlyDBX}, {onlyDBX, withoutDBX}} {
 		if got, want := keyClaimsOf(t, machine, sets...), (keyClaims{true, true, false}); got != want {
 			t.Errorf("a mix of two sets, order %d: got %v, want %v", i, got, want)
@@ -200,7 +205,7 @@ func TestKeysOfAMachineAreThoseItMeasured(t *testing.T) {
 	got := azureguest.KeysOf(azureguest.Boot(measuring(t, pk, kek, db, dbx).verified(t)).SecureBoot())
 	want := azureguest.SecureBootKeys{
 		PK: [][32]byte{sum("pk")}, KEK: [][32]byte{sum("kek 1"), sum("kek 2")}, DB: [][32]byte{sum("db 1"), [32]byte([]byte(hash32('d')))},
-		DBX: [][32]byte{[32]byte([]byte(hash32('x'))), [32]byte([]byte(hash32('y'))), sum("revoked")},
+		DBX: [][32]byte{[32]byte([]byte(hash32('x'))), [32]byte([]byte(hash32('y')))}, DBXCertificates: [][32]byte{sum("revoked")},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %x, want %x", got, want)

@@ -226,11 +226,12 @@ func TestTheChainIsDemandedBySettingOnly(t *testing.T) {
 	if !slices.ContainsFunc(journal.Entries, func(e evidence.Entry) bool { return e.Name == evidence.AIKCertificate && e.Outcome == evidence.Skipped }) {
 		t.Errorf("the journal does not say that the chain was passed over: %v", journal.Entries)
 	}
-	for _, strict := range []bool{false, true} {
-		_, err := c.verify(t, azureguest.Input{RequireChain: true, Strict: strict})
+	for _, in := range []azureguest.Input{{RequireChain: true}, {RequireChain: true, Strict: true}, {Strict: true}} {
+		l := newLab(t, c.ID).set("ClientPayload", map[string]any{"nonce": "AAAA"}) // strict demands a nonce, too
+		_, err := l.quote(t, qualified("\x00\x00\x00")).machine(t, in)
 		refusedFor(t, err, evidence.AIKCertificate)
-		if text := err.Error(); !strings.Contains(text, "azureguest_require_ak_chain") || strings.Contains(text, "on by strict") != strict {
-			t.Errorf("strict %t: %s", strict, text)
+		if text := err.Error(); !strings.Contains(text, "azureguest_require_ak_chain") || strings.Contains(text, "on by strict") == in.RequireChain {
+			t.Errorf("%+v: %s", in, text)
 		}
 	}
 	if _, err := named(t, "az-cpp-linux-snp").verify(t, azureguest.Input{RequireChain: true}); err != nil {

@@ -23,15 +23,15 @@ type Input struct {
 	Roots        *tpm.Roots // of certificates of attestation keys
 	RequireNonce bool       // azureguest_require_nonce
 	RequireChain bool       // azureguest_require_ak_chain
-	// Strict says that strict turned the two on, for the text of refusals.
-	Strict           bool
-	WithoutAuthority bool // tpm_secureboot_require_authority off
+	Strict       bool       // demands both, whether they are set or not
+	// WithoutAuthority is tpm_secureboot_require_authority off.
+	WithoutAuthority bool
 	Journal          *evidence.Journal
 }
 
-// named names a setting of this endpoint behind a refusal, and strict where that turned it on.
-func (in *Input) named(setting string) string {
-	if in.Strict {
+// named names a setting of this endpoint behind a refusal, and strict where that turned on what is not set.
+func named(setting string, set bool) string {
+	if !set {
 		return setting + ", on by strict,"
 	}
 	return setting
@@ -42,7 +42,6 @@ type Machine struct {
 	bundle    *Bundle
 	boot      *measured.Boot // nil: there was no log
 	quoted    *tpm.Quoted    // one bank, of SHA-256
-	logged    bool           // a log was there
 	aik       *rsa.PublicKey
 	sealing   *rsa.PublicKey // EncKeyPub
 	certified bool           // the attestation key's certificate has a chain to a root, or the key is pinned
@@ -108,8 +107,8 @@ func (v *verification) checkQuote() error {
 		return err
 	}
 	silent := len(quote.ExtraData()) == 0
-	if silent && v.RequireNonce {
-		return evidence.Refuse(evidence.AttestNonce, "the quote has no qualifying data, which the provider's setting %s demands", v.named("azureguest_require_nonce")).
+	if silent && (v.RequireNonce || v.Strict) {
+		return evidence.Refuse(evidence.AttestNonce, "the quote has no qualifying data, which the provider's setting %s demands", named("azureguest_require_nonce", v.RequireNonce)).
 			Want("the nonce of ClientPayload", "none").Do("use a client that quotes with its nonce, or turn the setting off")
 	}
 	nonce, err := v.bundle.answer(quote)
@@ -187,17 +186,25 @@ func (v *verification) checkSealing() error {
 func (v *verification) certifies(t *vtpm, key *tpm.Public) error {
 	certification, err := tpm.ParseAttestRaw(t.certification, t.certSignature)
 	if err != nil {
-		return err
+		return ofCertification(err)
 	}
 	nonce, err := v.bundle.answer(certification)
 	if err != nil {
-		return err
+		return ofCertification(err)
 	}
 	if err := certification.VerifyCertify(v.aik, nonce, key); err != nil {
-		return withNonce(err)
+		return ofCertification(withNonce(err))
 	}
 	v.Journal.Pass(evidence.CertifiedKey, fmt.Sprintf("%x", key.Name))
 	return nil
+}
+
+// ofCertification says of a refusal that it is not of the quote, whose words it has.
+func ofCertification(err error) error {
+	if r, ok := refusal(err); ok {
+		r.Problem = "EncKeyCertifyInfo, the certification of EncKeyPub: " + r.Problem
+	}
+	return err
 }
 
 // checkLog holds the log against the quote.
@@ -218,6 +225,5 @@ func (v *verification) checkLog() error {
 	v.boot, err = measured.Verify([]measured.Log{{TCG: log}}, v.quoted, measured.Options{
 		WithoutAuthority: v.WithoutAuthority, Depth: b.limits.Depth, Limits: b.limits.Log, Journal: v.Journal,
 	})
-	v.logged = err == nil
 	return err
 }

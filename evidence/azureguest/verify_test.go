@@ -112,11 +112,11 @@ func TestQualifyingDataMustBeTheNonce(t *testing.T) {
 
 // TestANonceIsDemandedBySettingOnly: of the quote. The one client that has a nonce puts none into the certification (azure-guest.md section 2).
 func TestANonceIsDemandedBySettingOnly(t *testing.T) {
-	for _, strict := range []bool{false, true} {
-		_, err := newLab(t, "az-cpp-linux-snp").machine(t, azureguest.Input{RequireNonce: true, Strict: strict})
+	for _, in := range []azureguest.Input{{RequireNonce: true}, {Strict: true}, {RequireNonce: true, Strict: true}, {RequireChain: true, Strict: true}} {
+		_, err := newLab(t, "az-cpp-linux-snp").machine(t, in)
 		refusedFor(t, err, evidence.AttestNonce)
-		if text := fmt.Sprint(err); !strings.Contains(text, "azureguest_require_nonce") || strings.Contains(text, "on by strict") != strict {
-			t.Errorf("strict %t: %s", strict, text)
+		if text := fmt.Sprint(err); !strings.Contains(text, "azureguest_require_nonce") || strings.Contains(text, "on by strict") == in.RequireNonce {
+			t.Errorf("%+v: %s", in, text)
 		}
 	}
 	if _, err := newLab(t, "az-go-linux-snp").machine(t, azureguest.Input{RequireNonce: true}); err != nil {
@@ -205,6 +205,9 @@ func TestTheCertificationIsVerified(t *testing.T) {
 	signature[0] ^= 1
 	_, err := l.set("TpmInfo.EncKeyCertifyInfoSignature", signature).machine(t, azureguest.Input{})
 	refusedFor(t, err, evidence.AttestSignature)
+	if !strings.Contains(fmt.Sprint(err), "EncKeyCertifyInfo") {
+		t.Errorf("the refusal reads as if it were of the quote: %v", err)
+	}
 	_, err = newLab(t, "az-cpp-linux-snp").certify(t, attested(sized(make([]byte, 34)), sized(nil))).machine(t, azureguest.Input{})
 	refusedFor(t, err, evidence.CertifiedKey)
 	_, err = newLab(t, "az-cpp-linux-snp").set("TpmInfo.EncKeyCertifyInfo", []byte{1}).machine(t, azureguest.Input{})
@@ -228,6 +231,22 @@ func TestLogsThatAreRefused(t *testing.T) {
 		if refusedFor(t, err, c.check); t.Failed() {
 			t.Fatal(name)
 		}
+	}
+}
+
+// TestSecureBootNeedsAnAuthority: unless tpm_secureboot_require_authority is off. What images were found signed by is hidden behind another type, which no quote covers.
+func TestSecureBootNeedsAnAuthority(t *testing.T) {
+	l := newLab(t, "az-cpp-linux-snp")
+	log := l.bytes(t, "TcgLogs")
+	hidden := bytes.ReplaceAll(log, []byte{7, 0, 0, 0, 0xE0, 0, 0, 0x80}, []byte{7, 0, 0, 0, 0x0D, 0, 0, 0}) // EV_EFI_VARIABLE_AUTHORITY, EV_IPL
+	if bytes.Equal(log, hidden) {
+		t.Fatal("the log has no authority")
+	}
+	l.set("TcgLogs", hidden)
+	_, err := l.machine(t, azureguest.Input{})
+	refusedFor(t, err, evidence.SecureBootLog)
+	if _, err := l.machine(t, azureguest.Input{WithoutAuthority: true}); err != nil {
+		t.Errorf("the setting is off: %v", err)
 	}
 }
 

@@ -196,7 +196,8 @@ func (a *Attest) is(kind tpm2.TPMST, name string) *evidence.Refusal {
 	}
 	if a.kind != kind {
 		return evidence.Refuse(evidence.AttestType, "the attestation is not a %s", name).
-			Want(hex16(uint16(kind)), hex16(uint16(a.kind)))
+			Want(hex16(uint16(kind)), hex16(uint16(a.kind))).
+			Do("send in its place the " + name + " that the TPM made")
 	}
 	return nil
 }

@@ -27,6 +27,8 @@ type SecureBootKeys struct {
 	KEK []string `yaml:"kek"`
 	DB  []string `yaml:"db"`
 	DBX []string `yaml:"dbx"`
+	// DBXCertificates are those of certificates in dbx; DBX has the rest.
+	DBXCertificates []string `yaml:"dbx_certificates"`
 }
 
 // Bounds of the settings. A dbx of 2026 has some 430 entries.
@@ -51,14 +53,14 @@ func (s *AzureSettings) demands() (d verifier.AzureDemands, err error) {
 	return d, nil
 }
 
-// keys reads the lists. Only dbx may be empty: with another empty list firmware does not check what it boots.
+// keys reads the lists. Only those of dbx may be empty: with another empty list firmware does not check what it boots.
 func (s *SecureBootKeys) keys() (k azureguest.SecureBootKeys, err error) {
 	for _, list := range []struct {
 		name  string
 		from  []string
 		to    *[][32]byte
 		least int
-	}{{"pk", s.PK, &k.PK, 1}, {"kek", s.KEK, &k.KEK, 1}, {"db", s.DB, &k.DB, 1}, {"dbx", s.DBX, &k.DBX, 0}} {
+	}{{"pk", s.PK, &k.PK, 1}, {"kek", s.KEK, &k.KEK, 1}, {"db", s.DB, &k.DB, 1}, {"dbx", s.DBX, &k.DBX, 0}, {"dbx_certificates", s.DBXCertificates, &k.DBXCertificates, 0}} {
 		if n := len(list.from); n < list.least || n > maxKeys {
 			return k, fmt.Errorf("%s: expected %d to %d entries, found %d", list.name, list.least, maxKeys, n)
 		}

@@ -74,6 +74,21 @@ func TestSecureBootKeysAreRead(t *testing.T) {
 	}
 }
 
+// TestCertificatesInDBXAreReadApart: with the bounds of the other lists.
+func TestCertificatesInDBXAreReadApart(t *testing.T) {
+	with := func(n int) []byte {
+		set := strings.TrimSuffix(string(keySets(t, 1, 1)), "}]}")
+		return []byte(set + `,"dbx_certificates":["` + strings.Join(hexList(5, n), `","`) + `"]}]}`)
+	}
+	d, err := demandsOf(t, with(2))
+	if err != nil || len(d.SecureBootKeys) != 1 || len(d.SecureBootKeys[0].DBX) != 1 || len(d.SecureBootKeys[0].DBXCertificates) != 2 || d.SecureBootKeys[0].DBXCertificates[1][31] != 5 {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if _, err := demandsOf(t, with(maxKeys+1)); err == nil || !strings.Contains(err.Error(), "dbx_certificates: expected 0 to 4096 entries") {
+		t.Errorf("got %.200v", err)
+	}
+}
+
 // TestBoundsOfSecureBootKeys: as many sets as there may be fit with a dbx of 430 entries; each bound has its edge.
 func TestBoundsOfSecureBootKeys(t *testing.T) {
 	if n := len(keySets(t, 1, 430)); n < 28_000 || n > 30_000 {

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/assay-attestation/assay/evidence/uvm"
 	"github.com/assay-attestation/assay/internal/verifier"
@@ -79,6 +80,8 @@ func (i *UVMIssuer) check() error {
 	switch {
 	case i.Feed == "":
 		return errors.New("feed: expected the name of a product, found none")
+	case !utf8.ValidString(i.ComplianceStatus):
+		return fmt.Errorf("compliance_status: expected UTF-8, found %q", i.ComplianceStatus)
 	case len(i.ComplianceStatus) > maxStatus:
 		return fmt.Errorf("compliance_status: expected at most %d bytes, found %d", maxStatus, len(i.ComplianceStatus))
 	}

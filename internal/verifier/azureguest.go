@@ -54,7 +54,7 @@ func (v *Verifier) verifyAzureGuest(ctx context.Context, r Request, baseline str
 func (v *Verifier) azureInput(r Request) azureguest.Input {
 	b := &v.cfg.Baseline
 	return azureguest.Input{
-		At: r.At, Roots: v.cfg.TPM.Roots, RequireNonce: b.Azure.RequireNonce || b.Strict, RequireChain: b.Azure.RequireChain || b.Strict,
+		At: r.At, Roots: v.cfg.TPM.Roots, RequireNonce: b.Azure.RequireNonce, RequireChain: b.Azure.RequireChain,
 		Strict: b.Strict, WithoutAuthority: b.TPM.WithoutAuthority && !b.Strict, Journal: &r.Record.Checks,
 	}
 }
@@ -108,7 +108,10 @@ func OfAzureGuest(g VouchedGuest, keys []azureguest.SecureBootKeys) (*Subject, e
 	if hardware := g.hardware(); hardware != nil {
 		s.standing, s.debuggable = hardware.standing, hardware.debuggable
 		s.hardware = append(hardware.claims, evidence.Claim{Name: "x-ms-runtime", Value: g.Guest.RuntimeData()})
-		s.comply = func(status string) { s.hardware = compliant(s.hardware, status) }
+		s.comply = func(status string) error {
+			s.hardware = compliant(s.hardware, status)
+			return s.nest()
+		}
 	}
 	if err := s.fits(); err != nil {
 		return nil, err
@@ -130,8 +133,11 @@ func azureFacts(g *azureguest.Verified, hardware []evidence.Claim) (facts []evid
 	return facts
 }
 
-// fits checks that what others wrote is JSON as deep as it will stand in the token.
+// fits writes the object of the hardware report, and checks that what others wrote is JSON as deep as it will stand in the token.
 func (s *Subject) fits() error {
+	if err := s.nest(); err != nil {
+		return err
+	}
 	for _, c := range s.Claims() {
 		text, ok := c.Value.(jsontext.Value)
 		if !ok {
@@ -145,8 +151,8 @@ func (s *Subject) fits() error {
 	return nil
 }
 
-// object gives the claims of the hardware report as the one object that the token has of them; none: there is no report.
-func (s *Subject) object() []evidence.Claim {
+// nest writes the claims of the hardware report as the one object that the token has of them, if there is a report.
+func (s *Subject) nest() error {
 	if s.hardware == nil {
 		return nil
 	}
@@ -156,7 +162,8 @@ func (s *Subject) object() []evidence.Claim {
 	}
 	text, err := json.Marshal(members, json.Deterministic(true))
 	if err != nil {
-		panic("verifier: claims of a hardware report that cannot be written: " + err.Error()) // its JSON was read before
+		return fmt.Errorf("writing the claim %s: %w", claimHardware, err)
 	}
-	return []evidence.Claim{{Name: claimHardware, Value: jsontext.Value(text)}}
+	s.object = []evidence.Claim{{Name: claimHardware, Value: jsontext.Value(text)}}
+	return nil
 }

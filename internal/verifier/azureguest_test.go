@@ -216,7 +216,8 @@ func TestDemandsOnAzureGuests(t *testing.T) {
 		{Baseline{Azure: AzureDemands{RequireNonce: true}}, true, false, false, false},
 		{Baseline{Azure: AzureDemands{RequireChain: true}}, false, true, false, false},
 		{Baseline{TPM: TPMDemands{WithoutAuthority: true}}, false, false, false, true},
-		{Baseline{Strict: true, TPM: TPMDemands{WithoutAuthority: true}}, true, true, true, false},
+		{Baseline{Strict: true, TPM: TPMDemands{WithoutAuthority: true}}, false, false, true, false},
+		{Baseline{Strict: true, Azure: AzureDemands{RequireNonce: true}}, true, false, true, false},
 	} {
 		b := newBench(t, permits)
 		b.cfg.Baseline = tt.b
@@ -266,8 +267,11 @@ func TestReferenceValuesMayNameWhatStandsInObjects(t *testing.T) {
 func TestAComplianceStatusStandsInTheObject(t *testing.T) {
 	b, _ := newAzureBench(t, assaytest.AzureSevSnp)
 	s := subjectOf(t, b)
-	s.comply("azure-compliant-cvm")
-	s.comply("another")
+	for _, status := range []string{"azure-compliant-cvm", "another"} {
+		if err := s.comply(status); err != nil {
+			t.Fatal(err)
+		}
+	}
 	claims := serviceClaims(s, nil, "", parsed(permits))
 	for _, c := range claims {
 		switch c.Name {
@@ -280,8 +284,16 @@ func TestAComplianceStatusStandsInTheObject(t *testing.T) {
 		}
 	}
 	launch, _ := newAzureBench(t, assaytest.AzureTrustedLaunch)
-	if s := subjectOf(t, launch); s.comply != nil || s.object() != nil {
+	if s := subjectOf(t, launch); s.comply != nil || s.object != nil {
 		t.Error("trusted launch has a hardware report")
+	}
+}
+
+// TestAComplianceStatusThatIsNoTextIsAnError: what cannot be written ends the appraisal, and nothing else.
+func TestAComplianceStatusThatIsNoTextIsAnError(t *testing.T) {
+	b, _ := newAzureBench(t, assaytest.AzureSevSnp)
+	if err := subjectOf(t, b).comply("a\xFFb"); err == nil || !strings.Contains(err.Error(), "x-ms-isolation-tee") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -137,9 +137,9 @@ func (v *Verifier) endorsed(e *snp.Evidence, g *snp.Verified, j *evidence.Journa
 // OfGuest is the subject of a verified SEV-SNP report; status is its compliance status, or empty.
 func OfGuest(g *snp.Verified, status string) *Subject {
 	s := &Subject{kind: guest, claims: g.Claims(), reportData: g.Report.ReportData, zeroTail: true}
-	s.comply = func(status string) { s.claims = compliant(s.claims, status) }
+	s.comply = s.complies
 	if status != "" {
-		s.comply(status)
+		s.claims = compliant(s.claims, status)
 	}
 	s.initData = func(sum [sha256.Size]byte) error { return bindHostData(sum, g.Report) }
 	if g.Report.Debug() {

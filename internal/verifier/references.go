@@ -13,13 +13,13 @@ import (
 )
 
 // compare holds the claims of verified evidence against the reference values of the provider. It gives the claims that the policy sees of them, and the
-// token its compliance status.
-func (v *Verifier) compare(r Request, s *Subject) []policy.Claim {
+// token its compliance status. An error says that the status cannot stand in a token.
+func (v *Verifier) compare(r Request, s *Subject) (claims []policy.Claim, err error) {
 	found := v.cfg.References.Match(r.Type, slices.Concat(s.claims, s.facts), r.At)
 	if found.ComplianceStatus != "" && s.comply != nil {
-		s.comply(found.ComplianceStatus)
+		err = s.comply(found.ComplianceStatus)
 	}
-	return found.Claims
+	return found.Claims, err
 }
 
 // compareReport is compare of a request of the TPM protocol: made are its claims. Reports have no compliance status.

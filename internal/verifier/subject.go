@@ -19,7 +19,8 @@ import (
 type Subject struct {
 	kind       kind
 	claims     []evidence.Claim              // what the evidence says
-	hardware   []evidence.Claim              // what the hardware report of an Azure guest says, one object in the token; nil: there is none
+	hardware   []evidence.Claim              // what the hardware report of an Azure guest says; nil: there is none
+	object     []evidence.Claim              // the one object that the token has of it, or none
 	reportData [64]byte                      // what the attester had signed
 	zeroTail   bool                          // the upper half of it must be zero beside runtime data, whatever the settings say
 	binary     []string                      // names of the claims that show binary runtime data
@@ -27,7 +28,7 @@ type Subject struct {
 	debuggable *evidence.Refusal             // what to answer where debuggable ones are refused; nil: it cannot be debugged
 	standing   *dcap.Verified                // how Intel's collateral rates the platform; nil where it does not
 	facts      []evidence.Claim              // what reference values may name beside the claims: parts of objects, PCRs
-	comply     func(status string)           // puts a compliance status where the token has it; nil: it has none
+	comply     func(status string) error     // puts a compliance status where the token has it; nil: it has none
 	recipient  *rsa.PublicKey                // that the token must be encrypted to; nil: anybody may read it
 }
 
@@ -130,7 +131,7 @@ func OfEnclave(e *sgx.Verified) *Subject {
 // OfDomain is the subject of verified evidence of a TD. What init data of a TD would be bound to is not known (api.md section 4.1).
 func OfDomain(d *tdx.Verified) *Subject {
 	s := &Subject{kind: domain, claims: d.Claims(), reportData: d.Report.ReportData, standing: d.Verified}
-	s.comply = func(status string) { s.claims = compliant(s.claims, status) }
+	s.comply = s.complies
 	s.initData = func([sha256.Size]byte) error {
 		return evidence.Refuse(evidence.InitData, "nothing in a TD report is known to vouch for init data").
 			Want("no initTimeData", "some").Do("leave initTimeData out; put its hash into the runtime data")
@@ -157,7 +158,13 @@ func bindConfigID(sum [sha256.Size]byte, e *sgx.Verified) error {
 }
 
 // Claims are those of the evidence as the token has them.
-func (s *Subject) Claims() []evidence.Claim { return slices.Concat(s.claims, s.object()) }
+func (s *Subject) Claims() []evidence.Claim { return slices.Concat(s.claims, s.object) }
+
+// complies puts the compliance status among the claims.
+func (s *Subject) complies(status string) error {
+	s.claims = compliant(s.claims, status)
+	return nil
+}
 
 // compliant adds the compliance status to claims, if they have none.
 func compliant(claims []evidence.Claim, status string) []evidence.Claim {

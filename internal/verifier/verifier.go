@@ -180,7 +180,10 @@ func (v *Verifier) appraise(ctx context.Context, r Request, p Policy) (claims re
 	if subject.standing != nil {
 		r.Record.Checks.Pass(evidence.TCBBaseline, string(subject.standing.Status))
 	}
-	found := v.compare(r, subject)
+	found, err := v.compare(r, subject)
+	if err != nil {
+		return nil, nil, err
+	}
 	service := serviceClaims(subject, bound, baseline, p)
 	r.Record.Claims, r.Record.Judged = append(incoming(service, subject), found...), true
 	outcome, err := v.evaluate(ctx, r.Record, p.Policy)
