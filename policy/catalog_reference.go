@@ -42,7 +42,7 @@ func ReferenceClaims(attestationType string) []ClaimInfo {
 	return keys
 }
 
-// ReferenceKeys returns what reference values of an attestation type may name: the claims that the evidence alone decides, where they are
+// ReferenceKeys returns what reference values of an attestation type may name: the claims that are made of the evidence, where they are
 // no JSON text, and what stands in no claim of its own: members of x-ms-isolation-tee with a dot before their names, and the quoted
 // PCRs as pcr-sha256-7. Not all are claims that policies see. The list is the caller's own.
 func ReferenceKeys(attestationType string) []ClaimInfo {
@@ -69,7 +69,7 @@ func keysOfType(attestationType string) []ClaimInfo {
 	return nil
 }
 
-// decided says whether the evidence alone decides on a claim's value, and the value can be compared.
+// decided says whether a claim is made of the evidence, and its value can be compared.
 func (c *ClaimInfo) decided() bool {
 	return c.form.alphabet != jsonText && c.Deprecated == "" && c.Name != collateralExpired && c.Name != "maa-ehd"
 }
@@ -143,25 +143,39 @@ func (c *ClaimInfo) Accepts(v Value) error {
 	return fmt.Errorf("expected %s, found %s", expected, v.short())
 }
 
-// ReferenceKey returns the one of the [ReferenceKeys] of an attestation type that has the name. The error says why there is none, and
-// which was probably meant.
-func ReferenceKey(attestationType, name string) (ClaimInfo, error) {
-	keys := ReferenceKeys(attestationType)
-	named := func(name string) int { return slices.IndexFunc(keys, func(c ClaimInfo) bool { return c.Name == name }) }
-	if i := named(name); i >= 0 {
-		return keys[i], nil
+// ReferenceCatalog is the [ReferenceKeys] of an attestation type, ready for looking up many.
+type ReferenceCatalog struct {
+	kind   string
+	keys   []ClaimInfo
+	byName map[string]int
+}
+
+// NewReferenceCatalog makes the catalogue of an attestation type, empty for names of none.
+func NewReferenceCatalog(attestationType string) *ReferenceCatalog {
+	c := &ReferenceCatalog{attestationType, ReferenceKeys(attestationType), map[string]int{}}
+	for i, k := range c.keys {
+		c.byName[k.Name] = i
+	}
+	return c
+}
+
+// Key returns the key of that name. The error says why there is none, and which was probably meant.
+func (c *ReferenceCatalog) Key(name string) (ClaimInfo, error) {
+	if i, ok := c.byName[name]; ok {
+		return c.keys[i], nil
 	}
 	written := quoteLiteral(shorten(printable(name), 80))
-	if inner := "x-ms-isolation-tee." + name; named(inner) >= 0 {
-		return ClaimInfo{}, fmt.Errorf("%s is a member of x-ms-isolation-tee in tokens of %s: write %s", written, attestationType, inner)
+	inner := "x-ms-isolation-tee." + name
+	if _, ok := c.byName[inner]; ok {
+		return ClaimInfo{}, fmt.Errorf("%s is a member of x-ms-isolation-tee in tokens of %s: write %s", written, c.kind, inner)
 	}
-	known := slices.ContainsFunc(claimsOfType(attestationType), func(c ClaimInfo) bool { return c.Name == name && c.Deprecated == "" })
+	known := slices.ContainsFunc(claimsOfType(c.kind), func(c ClaimInfo) bool { return c.Name == name && c.Deprecated == "" })
 	if known {
-		return ClaimInfo{}, fmt.Errorf("the claim %s is JSON text, or does not come from the evidence alone: no reference value can be held against it", written)
+		return ClaimInfo{}, fmt.Errorf("the claim %s is JSON text, or is not made of the evidence: no reference value can be held against it", written)
 	}
-	names := make([]string, len(keys))
-	for i, k := range keys {
+	names := make([]string, len(c.keys))
+	for i, k := range c.keys {
 		names[i] = k.Name
 	}
-	return ClaimInfo{}, fmt.Errorf("%s has no claim %s%s", attestationType, written, question(nearest(name, names)))
+	return ClaimInfo{}, fmt.Errorf("%s has no claim %s%s", c.kind, written, question(nearest(name, names)))
 }

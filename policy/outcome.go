@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -146,16 +147,22 @@ const (
 )
 
 // Error returns the fixed text and, in a sentence for each rule, what decided.
-func (d *Denied) Error() string {
+func (d *Denied) Error() string { return d.text(false) }
+
+// Public is Error for those who may not read reference values (native.md section 5): it has none of them, neither names nor what the policy
+// made of them.
+func (d *Denied) Public() string { return d.text(true) }
+
+func (d *Denied) text(public bool) string {
 	if d.Kind == ByRule {
-		return fmt.Sprintf("%s The rule at %v denies: %s%s.", DenyMessage, d.Rule, d.Rule.quote(), d.because())
+		return fmt.Sprintf("%s The rule at %v denies: %s%s.", DenyMessage, d.Rule, d.Rule.quote(), d.because(public))
 	}
 	parts := []string{NoPermitMessage}
 	if len(d.Unmet) == 0 && !d.Cut {
 		parts = append(parts, "The policy has no permit rule, and so refuses everything: its author has to add one.")
 	}
 	for _, u := range d.Unmet[:min(len(d.Unmet), maxUnmetText)] {
-		parts = append(parts, u.String())
+		parts = append(parts, u.text(public))
 	}
 	if len(d.Unmet) > maxUnmetText {
 		parts = append(parts, "The other permit rules did not hold either.")
@@ -170,10 +177,10 @@ func (d *Denied) Error() string {
 const outOfTime = "The time of the evaluation was over before all reasons were found: use fewer rules, conditions or claims, or simpler queries."
 
 // because names the claims for which the conditions of a deny held.
-func (d *Denied) because() string {
+func (d *Denied) because(public bool) string {
 	var found []string
 	for _, c := range d.Met[:min(len(d.Met), maxUnmetText)] {
-		found = append(found, c.reason())
+		found = append(found, c.reason(public))
 	}
 	if d.Cut {
 		return ". " + strings.TrimSuffix(outOfTime, ".")
@@ -184,14 +191,14 @@ func (d *Denied) because() string {
 	return "; " + strings.Join(found, "; ")
 }
 
-// String returns the reason as a sentence.
-func (u Unmet) String() string {
+// text returns the reason as a sentence.
+func (u Unmet) text(public bool) string {
 	c := &u.Condition
 	needs := c.Condition.quote()
 	if c.Negated {
 		needs = "that no claim satisfies " + strings.TrimLeft(needs, "! ")
 	}
-	text := fmt.Sprintf("The permit rule at %v needs %s%s; %s.", u.Rule, needs, c.against(), c.reason())
+	text := fmt.Sprintf("The permit rule at %v needs %s%s; %s.", u.Rule, needs, c.against(public), c.reason(public))
 	if len(c.Against) > 0 {
 		text += " The rule: " + u.Rule.quote()
 	}
@@ -199,15 +206,16 @@ func (u Unmet) String() string {
 }
 
 // against says what the right sides of the condition stood for, where the text does not.
-func (c *ConditionTrace) against() string {
+func (c *ConditionTrace) against(public bool) string {
 	var parts []string
 	for _, a := range c.Against {
 		values := listValues(a.Values)
-		switch len(a.Values) {
-		case 0:
+		switch {
+		case public && a.readOnly:
+			values = "what read-only claims have"
+		case len(a.Values) == 0:
 			values = "nothing"
-		case 1:
-		default:
+		case len(a.Values) > 1:
 			values = "one of " + values
 		}
 		parts = append(parts, fmt.Sprintf("%s %s %s", a.Property, a.Relation, values))
@@ -229,13 +237,25 @@ func (c ComparedClaim) note() string {
 	return ""
 }
 
+// text is the claim and its note; in public, of reference values and what the policy made of read-only claims, where it is from.
+func (c ComparedClaim) text(public bool) string {
+	made := c.Claim.Issuer == AttestationPolicy && c.Claim.ReadOnly
+	if public && (made || c.Claim.Issuer == ReferenceValue) {
+		return fmt.Sprintf("%s (%s)", printable(shorten(c.Claim.Type, 160)), c.Claim.Issuer)
+	}
+	return c.Claim.String() + c.note()
+}
+
 // reason says which claims were there.
-func (c *ConditionTrace) reason() string {
+func (c *ConditionTrace) reason(public bool) string {
 	var texts []string
 	for _, compared := range c.Compared {
 		if compared.Satisfies == (c.Holds != c.Negated) { // those that decided
-			texts = append(texts, compared.Claim.String()+compared.note())
+			texts = append(texts, compared.text(public))
 		}
+	}
+	if public {
+		texts = slices.Compact(texts)
 	}
 	switch {
 	case len(texts) > maxFound:

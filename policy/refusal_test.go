@@ -41,6 +41,36 @@ func TestRefusalsSayWhatDecided(t *testing.T) {
 	}
 }
 
+// TestPublicRefusalsHaveNoReferenceValues: neither their names nor what the policy makes of them. What is not of them is told as ever.
+func TestPublicRefusalsHaveNoReferenceValues(t *testing.T) {
+	const claims = "mr=own other=8 assay-reference=secret@ReferenceValue assay-reference-mr=secret1@ReferenceValue assay-reference-mr=secret2@ReferenceValue"
+	for _, tt := range []struct{ rules, want string }{
+		{`c:[type=="mr"] && [type=="assay-reference-mr", value==c.value] => permit();`,
+			`needs [type=="assay-reference-mr", value==c.value], here value == "own"; found assay-reference-mr (ReferenceValue). The rule`},
+		{`[type=="assay-reference", value=="x"] => permit();`, `needs [type=="assay-reference", value=="x"]; found assay-reference (ReferenceValue).`},
+		{`c:[type=="assay-reference-mr"] && [type=="mr", value==c.value] => permit();`,
+			`here value == what read-only claims have; found mr = "own" (AttestationService).`},
+		{`c:[type=="assay-reference-mr"] => add(type="made", value=c.value); [type=="made", value=="x"] => permit();`,
+			`needs [type=="made", value=="x"]; found made (AttestationPolicy).`},
+		{`c:[type=="assay-reference-mr"] => add(type="made", value=c.value); c:[type=="made"] && [type=="mr", value==c.value] => permit();`,
+			`here value == what read-only claims have; found mr = "own" (AttestationService).`},
+		{`[type=="assay-reference"] && [type=="other"] => deny();`, `; found assay-reference (ReferenceValue); found other = 8 (AttestationService).`},
+		{`c:[type=="mr"] && [type=="other", value==c.value] => permit();`, `here value == "own"; found other = 8 (AttestationService)`},
+	} {
+		_, err := mustParse(t, auth(tt.rules)).Evaluate(claimsOf(claims), policy.Budget{})
+		denied, ok := errors.AsType[*policy.Denied](err)
+		if !ok {
+			t.Fatalf("%s: %v", tt.rules, err)
+		}
+		if got := denied.Public(); strings.Contains(got, "secret") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s\ngot  %s\nwant %s", tt.rules, got, tt.want)
+		}
+		if concerned := strings.Contains(tt.rules, "reference"); strings.Contains(denied.Error(), "secret") != concerned {
+			t.Errorf("%s: those who may read are told %v", tt.rules, denied)
+		}
+	}
+}
+
 func TestRefusalHasTheRecordedTexts(t *testing.T) { // api.md section 6.4
 	for kind, want := range map[policy.DenialKind]string{
 		policy.ByRule:   "Policy Engine Exception: A Deny claim was issued, authorization failed.",

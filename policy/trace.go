@@ -57,6 +57,8 @@ type AgainstTrace struct {
 	Property string  `json:"property"`
 	Relation string  `json:"relation"`
 	Values   []Value `json:"values"`
+
+	readOnly bool // one of them is of a read-only claim
 }
 
 // ComparedClaim is a claim that a condition was compared with.
@@ -202,7 +204,7 @@ func (t *tracer) compared(m *machine, c *condition, found bool) {
 		if _, ok := test.right.(literal); !ok && len(out.Against) < maxAgainst {
 			values := cutAll(m.rights[i].values.members)
 			t.entries += 1 + len(values)
-			out.Against = append(out.Against, AgainstTrace{test.property.String(), test.relation.String(), values})
+			out.Against = append(out.Against, AgainstTrace{test.property.String(), test.relation.String(), values, m.rights[i].readOnly})
 		}
 	}
 	t.compare(m, c, out)

@@ -96,7 +96,7 @@ func lineNumber(text string, n int) string {
 }
 
 func (w *traceWriter) condition(c *ConditionTrace) {
-	w.line(2, "%s: %s%s", c.state(), c.Condition.quote(), c.against())
+	w.line(2, "%s: %s%s", c.state(), c.Condition.quote(), c.against(false))
 	w.calls(3, c.Calls)
 	for _, compared := range c.Compared {
 		w.line(3, "%s", compared.verdict())

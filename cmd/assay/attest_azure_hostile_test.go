@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math/big"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -104,4 +105,17 @@ func TestAnEmulatedLogIsBounded(t *testing.T) {
 	log := tempFile(t, "log", strings.Repeat("\x00", maxInput+1))
 	s := swtpmtest.Start(t)
 	assay(t, "attest", "azureguest", "--emulate", "--swtpm", s.Socket, "--event-log", log, "--endpoint", "https://localhost:1").want(t, exitUsage, "", "is longer than")
+}
+
+// TestAnEmptyLogIsWarnedOf: it is sent, and nothing explains the PCRs.
+func TestAnEmptyLogIsWarnedOf(t *testing.T) {
+	tpm, out := swtpmtest.Start(t), filepath.Join(t.TempDir(), "body")
+	guest := []string{"attest", "azureguest", "--swtpm", tpm.Socket, "--collect", "--out", out}
+	assay(t, append(guest, "--emulate", "--isolation", "trustedlaunch")...).want(t, exitOK, "COLLECTED", "EMULATED")
+	o := assay(t, append(guest, "--event-log", tempFile(t, "log", ""), "--json")...)
+	o.want(t, exitOK, "", "the event log is empty")
+	var got guestCollected
+	if o.read(t, &got); len(got.Collected.Warnings) != 1 || got.Collected.Isolation != "TrustedLaunch" || got.Collected.Emulated {
+		t.Errorf("%+v", got.Collected)
+	}
 }

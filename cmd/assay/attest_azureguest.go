@@ -136,6 +136,7 @@ const ofThisMachine = "root device swtpm pcrs nonce user-data payload event-log 
 func (a *azureAttestation) consistent(c *call, pos []string) error {
 	for _, pair := range [][]string{
 		{"device", "swtpm"}, {"root", "event-log"}, {"emulate", "device"}, {"emulate", "root"}, {"emulate", "metadata"}, {"collect", "endpoint"}, {"collect", "raw"},
+		{"collect", "token"}, {"collect", "token-file"}, {"collect", "token-command"},
 	} {
 		if err := c.exclusive(pair...); err != nil {
 			return err

@@ -149,10 +149,13 @@ func TestAttestAzureGuestNamesWhatIsWrongWithItsFlags(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none")
 	file := tempFile(t, "file", "x")
 	for flags, want := range map[string]string{
-		"":                                       "--endpoint is missing",
-		"--collect":                              "--out is missing",
-		"--collect --out f --endpoint https://e": "exclude each other",
-		"--collect --out f --raw":                "exclude each other",
+		"":                                                "--endpoint is missing",
+		"--collect":                                       "--out is missing",
+		"--collect --out f --endpoint https://e":          "exclude each other",
+		"--collect --out f --raw":                         "exclude each other",
+		"--collect --out f --token t":                     "exclude each other",
+		"--collect --out f --token-command c":             "exclude each other",
+		"--collect --out f --token-file " + file:          "exclude each other",
 		"--endpoint https://e --swtpm a --device b":       "exclude each other",
 		"--endpoint https://e --root . --event-log f":     "exclude each other",
 		"--endpoint https://e --emulate --device b":       "exclude each other",

@@ -145,8 +145,16 @@ func (c *call) machine(root string) *attester.Guest {
 // load reads evidence from a file, and what came along with a report of SEV-SNP.
 func (a *attestation) load(c *call, file string) error {
 	b, err := c.read(file)
-	if a.evidence = b; err != nil || a.kind != evidence.SevSnpVM {
+	if err != nil {
 		return err
+	}
+	return a.take(file, b)
+}
+
+// take is load of what is read already.
+func (a *attestation) take(file string, b []byte) error {
+	if a.evidence = b; a.kind != evidence.SevSnpVM {
+		return nil
 	}
 	g, err := readGuest(b, a.chain)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-attestation/assay/evidence"
 	"github.com/assay-attestation/assay/internal/reference"
+	"github.com/assay-attestation/assay/internal/strictjson"
 	"github.com/assay-attestation/assay/policy"
 )
 
@@ -84,7 +85,7 @@ func runReferenceAdd(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	name := strings.ToLower(pos[0])
+	name := strictjson.LowerASCII(pos[0])
 	if err := a.check(c, name); err != nil {
 		return err
 	}
@@ -151,8 +152,9 @@ func (a *referenceAdd) body(ctx context.Context, c *call, name string) ([]byte, 
 // fill puts what is trusted into the entry.
 func (a *referenceAdd) fill() error {
 	a.entry.Values, a.entry.Minimums = map[string][]policy.Value{}, map[string]int64{}
+	catalog := policy.NewReferenceCatalog(string(a.entry.Type))
 	for _, g := range a.given {
-		claim, err := policy.ReferenceKey(string(a.entry.Type), g.name)
+		claim, err := catalog.Key(g.name)
 		if err != nil {
 			return usage("%w", err)
 		}

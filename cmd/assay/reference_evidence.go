@@ -76,10 +76,16 @@ func (r *referenceSource) values(ctx context.Context, c *call, service *remote, 
 	}
 	digest := sha256.Sum256(b)
 	r.provenance = reference.Provenance{Source: filepath.Base(r.file), SHA256: hex.EncodeToString(digest[:])}
+	if r.file == "-" {
+		r.provenance.Source = "standard input"
+	}
 	if t == evidence.Tpm {
 		return r.replayed(c, b)
 	}
 	r.evidence.kind = t
+	if err := r.evidence.take(r.file, b); err != nil {
+		return nil, err
+	}
 	shown, err := r.verified(ctx, c, service)
 	if err != nil {
 		return nil, err
@@ -122,7 +128,7 @@ func (r *referenceSource) pcrValues(bank tpm.Bank) (values []namedValue, err err
 // verified has the service verify the evidence, with its own trust, and gives the claims that it shows to policies. What the policy says of
 // them does not matter: it may be waiting for this reference value.
 func (r *referenceSource) verified(ctx context.Context, c *call, service *remote) (map[string]policy.Value, error) {
-	m, err := r.message(c)
+	m, err := r.message()
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +158,8 @@ func (r *referenceSource) verified(ctx context.Context, c *call, service *remote
 }
 
 // message asks the service what it makes of the evidence.
-func (r *referenceSource) message(c *call) (message, error) {
+func (r *referenceSource) message() (message, error) {
 	a := &r.evidence
-	if err := a.load(c, r.file); err != nil {
-		return message{}, err
-	}
 	path := "/explain/" + string(a.kind)
 	if a.kind != evidence.AzureGuest {
 		return jsonMessage(http.MethodPost, path, attestBodyFor(a.kind, a.evidence, &a.runtime))

@@ -73,6 +73,7 @@ func TestReferencesAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		{"add g --type toaster", "expected sgx"},
 		{"add g --type sgx", "values or minimums"},
 		{"add G% --type sgx " + good, "NAME"},
+		{"add \u212a --type sgx " + good, "NAME"}, // a Kelvin sign is no k
 		{"add g --type sgx --value x-ms-sgx-mrenclave", "expected CLAIM=VALUE"},
 		{"add g --type sgx --value x-ms-sgx-mrenclave=abc", "x-ms-sgx-mrenclave"},
 		{"add g --type sgx --value x-ms-sgx-mrenclav=abc", "x-ms-sgx-mrenclave"},
@@ -168,6 +169,19 @@ func TestEvidenceThatDoesNotVerifyBecomesNoReference(t *testing.T) {
 	m.run(t, add, tempFile(t, "quote.bin", string(quote))).want(t, exitRefused, "", "nothing was written: InvalidParameter")
 	m.run(t, add, filepath.Join(dir, "quote.bin"), "--claim", "x-ms-sgx-nothing").want(t, exitRefused, "", "x-ms-sgx-nothing")
 	m.run(t, "reference list").want(t, exitOK, "REFERENCES  0", "")
+}
+
+// TestEvidenceOfStandardInputBecomesAReference: it is there to be read once.
+func TestEvidenceOfStandardInputBecomesAReference(t *testing.T) {
+	m := manage(t)
+	dir := t.TempDir()
+	assay(t, "sim", "sgx", "--out", dir).want(t, exitOK, "WRITTEN", "")
+	in := world{stdin: readFile(t, filepath.Join(dir, "quote.bin"))}
+	in.assay(t, append(strings.Fields("reference add g --type sgx --from-evidence -"), m.flags...)...).want(t, exitOK, "CREATED  g", "")
+	digest := sha256.Sum256([]byte(in.stdin))
+	if r := m.reference(t, "reference show g"); r.Provenance.Source != "standard input" || r.Provenance.SHA256 != hex.EncodeToString(digest[:]) {
+		t.Errorf("%+v", r)
+	}
 }
 
 // TestALogBecomesAReferenceOfPCRs, with a warning, since nobody vouches for it.

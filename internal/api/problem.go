@@ -62,6 +62,7 @@ type problem struct {
 	inner   string // code of the inner error, if more exact
 	message string
 	bare    string        // the message without anything of the policy; "" where it has nothing of it
+	public  string        // the message without reference values; "" where nobody knows whether it has any
 	retry   time.Duration // for 429 and 5xx
 }
 
@@ -159,7 +160,7 @@ func policyProblem(err error) *problem {
 		return &problem{status: http.StatusBadRequest, code: codePolicyParsing, message: "Policy Parser Exception Thrown: " + errs.Error()}
 	}
 	if denied, ok := errors.AsType[*policy.Denied](err); ok {
-		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error(), bare: denied.Kind.Message()}
+		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error(), bare: denied.Kind.Message(), public: denied.Public()}
 	}
 	if _, ok := errors.AsType[*policy.EvaluationError](err); ok {
 		return &problem{status: http.StatusBadRequest, code: codePolicyEvaluation, message: err.Error(), bare: bareFailure}
@@ -187,7 +188,7 @@ func changeProblem(err error) *problem {
 		return &problem{status: http.StatusConflict, code: codeConflict, message: err.Error() + "."}
 	}
 	switch {
-	case errors.Is(err, provider.ErrInvalid), errors.Is(err, provider.ErrBaseline):
+	case errors.Is(err, provider.ErrInvalid), errors.Is(err, provider.ErrInvalidReference), errors.Is(err, provider.ErrBaseline):
 		return &problem{status: http.StatusBadRequest, code: codeInvalidParameter, message: err.Error() + "."}
 	case errors.Is(err, provider.ErrNoSuchVersion), errors.Is(err, store.ErrNotFound):
 		return &problem{status: http.StatusNotFound, code: codeNotFound, message: err.Error() + "."}
@@ -200,11 +201,20 @@ func changeProblem(err error) *problem {
 // bareFailure is all that is said of a failed evaluation where hide_policy_reasons is on.
 const bareFailure = "Policy Engine Exception: The policy could not be evaluated over the claims of the evidence."
 
-// problemFor maps an error, and leaves out what the provider does not want said to this caller.
+// problemFor maps an error, and leaves out what this caller is not to see: what the provider does not want said, and reference values, which
+// take the permission to read (native.md section 5).
 func (s *Service) problemFor(r *request, err error) *problem {
 	p := problemOf(err)
-	if p.bare != "" && r.at.Settings.HidePolicyReasons && !s.may(r, auth.Read) {
+	if p.bare == "" || s.may(r, auth.Read) {
+		return p
+	}
+	switch {
+	case r.at.Settings.HidePolicyReasons:
 		p.message = p.bare + " The provider does not say why (hide_policy_reasons); its operator can find out by the request id."
+	case p.public != "":
+		p.message = p.public
+	case r.at.HasReferences():
+		p.message = p.bare + " Why takes the permission to read, since the provider has reference values; its operator can find out by the request id."
 	}
 	return p
 }

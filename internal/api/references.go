@@ -49,8 +49,8 @@ type changedBody struct {
 }
 
 // referenceOf makes the answer about a reference value at a time. Of one that cannot be read nobody knows which members it has.
-func referenceOf(r store.Reference, at time.Time) referenceBody {
-	e, err := reference.Parse(r.Name, r.Body)
+func referenceOf(parser *reference.Parser, r store.Reference, at time.Time) referenceBody {
+	e, err := parser.Parse(r.Name, r.Body)
 	if err != nil {
 		e, r.Body = nil, nil
 	}
@@ -59,7 +59,7 @@ func referenceOf(r store.Reference, at time.Time) referenceBody {
 
 // referenceReply answers with a reference value, and its version as the ETag.
 func (s *Service) referenceReply(status int, r store.Reference) any {
-	return reply{status, map[string]string{"ETag": etag(r.Version)}, referenceOf(r, s.JudgedAt())}
+	return reply{status, map[string]string{"ETag": etag(r.Version)}, referenceOf(&reference.Parser{}, r, s.JudgedAt())}
 }
 
 // putReference puts a reference value in force: 201 of a name that was not there. If-None-Match: * replaces none.
@@ -118,9 +118,10 @@ func (s *Service) listReferences(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	var parser reference.Parser
 	list := []referenceBody{}
 	for _, one := range found {
-		list = append(list, referenceOf(one, s.JudgedAt()))
+		list = append(list, referenceOf(&parser, one, s.JudgedAt()))
 	}
 	return map[string]any{"references": list}, nil
 }

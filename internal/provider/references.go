@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/assay-attestation/assay/internal/reference"
 	"github.com/assay-attestation/assay/internal/store"
+	"github.com/assay-attestation/assay/internal/strictjson"
 )
 
 // The times around the end of a reference value in which the service warns of it.
@@ -16,6 +16,9 @@ const (
 	ReferenceExpiryWarning = 14 * 24 * time.Hour // before
 	ReferenceExpiredTime   = 24 * time.Hour      // after
 )
+
+// ErrInvalidReference is in the error of a reference value that there cannot be.
+var ErrInvalidReference = errors.New("invalid reference value")
 
 // ReferenceState says whether a reference value counts at a time.
 type ReferenceState string
@@ -48,24 +51,71 @@ func StateOf(e *reference.Entry, at time.Time) ReferenceState {
 
 // readReferences fills in the reference values of the provider. One that cannot be read, of a newer program, say, may be what a policy
 // denies: as under a policy that cannot be used, nothing is attested until its owner has replaced or deleted it. Policies come first.
-func (i *Instance) readReferences(tx *store.Tx) error {
-	stored, err := tx.References(i.ID, "", store.MaxReferences)
+func (i *Instance) readReferences(tx *store.Tx, before *Instance) error {
+	stock, err := readStock(tx, i.ID, before)
 	if err != nil {
 		return err
 	}
-	for _, s := range stored {
-		e, err := reference.Parse(s.Name, s.Body)
-		if err != nil {
-			i.brokenReference = errors.Join(i.brokenReference, fmt.Errorf("reference value %s, version %d: %w", s.Name, s.Version, err))
-			continue
-		}
-		i.entries = append(i.entries, *e)
+	i.entries, i.brokenReference, i.References = stock.entries, stock.broken, stock.set
+	if i.References == nil {
+		i.References = reference.NewSet(i.entries)
 	}
-	i.References = reference.NewSet(i.entries)
 	if i.brokenReference != nil {
 		i.breakPolicies(i.brokenReference)
 	}
 	return nil
+}
+
+// stock is the reference values of a provider as the store has them.
+type stock struct {
+	entries []reference.Entry // by name
+	broken  error             // why there are others that cannot be read
+	set     *reference.Set    // made of the same entries; nil: none yet
+}
+
+// readStock reads the reference values of a provider: those only that are newer than an instance of it, nil for none, since there may be
+// megabytes, and others wait for the store.
+func readStock(tx *store.Tx, providerID string, before *Instance) (s stock, err error) {
+	if before == nil || before.brokenReference != nil {
+		before = &Instance{}
+	}
+	known := map[string]reference.Entry{}
+	for _, e := range before.entries {
+		known[e.Name] = e
+	}
+	changed, err := tx.ReferencesSince(providerID, before.Version, store.MaxReferences)
+	if err != nil {
+		return s, err
+	}
+	s.broken = parseInto(known, changed)
+	names, err := tx.ReferenceNames(providerID, store.MaxReferences)
+	if err != nil {
+		return s, err
+	}
+	for _, name := range names {
+		if e, ok := known[name]; ok {
+			s.entries = append(s.entries, e)
+		}
+	}
+	if len(changed) == 0 && len(names) == len(before.entries) {
+		s.set = before.References
+	}
+	return s, nil
+}
+
+// parseInto puts what is stored in the place of what was known under the same names. The error says what cannot be read.
+func parseInto(known map[string]reference.Entry, stored []store.Reference) (broken error) {
+	var parser reference.Parser
+	for _, s := range stored {
+		delete(known, s.Name)
+		e, err := parser.Parse(s.Name, s.Body)
+		if err != nil {
+			broken = errors.Join(broken, fmt.Errorf("reference value %s, version %d: %w", s.Name, s.Version, err))
+			continue
+		}
+		known[s.Name] = *e
+	}
+	return broken
 }
 
 // breakPolicies lets nothing be attested: no policy can be used.
@@ -79,7 +129,7 @@ func (i *Instance) breakPolicies(why error) {
 
 // references reads the reference values, and says in the log if one of them cannot be used.
 func (r *Registry) references(tx *store.Tx, i, before *Instance) error {
-	if err := i.readReferences(tx); err != nil || i.brokenReference == nil {
+	if err := i.readReferences(tx, before); err != nil || i.brokenReference == nil {
 		return err
 	}
 	if before == nil || before.brokenReference == nil || before.brokenReference.Error() != i.brokenReference.Error() {
@@ -100,6 +150,9 @@ func (i *Instance) Expiring(at time.Time) (list []reference.Entry) {
 	return list
 }
 
+// HasReferences reports whether the provider has reference values.
+func (i *Instance) HasReferences() bool { return len(i.entries) > 0 }
+
 // ReferenceChange is a reference value as somebody sends it.
 type ReferenceChange struct {
 	Name      string
@@ -108,10 +161,10 @@ type ReferenceChange struct {
 	Create    bool   // there must be none of that name
 }
 
-// SetReference puts a reference value in force, and reports whether there was none of that name. The error wraps ErrInvalid,
+// SetReference puts a reference value in force, and reports whether there was none of that name. The error wraps ErrInvalidReference,
 // [store.ErrConflict] where there is another than the change expects, or [reference.ErrFull].
 func (r *Registry) SetReference(ctx context.Context, i *Instance, c ReferenceChange, by Author) (next store.Reference, created bool, err error) {
-	c.Name = strings.ToLower(c.Name)
+	c.Name = strictjson.LowerASCII(c.Name)
 	if next, err = c.parse(i.ID, by); err != nil {
 		return next, false, err
 	}
@@ -127,7 +180,7 @@ func (r *Registry) SetReference(ctx context.Context, i *Instance, c ReferenceCha
 		if next.Version, err = tx.PutReference(next); err != nil {
 			return err
 		}
-		if err := referenceRoom(tx, i.ID); err != nil {
+		if err := referenceRoom(tx, i); err != nil {
 			return err
 		}
 		return by.Audit(tx, hashOf(before.Body), hashOf(next.Body))
@@ -140,27 +193,21 @@ func (c *ReferenceChange) parse(providerID string, by Author) (store.Reference, 
 	next := store.Reference{ProviderID: providerID, Name: c.Name, Stamp: by.stamp()}
 	e, err := reference.Parse(c.Name, c.Body)
 	if err != nil {
-		return next, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return next, fmt.Errorf("%w: %w", ErrInvalidReference, err)
 	}
 	if next.Body, err = e.Body(); err == nil && len(next.Body) > store.MaxReferenceBytes {
-		err = fmt.Errorf("%w: %w, found %d", ErrInvalid, store.ErrTooLong, len(next.Body))
+		err = fmt.Errorf("%w: %w, found %d", ErrInvalidReference, store.ErrTooLong, len(next.Body))
 	}
 	return next, err
 }
 
 // referenceRoom refuses more reference values than a provider may have.
-func referenceRoom(tx *store.Tx, providerID string) error {
-	stored, err := tx.References(providerID, "", store.MaxReferences)
+func referenceRoom(tx *store.Tx, i *Instance) error {
+	stock, err := readStock(tx, i.ID, i)
 	if err != nil {
 		return err
 	}
-	var entries []reference.Entry
-	for _, s := range stored {
-		if e, err := reference.Parse(s.Name, s.Body); err == nil {
-			entries = append(entries, *e)
-		}
-	}
-	return reference.Room(entries)
+	return reference.Room(stock.entries)
 }
 
 // expect holds what is stored, version 0 for nothing, against what the author knew.
@@ -184,7 +231,7 @@ func versionText(version int64) string {
 // References lists up to limit reference values with names after one.
 func (r *Registry) References(ctx context.Context, i *Instance, after string, limit int) (list []store.Reference, err error) {
 	err = r.Store.Read(ctx, func(tx *store.Tx) error {
-		list, err = tx.References(i.ID, strings.ToLower(after), limit)
+		list, err = tx.References(i.ID, strictjson.LowerASCII(after), limit)
 		return err
 	})
 	return list, err
@@ -200,7 +247,7 @@ func (r *Registry) Reference(ctx context.Context, i *Instance, name string) (fou
 }
 
 func referenceNamed(tx *store.Tx, providerID, name string) (store.Reference, error) {
-	found, err := tx.Reference(providerID, strings.ToLower(name))
+	found, err := tx.Reference(providerID, strictjson.LowerASCII(name))
 	if errors.Is(err, store.ErrNotFound) {
 		err = fmt.Errorf("reference value %.64q: %w", name, err)
 	}

@@ -3,6 +3,8 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -109,9 +111,9 @@ func TestUnsoundReferencesAreRefused(t *testing.T) {
 		t.Fatalf("%d bytes, %v", len(long), err)
 	}
 	for name, c := range map[string]ReferenceChange{
-		"no name": {Body: []byte(measured("a"))}, "no JSON": {Name: "g", Body: []byte("{")}, "nothing": {Name: "g"}, "too long": {Name: "g", Body: []byte(long)},
+		"no name": {Body: []byte(measured("a"))}, "a Kelvin sign": {Name: "\u212a", Body: []byte(measured("a"))}, "no JSON": {Name: "g", Body: []byte("{")}, "nothing": {Name: "g"}, "too long": {Name: "g", Body: []byte(long)},
 	} {
-		if _, _, err := l.setReference(c); !errors.Is(err, ErrInvalid) {
+		if _, _, err := l.setReference(c); !errors.Is(err, ErrInvalidReference) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -171,6 +173,78 @@ func TestAProviderHasABoundedNumberOfReferences(t *testing.T) {
 	l.must(err)
 	_, _, err = l.setReference(ReferenceChange{Name: "other", Body: []byte(`{"type":"SevSnpVm","minimums":{"x-ms-sevsnpvm-guestsvn":12}}`)})
 	l.must(err) // of another type
+}
+
+// TestAReplicaHasTheReferencesOfTheStore after each change of another one, of which it reads what is new.
+func TestAReplicaHasTheReferencesOfTheStore(t *testing.T) {
+	l := newLab(t)
+	other := NewRegistry(l.Ground, nil)
+	set := func(name, digit string) func() error {
+		return func() error {
+			_, _, err := l.setReference(ReferenceChange{Name: name, Body: []byte(measured(digit))})
+			return err
+		}
+	}
+	remove := func(name string) func() error {
+		return func() error { return l.DeleteReference(t.Context(), l.at(Default), name, 0, l.author()) }
+	}
+	unreadable := func(name string) func() error {
+		return func() error {
+			return l.Store.Write(t.Context(), func(tx *store.Tx) error {
+				r, err := tx.Reference(l.at(Default).ID, name)
+				r.Body = jsontext.Value(`{"type":"SgxEnclave","of_a_newer_program":true}`)
+				_, err2 := tx.PutReference(r)
+				return errors.Join(err, err2)
+			})
+		}
+	}
+	for n, step := range []struct {
+		do   func() error
+		want string
+	}{
+		{set("b", "1"), "b:1"}, {set("a", "2"), "a:2 b:1"}, {set("b", "3"), "a:2 b:3"}, {remove("a"), "b:3"}, {set("a", "4"), "a:4 b:3"},
+		{unreadable("a"), "b:3 broken"}, {set("c", "5"), "b:3 c:5 broken"}, {set("a", "6"), "a:6 b:3 c:5"}, {unreadable("b"), "a:6 c:5 broken"},
+		{remove("b"), "a:6 c:5"}, {remove("a"), "c:5"}, {remove("c"), ""},
+	} {
+		l.must(errors.Join(step.do(), l.Refresh(t.Context()), other.Refresh(t.Context())))
+		there, _ := other.ByName(Default)
+		for who, i := range map[string]*Instance{"the one that changed it": l.at(Default), "another": there} {
+			if got := i.inForce(); got != step.want {
+				t.Errorf("step %d: %s has %q, want %q", n, who, got, step.want)
+			}
+		}
+	}
+}
+
+// inForce writes the names of reference values with the first digits of what they measure, by what enclaves match and by what is warned of.
+func (i *Instance) inForce() string {
+	var all []string
+	for _, e := range i.entries {
+		mrenclave, _ := e.Values["x-ms-sgx-mrenclave"][0].Text()
+		if digit := mrenclave[:1]; slices.Contains(i.matches(digit, time.Now()), strconv.Quote(e.Name)) {
+			all = append(all, e.Name+":"+digit)
+		}
+	}
+	if i.brokenReference != nil {
+		all = append(all, "broken")
+	}
+	return strings.Join(all, " ")
+}
+
+// TestReferencesAreReadAgainOnlyWhenTheyChange: a provider may have megabytes of them, and its policies and keys change, too.
+func TestReferencesAreReadAgainOnlyWhenTheyChange(t *testing.T) {
+	l := newLab(t)
+	_, _, err := l.setReference(ReferenceChange{Name: "g", Body: []byte(measured("a"))})
+	l.must(err)
+	before := l.at(Default)
+	l.must(l.setSGX(unsigned(t, permits)))
+	if after := l.at(Default); after == before || after.References != before.References {
+		t.Errorf("after a change of a policy the instance is the same: %t, its reference values are: %t", after == before, after.References == before.References)
+	}
+	l.must(l.DeleteReference(t.Context(), l.at(Default), "g", 0, l.author()))
+	if l.at(Default).References == before.References {
+		t.Error("after one was deleted they are the same")
+	}
 }
 
 func TestStatesOfReferences(t *testing.T) {

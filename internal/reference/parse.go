@@ -18,7 +18,27 @@ import (
 // Parse reads the body of a PUT (native.md section 5): one JSON object, without members that are not known. Names have small letters,
 // digits, dots, hyphens and underscores, and begin with a letter or digit. An entry needs a value or a minimum, since without one it would
 // match everything; what no evidence can ever have is refused. The error says what was expected and what was found.
-func Parse(name string, body []byte) (*Entry, error) {
+func Parse(name string, body []byte) (*Entry, error) { return new(Parser).Parse(name, body) }
+
+// Parser reads bodies one after another: it keeps what is known of the claims, which takes longer to put together than a body to read. The
+// zero value is ready. It is not for concurrent use.
+type Parser struct {
+	catalogs map[evidence.Type]*policy.ReferenceCatalog
+}
+
+// catalog gives the claims of an attestation type.
+func (p *Parser) catalog(t evidence.Type) *policy.ReferenceCatalog {
+	if p.catalogs == nil {
+		p.catalogs = map[evidence.Type]*policy.ReferenceCatalog{}
+	}
+	if p.catalogs[t] == nil {
+		p.catalogs[t] = policy.NewReferenceCatalog(string(t))
+	}
+	return p.catalogs[t]
+}
+
+// Parse is as [Parse].
+func (p *Parser) Parse(name string, body []byte) (*Entry, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
@@ -29,7 +49,7 @@ func Parse(name string, body []byte) (*Entry, error) {
 	if err := strictjson.Exact(body, &members); err != nil {
 		return nil, err
 	}
-	r := &reader{entry: &Entry{Name: name}}
+	r := &reader{entry: &Entry{Name: name}, parser: p}
 	for _, m := range r.members() {
 		raw, ok := members[m.name]
 		delete(members, m.name)
@@ -64,7 +84,10 @@ type member struct {
 }
 
 // reader fills an entry.
-type reader struct{ entry *Entry }
+type reader struct {
+	entry  *Entry
+	parser *Parser
+}
 
 // members are those of the body in the order in which they are read: the type decides what the others may say.
 func (r *reader) members() []member {
@@ -138,7 +161,7 @@ func (r *reader) readKeys(raw jsontext.Value, read func(claim *policy.ClaimInfo,
 		return fmt.Errorf("expected at most %d claims, found %d", MaxKeys, len(claims))
 	}
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
-		claim, err := policy.ReferenceKey(string(r.entry.Type), name)
+		claim, err := r.parser.catalog(r.entry.Type).Key(name)
 		if err != nil {
 			return err
 		}

@@ -130,16 +130,16 @@ func TestParseRefuses(t *testing.T) {
 		{`{"type":"SevSnpVm","values":{"x-ms-sevsnpvm-launchmeasuremnt":["x"]}}`, "was x-ms-sevsnpvm-launchmeasurement meant?"},
 		{`{"type":"SevSnpVm","values":{"x-ms-sgx-svn":[1]}}`, `SevSnpVm has no claim "x-ms-sgx-svn"`},
 		{`{"type":"SevSnpVm","values":{"pcr-sha256-7":["` + hexes(64) + `"]}}`, "has no claim"},
-		{`{"type":"SevSnpVm","values":{"nonce":["x"]}}`, "does not come from the evidence alone"},
-		{`{"type":"SevSnpVm","values":{"x-ms-compliance-status":["x"]}}`, "does not come from the evidence alone"},
-		{`{"type":"SevSnpVm","values":{"assay-reference":["x"]}}`, "does not come from the evidence alone"},
+		{`{"type":"SevSnpVm","values":{"nonce":["x"]}}`, "is not made of the evidence"},
+		{`{"type":"SevSnpVm","values":{"x-ms-compliance-status":["x"]}}`, "is not made of the evidence"},
+		{`{"type":"SevSnpVm","values":{"assay-reference":["x"]}}`, "is not made of the evidence"},
 		{`{"type":"SevSnpVm","values":{"x-ms-runtime":["x"]}}`, "is JSON text"},
 		{`{"type":"SgxEnclave","values":{"$svn":[1]}}`, "has no claim"},
 		{`{"type":"Tpm","values":{"pcr-sha256-24":["` + hexes(64) + `"]}}`, "has no claim"},
 		{`{"type":"Tpm","values":{"pcr-sha256-07":["` + hexes(64) + `"]}}`, "has no claim"},
 		{`{"type":"Tpm","values":{"pcr-sha512-7":["` + hexes(128) + `"]}}`, "has no claim"},
 		{`{"type":"Tpm","values":{"pcr-sha1-7":["` + hexes(64) + `"]}}`, "expected 40 lower-case hexadecimal digits"},
-		{`{"type":"Tpm","values":{"aas-ehd":["x"]}}`, "does not come from the evidence alone"},
+		{`{"type":"Tpm","values":{"aas-ehd":["x"]}}`, "is not made of the evidence"},
 		{`{"type":"AzureGuest","values":{"pcr-sha1-7":["` + hexes(40) + `"]}}`, "has no claim"},
 		{`{"type":"AzureGuest","values":{"x-ms-sevsnpvm-vmpl":[0]}}`, "write x-ms-isolation-tee.x-ms-sevsnpvm-vmpl"},
 		{`{"type":"AzureGuest","values":{"x-ms-isolation-tee.x-ms-sgx-svn":[0]}}`, "has no claim"},
@@ -170,6 +170,27 @@ func TestParseRefuses(t *testing.T) {
 		if _, err := reference.Parse("n", []byte(c.body)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s:\ngot  %v\nwant %s", c.body, err, c.want)
 		}
+	}
+}
+
+// TestAParserKnowsTheClaimsAfterTheFirstBody: to put their catalogue together takes far longer than to read a body, and a provider may have a
+// thousand.
+func TestAParserKnowsTheClaimsAfterTheFirstBody(t *testing.T) {
+	body := []byte(`{"type":"Tpm","values":{"pcr-sha256-0":["` + hexes(64) + `"],"pcr-sha256-7":["` + hexes(64) + `"]}}`)
+	var p reference.Parser
+	first := testing.AllocsPerRun(1, func() {
+		p = reference.Parser{}
+		if _, err := p.Parse("n", body); err != nil {
+			t.Error(err)
+		}
+	})
+	further := testing.AllocsPerRun(10, func() {
+		if _, err := p.Parse("n", body); err != nil {
+			t.Error(err)
+		}
+	})
+	if further*2 > first {
+		t.Errorf("%v allocations for a further body, %v for the first", further, first)
 	}
 }
 

@@ -171,7 +171,8 @@ func TestReferencesAreListedWithTheirStates(t *testing.T) {
 func TestUnsoundReferencesAreRefusedWithWhatWasExpected(t *testing.T) {
 	e := startEstate(t, config.Config{})
 	for name, tt := range map[string]struct{ name, body, fragment string }{
-		"no JSON": {"g", "{", ""}, "no values": {"g", `{"type":"SgxEnclave"}`, "values or minimums"}, "a name": {"g%20h", measured("a"), "name"},
+		"no JSON": {"g", "{", ""}, "no values": {"g", `{"type":"SgxEnclave"}`, "values or minimums"}, "a name": {"g%20h", measured("a"), `"invalid reference value: expected a name`},
+		"a Kelvin sign":  {"%E2%84%AA", measured("a"), "name"},
 		"unknown member": {"g", measured("a", `"vaules":{}`), "vaules"},
 	} {
 		a := e.send(t, sending{method: "PUT", path: references + "/" + tt.name, body: tt.body, token: e.token("default.contributor")})
@@ -210,6 +211,30 @@ func TestPoliciesSeeReferencesOfTheirProvider(t *testing.T) {
 		}
 		if a := attest("two"); a.status != http.StatusBadRequest {
 			t.Errorf("another provider: status %d: %s", a.status, a.body)
+		}
+	}
+}
+
+// TestReferencesAreShownToReadersOnly: refusals of the policy name none to others.
+func TestReferencesAreShownToReadersOnly(t *testing.T) {
+	for name, text := range map[string]string{
+		"compared": `version=1.0;authorizationrules{c:[type=="x-ms-sgx-mrenclave"] && [type=="assay-reference-x-ms-sgx-mrenclave", value==c.value] => permit();};`,
+		"denied":   `version=1.0;authorizationrules{[type=="assay-reference-x-ms-sgx-mrenclave"] => deny();};`,
+		"failing":  `version=1.2;authorizationrules{c:[type=="assay-reference-x-ms-sgx-mrenclave"] => add(type="x", value=JmesPath(c.value, "@"));};`,
+	} {
+		e := startEstate(t, config.Config{Dev: true, Policies: map[string]string{"SgxEnclave": tempFile(t, text)}})
+		secrets := []string{strings.Repeat("a", 64), strings.Repeat("b", 64)}
+		for n, digit := range []string{"a", "b"} {
+			e.putReference(t, "default", fmt.Sprint("g", n), measured(digit), http.StatusCreated)
+		}
+		for who, token := range map[string]string{"nobody": "", "reader": e.token("default.reader")} {
+			a := e.send(t, sending{method: "POST", path: sgxPath, body: e.quote(t), token: token})
+			a.refused(t, http.StatusBadRequest, "PolicyEvaluationError", "", "Policy Engine Exception")
+			for _, secret := range secrets {
+				if strings.Contains(string(a.body), secret) != (who == "reader") {
+					t.Errorf("%s: %s is told %s", name, who, a.body)
+				}
+			}
 		}
 	}
 }

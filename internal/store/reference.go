@@ -42,6 +42,17 @@ func (tx *Tx) References(providerID, after string, limit int) ([]Reference, erro
 	return all(tx, scanReference, selectReference+"WHERE provider_id = $1 AND name > $2 ORDER BY name LIMIT $3", providerID, after, limit)
 }
 
+// ReferencesSince gives up to limit reference values of a provider that were made after a version of it, in the order of their names.
+func (tx *Tx) ReferencesSince(providerID string, version int64, limit int) ([]Reference, error) {
+	return all(tx, scanReference, selectReference+"WHERE provider_id = $1 AND version > $2 ORDER BY name LIMIT $3", providerID, version, limit)
+}
+
+// ReferenceNames gives the names of up to limit reference values of a provider in their order.
+func (tx *Tx) ReferenceNames(providerID string, limit int) ([]string, error) {
+	name := func(rows *sql.Rows) (s string, err error) { return s, rows.Scan(&s) }
+	return all(tx, name, "SELECT name FROM reference_values WHERE provider_id = $1 ORDER BY name LIMIT $2", providerID, limit)
+}
+
 // Reference gives the reference value of a name, or ErrNotFound.
 func (tx *Tx) Reference(providerID, name string) (Reference, error) {
 	return first(all(tx, scanReference, selectReference+"WHERE provider_id = $1 AND name = $2", providerID, name))

@@ -201,3 +201,30 @@ func TestAStoreOfTheThirdSchemaGetsReferences(t *testing.T) {
 		})
 	})
 }
+
+// TestReferencesAreReadSinceAVersion, which is how a replica reads a change without all that has not changed.
+func TestReferencesAreReadSinceAVersion(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		providers(t, s, "1", "2")
+		c, a := put(t, s, reference("1", "c")), put(t, s, reference("1", "a"))
+		put(t, s, reference("2", "b"))
+		for _, tt := range []struct {
+			since int64
+			limit int
+			want  []store.Reference
+		}{{0, 10, []store.Reference{a, c}}, {0, 1, []store.Reference{a}}, {c.Version - 1, 10, []store.Reference{a, c}}, {c.Version, 10, []store.Reference{a}}, {a.Version, 10, nil}} {
+			read(t, s, func(tx *store.Tx) error {
+				list, err := tx.ReferencesSince("1", tt.since, tt.limit)
+				equal(t, fmt.Sprintf("since %d", tt.since), list, tt.want)
+				return err
+			})
+		}
+		for limit, want := range map[int]string{10: "[a c]", 1: "[a]"} {
+			read(t, s, func(tx *store.Tx) error {
+				names, err := tx.ReferenceNames("1", limit)
+				equal(t, "names", fmt.Sprint(names), want)
+				return err
+			})
+		}
+	})
+}
