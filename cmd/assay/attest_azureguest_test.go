@@ -86,6 +86,15 @@ func TestAnEmulatedGuestHasATPMOfItsOwn(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "assay-azure*")); err != nil || left != nil {
 		t.Errorf("%q is left, %v", left, err)
 	}
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range processes {
+		if line, err := os.ReadFile(file); err == nil && strings.Contains(string(line), os.TempDir()) {
+			t.Errorf("%s still runs: %q", file, line)
+		}
+	}
 	t.Setenv("PATH", t.TempDir())
 	assay(t, "attest", "azureguest", "--emulate", "--endpoint", "https://localhost:1").want(t, exitUsage, "", "apt-get install swtpm")
 }
