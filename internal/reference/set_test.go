@@ -79,6 +79,7 @@ func TestAnEntryMatchesIfAllItsKeysHold(t *testing.T) {
 		{one, facts(vmpl, int64(0), vmpl, jsontext.Value("0")), false},
 		{one, facts(vmpl, []int64{0, 1}), true},
 		{one, facts(vmpl, []int64{0, 2}), false},
+		{one, facts(vmpl, []int64{2, 1}), false},
 		{one, facts(vmpl, []int64{}), false}, // no claim
 		{one, facts(vmpl, 0), false},         // no value of a claim
 		{two, facts(vmpl, int64(0), debug, false), true},

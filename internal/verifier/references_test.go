@@ -340,3 +340,13 @@ func TestTheComplianceStatusOfAnAzureGuestStandsInItsHardwareClaims(t *testing.T
 		}
 	}
 }
+
+// TestTrustedLaunchHasNoComplianceStatus, since it has no hardware report beside which it would stand; the entry matches none the less.
+func TestTrustedLaunchHasNoComplianceStatus(t *testing.T) {
+	b, _ := newAzureBench(t, assaytest.AzureTrustedLaunch)
+	set := references(t, `golden {"type":"AzureGuest","values":{"secureboot":[true,false]},"complianceStatus":"azure-compliant-cvm"}`)
+	j := b.judge(t, set, `version=1.0;authorizationrules{[type=="assay-reference", value=="golden"] => permit();};issuancerules{};`)
+	if j.err != nil || strings.Contains(fmt.Sprint(j.claims), "azure-compliant-cvm") {
+		t.Errorf("%v, %v", j.err, j.claims)
+	}
+}
