@@ -42,7 +42,7 @@ func azureService(t *testing.T, flags ...string) []string {
 // TestAnEmulatedGuestOfEachKindAttests: from the vTPM on swtpm to the token that only it opens, under the built-in policy.
 func TestAnEmulatedGuestOfEachKindAttests(t *testing.T) {
 	s, service := swtpmtest.Start(t), azureService(t)
-	for isolation, want := range map[string][2]string{"snp": {"SevSnp", "sevsnpvm"}, "tdx": {"Tdx", "tdxvm"}, "trustedlaunch": {"TrustedLaunch", ""}} {
+	for isolation, want := range map[string][2]string{"SevSnp": {"SevSnp", "sevsnpvm"}, "tdx": {"Tdx", "tdxvm"}, "trustedlaunch": {"TrustedLaunch", ""}} {
 		args := []string{"attest", "azureguest", "--emulate", "--swtpm", s.Socket, "--isolation", isolation, "--nonce", "00c0ffee", "--payload", "release=42", "--json"}
 		if isolation != "trustedlaunch" {
 			args = append(args, "--user-data", "0102")
@@ -171,7 +171,7 @@ func TestAttestAzureGuestNamesWhatIsWrongWithItsFlags(t *testing.T) {
 		"--endpoint https://e --emulate --root .":         "exclude each other",
 		"--endpoint https://e --emulate --metadata m":     "exclude each other",
 		"--endpoint https://e --isolation tdx":            "--isolation is for --emulate",
-		"--endpoint https://e --isolation sgx":            "expected one of snp, tdx, trustedlaunch",
+		"--endpoint https://e --isolation sgx":            "expected one of SevSnp, Tdx, TrustedLaunch",
 		"--endpoint https://e --protocol 1.0":             "expected one of 2.0, 3.0",
 		"--endpoint https://e --pcrs 24":                  "expected PCRs from 0 to 23",
 		"--endpoint https://e --nonce xyz":                "--nonce",

@@ -22,11 +22,8 @@ type azureEmulation struct {
 }
 
 func (e *azureEmulation) declare(c *call) {
-	e.isolation = assaytest.AzureSevSnp
 	c.BoolVar(&e.wanted, "emulate", false, "have a simulated Azure host stand in, on the TPM of --swtpm or one that is started for this")
-	c.choice("isolation", "with --emulate: `KIND` of guest, snp (default), tdx or trustedlaunch", []string{"snp", "tdx", "trustedlaunch"}, func(i int) {
-		e.isolation = []assaytest.AzureIsolation{assaytest.AzureSevSnp, assaytest.AzureTdx, assaytest.AzureTrustedLaunch}[i]
-	})
+	c.isolation(&e.isolation, "with --emulate")
 }
 
 // Where an emulated machine keeps its log, below its folder, and what it says of its system.

@@ -86,7 +86,7 @@ func (a *tpmAttestation) declare(c *call) {
 // choice declares a flag with one of some words as its value.
 func (c *call) choice(name, help string, words []string, set func(i int)) {
 	c.Func(name, help, func(s string) error {
-		i := slices.Index(words, s)
+		i := slices.IndexFunc(words, func(word string) bool { return strings.EqualFold(word, s) })
 		if i < 0 {
 			return fmt.Errorf("expected one of %s", strings.Join(words, ", "))
 		}

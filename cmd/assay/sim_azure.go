@@ -25,17 +25,22 @@ type azureSimulation struct {
 const azureFlags = "isolation windows dialect"
 
 func (sim *azureSimulation) declare(c *call) {
-	sim.Isolation = assaytest.AzureSevSnp
+	c.isolation(&sim.Isolation, "azureguest")
+	c.BoolVar(&sim.windows, "windows", false, "azureguest: boot a Windows, not a Linux")
+	c.choice("dialect", "azureguest: write as a `CLIENT` does: cpp, go or python (default cpp)", []string{"cpp", "go", "python"}, func(i int) {
+		sim.dialect = assaytest.AzureDialects()[i]
+	})
+}
+
+// isolation declares the flag for what keeps a guest apart from its host.
+func (c *call) isolation(to *assaytest.AzureIsolation, with string) {
+	*to = assaytest.AzureSevSnp
 	var kinds []string
 	for _, k := range assaytest.AzureIsolations() {
 		kinds = append(kinds, string(k))
 	}
-	c.choice("isolation", "azureguest: the guest is of a `KIND`: SevSnp, Tdx or TrustedLaunch (default SevSnp)", kinds, func(i int) {
-		sim.Isolation = assaytest.AzureIsolations()[i]
-	})
-	c.BoolVar(&sim.windows, "windows", false, "azureguest: boot a Windows, not a Linux")
-	c.choice("dialect", "azureguest: write as a `CLIENT` does: cpp, go or python (default cpp)", []string{"cpp", "go", "python"}, func(i int) {
-		sim.dialect = assaytest.AzureDialects()[i]
+	c.choice("isolation", with+": the guest is of a `KIND`: SevSnp, Tdx or TrustedLaunch (default SevSnp)", kinds, func(i int) {
+		*to = assaytest.AzureIsolations()[i]
 	})
 }
 
