@@ -19,10 +19,10 @@ import (
 
 // What the virtual TPMs of Azure have (azure-guest.md section 1).
 const (
-	azureAKHandle         tpm2.TPMHandle = 0x81000003
-	azureReportIndex                     = 0x01400001 // the report of the paravisor (HCL)
-	azureUserDataIndex                   = 0x01400002 // what its next report is to vouch for
-	azureCertificateIndex                = 0x01C101D0 // of the attestation key
+	azureAKHandle         = tpm2.TPMHandle(0x81000003)
+	azureReportIndex      = 0x01400001 // the report of the paravisor (HCL)
+	azureUserDataIndex    = 0x01400002 // what its next report is to vouch for
+	azureCertificateIndex = 0x01C101D0 // of the attestation key
 )
 
 // notAzure is the remedy where a TPM lacks what those of Azure have.

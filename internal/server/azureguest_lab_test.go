@@ -171,6 +171,7 @@ func (a answer) unsealed(t testing.TB, key *rsa.PrivateKey) answer {
 	if p := sealed.EncryptionParams; p.BlockMode != "ChainingModeGCM" || p.BlockPadding != "PKCS7" || p.Cipher != "AES" || p.KeySizeInBits != "256" || len(p.Iv) != 12 {
 		t.Errorf("parameters %+v", p)
 	}
+	//lint:ignore SA1019 what the clients of Azure guests open (azure-guest.md section 4)
 	inner, err := rsa.DecryptPKCS1v15(rand.Reader, key, sealed.EncryptedInnerKey) //nolint:staticcheck // what clients do
 	if err != nil {
 		t.Fatal(err)
