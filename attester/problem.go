@@ -78,10 +78,10 @@ func remedies() []remedy {
 		{tpm2.TPMRCRetry, busy},
 		{tpm2.TPMRCYielded, busy},
 		{tpm2.TPMRCTesting, busy},
-		{tpm2.TPMRCValue, "this TPM does not have that algorithm: choose another --aik"},
-		{tpm2.TPMRCScheme, "this TPM does not have that algorithm: choose another --aik"},
-		{tpm2.TPMRCType, "this TPM does not have that kind of key: choose another --aik"},
-		{tpm2.TPMRCCurve, "this TPM does not have that curve: choose another --aik"},
+		{tpm2.TPMRCValue, "this TPM does not have that algorithm: attest by a key of another kind, where there is a choice (--aik)"},
+		{tpm2.TPMRCScheme, "this TPM does not have that algorithm: attest by a key of another kind, where there is a choice (--aik)"},
+		{tpm2.TPMRCType, "this TPM does not have that kind of key: attest by a key of another kind, where there is a choice (--aik)"},
+		{tpm2.TPMRCCurve, "this TPM does not have that curve: attest by a key of another kind, where there is a choice (--aik)"},
 	}
 }
 
