@@ -191,7 +191,7 @@ func withoutRSA(t *testing.T, s *service, _ *maker) {
 	c := newTPM(t)
 	m := machine(t, noRSA{c})
 	_, err := m.Enroll(t.Context(), s.post)
-	wantProblem(t, err, "making the attestation key", "choose another --aik")
+	wantProblem(t, err, "making the attestation key", "--aik")
 	m.Scheme = attester.ECDSAP256
 	_, err = m.Enroll(t.Context(), s.post)
 	if err == nil || !strings.Contains(err.Error(), "pin") {
