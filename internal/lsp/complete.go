@@ -32,7 +32,8 @@ type proposal struct {
 	deprecated    bool
 }
 
-// complete returns what may stand at an offset, in the order in which it should be shown.
+// complete returns what may stand at an offset, in the order in which it should be shown. In a word of several lines, a string with a line break, nothing is
+// offered: an edit of a completion must stay in one line.
 func (d *document) complete(offset int) []completionItem {
 	items := []completionItem{}
 	if d.inComment(offset) {
@@ -40,6 +41,9 @@ func (d *document) complete(offset int) []completionItem {
 	}
 	c := d.completerAt(offset)
 	at := d.span(c.from, c.to)
+	if at.Start.Line != at.End.Line {
+		return items
+	}
 	for i, p := range c.proposals() {
 		items = append(items, completionItem{
 			Label: p.text, Kind: p.kind, Detail: p.detail, Documentation: p.about, Deprecated: p.deprecated,

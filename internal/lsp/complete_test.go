@@ -76,6 +76,7 @@ func TestCompletionOffersWhatMayStandThere(t *testing.T) {
 		{"labels to copy", issueFrame + "c:[type==\"a\"] && d:[type==\"b\"] => issue(claim=‸", " c d "},
 		{"properties of a label", issueFrame + "c:[type==\"a\"] => issue(type=\"a\", value=c.‸", " type value valueType issuer "},
 		{"issuers of a condition", authFrame + "[issuer==\"‸\"]", " AttestationService AttestationPolicy CustomClaim ReferenceValue "},
+		{"a name of two lines", issueFrame + "=> issue(type=\"a\nb‸\", value=1);", " "},
 		{"the issuer of an action", issueFrame + "=> issue(issuer=‸", ` "AttestationPolicy" `},
 		{"value types", authFrame + "[valueType==‸", ` "String" "Integer" "Boolean" `},
 		{"value types within a string", authFrame + "[valueType==\"‸", ` String Integer Boolean `},

@@ -101,7 +101,7 @@ func FuzzDocument(f *testing.F) {
 			f.Add(string(vectortest.Read(f, path.Join("policies", name))), uint16(5), uint16(12), len(name)%2 == 0)
 		}
 	}
-	for _, text := range []string{authFrame + "c:[type==\"x", issueFrame + "=> issue(type=\"a\", value=f(c.", "\uFEFF// type: sgx\r\r\n[😀\"ü", "}{;)(]=>[.,:type="} {
+	for _, text := range []string{authFrame + "c:[type==\"x", issueFrame + "=> issue(type=\"a\", value=f(c.", "\uFEFF// type: sgx\r\r\n[😀\"ü", "}{;)(]=>[.,:type=", issueFrame + "=> issue(type=\"a\nb\", value=1);"} {
 		for line := range uint16(8) {
 			f.Add(text, line, 3*line, line%2 == 0)
 		}
