@@ -8,27 +8,11 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/assay-attestation/assay/evidence/azureguest"
+	"github.com/assay-attestation/assay/internal/benchtest"
 )
-
-// ratio is how many times as long work takes as base, by turns: of the lowest deciles, in which other load on the machine shows least.
-func ratio(turns int, work, base func()) float64 {
-	var times [2][]time.Duration
-	for range turns {
-		for i, run := range []func(){work, base} {
-			start := time.Now()
-			run()
-			times[i] = append(times[i], time.Since(start))
-		}
-	}
-	slices.Sort(times[0])
-	slices.Sort(times[1])
-	return float64(times[0][turns/10]) / float64(times[1][turns/10])
-}
 
 // BenchmarkGuest judges a confidential guest from its bundle to the key that the token is sealed to. The hardware report is verified once before:
 // package snp measures it. Beside it, by turns, what nobody can do without: three verifications by RSA-2048, of quote, certification and
@@ -66,7 +50,7 @@ func BenchmarkGuest(b *testing.B) {
 	for b.Loop() {
 		guest()
 	}
-	b.ReportMetric(ratio(401, guest, func() {
+	b.ReportMetric(benchtest.Ratio(401, guest, func() {
 		for range 3 {
 			bare()
 		}

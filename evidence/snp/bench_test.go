@@ -6,28 +6,13 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha512"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/assay-attestation/assay/evidence/snp"
+	"github.com/assay-attestation/assay/internal/benchtest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 )
-
-// ratio is how many times as long work takes as base, by turns: of the lowest deciles, in which other load on the machine shows least.
-func ratio(turns int, work, base func()) float64 {
-	var times [2][]time.Duration
-	for range turns {
-		for i, run := range []func(){work, base} {
-			start := time.Now()
-			run()
-			times[i] = append(times[i], time.Since(start))
-		}
-	}
-	slices.Sort(times[0])
-	slices.Sort(times[1])
-	return float64(times[0][turns/10]) / float64(times[1][turns/10])
-}
 
 // sample is a real report with its chain.
 type sample struct {
@@ -100,7 +85,7 @@ func measure(b *testing.B, work func() error, bare func() bool) {
 	for b.Loop() {
 		run()
 	}
-	b.ReportMetric(ratio(401, run, func() {
+	b.ReportMetric(benchtest.Ratio(401, run, func() {
 		if !bare() {
 			b.Fatal("a bare verification failed")
 		}

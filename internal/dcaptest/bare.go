@@ -5,9 +5,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"slices"
 	"testing"
-	"time"
+
+	"github.com/assay-attestation/assay/internal/benchtest"
 )
 
 // The P-256 verifications of a quote that nobody can do without (sgx-tdx.md section 13).
@@ -37,7 +37,7 @@ func Measure(b *testing.B, cases []Case) {
 			for b.Loop() {
 				_ = c.Run()
 			}
-			b.ReportMetric(ratio(func() { _ = c.Run() }, func() { bare(c.Needed) }), "x/bare")
+			b.ReportMetric(benchtest.Ratio(401, func() { _ = c.Run() }, func() { bare(c.Needed) }), "x/bare")
 		})
 		b.Run(c.Name+"/bare", func(b *testing.B) {
 			b.ReportAllocs()
@@ -65,20 +65,4 @@ func newBare(b *testing.B) func(n int) {
 			ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature)
 		}
 	}
-}
-
-// ratio compares the lowest deciles of f and g, in which other load on the machine shows least, run by turns so that both see the same machine.
-func ratio(f, g func()) float64 {
-	const turns = 401
-	var times [2][]time.Duration
-	for range turns {
-		for i, run := range []func(){f, g} {
-			start := time.Now()
-			run()
-			times[i] = append(times[i], time.Since(start))
-		}
-	}
-	slices.Sort(times[0])
-	slices.Sort(times[1])
-	return float64(times[0][turns/10]) / float64(times[1][turns/10])
 }

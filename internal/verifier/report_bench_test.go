@@ -22,6 +22,7 @@ import (
 	"github.com/assay-attestation/assay/evidence/tpm/eventlog"
 	"github.com/assay-attestation/assay/evidence/tpm/measured"
 	"github.com/assay-attestation/assay/internal/b64"
+	"github.com/assay-attestation/assay/internal/benchtest"
 	"github.com/assay-attestation/assay/internal/vectortest"
 	"github.com/assay-attestation/assay/policy"
 )
@@ -49,7 +50,7 @@ func BenchmarkReport(b *testing.B) {
 			for b.Loop() {
 				_ = bm.judge()
 			}
-			b.ReportMetric(ratio(func() { _ = bm.judge() }, func() { bm.primitives() }), "x/bare")
+			b.ReportMetric(benchtest.Ratio(401, func() { _ = bm.judge() }, func() { bm.primitives() }), "x/bare")
 		})
 		b.Run(bm.name+"/bare", func(b *testing.B) {
 			b.ReportAllocs()
@@ -58,22 +59,6 @@ func BenchmarkReport(b *testing.B) {
 			}
 		})
 	}
-}
-
-// ratio compares the lowest deciles of f and g, in which other load shows least, run by turns so that both see the same machine.
-func ratio(f, g func()) float64 {
-	const turns = 401
-	var times [2][]time.Duration
-	for range turns {
-		for i, run := range []func(){f, g} {
-			start := time.Now()
-			run()
-			times[i] = append(times[i], time.Since(start))
-		}
-	}
-	slices.Sort(times[0])
-	slices.Sort(times[1])
-	return float64(times[0][turns/10]) / float64(times[1][turns/10])
 }
 
 // bootChallenge is what the machine answers.
